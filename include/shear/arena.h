@@ -1,0 +1,49 @@
+// One slab for everything a training step allocates.
+//
+// Every step asks for the same sizes in the same order, so one slab of the high-water size serves for ever and
+// a steady-state step takes nothing from the system.  What the tape packs is last-in first-out, but the dense
+// activations around it are not: they die in the middle of the stack.  So the arena places by best fit, merges
+// neighbours that are free, and grows at the top only where no hole fits.  Where a block lands depends on the
+// sequence of sizes alone: the same sequence over addresses without memory predicts the high-water mark exactly.
+#pragma once
+#include <cstddef>
+#include <map>
+#include <memory_resource>
+#include <set>
+#include <utility>
+
+#include "shear/allocator.h"
+
+namespace shear {
+
+class Arena final : public Allocator {
+ public:
+  // Reserves `capacity` bytes of `upstream` at the first allocation.
+  Arena(Allocator& upstream, size_t capacity);
+  ~Arena() override;
+  Arena(const Arena&) = delete;
+  Arena& operator=(const Arena&) = delete;
+
+  void* allocate(size_t bytes, Category) override;  // throws Fault::memory past the capacity
+  void deallocate(void*, size_t bytes, Category) noexcept override;
+
+  size_t live() const { return live_; }
+  size_t high_water() const { return high_; }  // bytes of the slab that were ever in use
+  size_t capacity() const { return capacity_; }
+  void restart_high_water() { high_ = top_; }
+
+ private:
+  using Holes = std::pmr::map<size_t, size_t>;                // offset -> size, none adjacent, none at the top
+  using BySize = std::pmr::set<std::pair<size_t, size_t>>;    // (size, offset): best fit, then lowest
+  void add_hole(size_t offset, size_t size);
+  void remove_hole(Holes::iterator);
+
+  Allocator& upstream_;
+  size_t capacity_, live_ = 0, top_ = 0, high_ = 0;
+  char* base_ = nullptr;
+  std::pmr::unsynchronized_pool_resource nodes_;  // keeps the maps' nodes: no allocation once warm
+  Holes holes_{&nodes_};
+  BySize by_size_{&nodes_};
+};
+
+}  // namespace shear

@@ -1,0 +1,145 @@
+// The kernels, on plain views.  A backend owns no tensors: what it reads and writes is handed to it.
+//
+// Matrices are row-major with a row stride in elements; vectors are one row.  Where a kernel takes `beta`, the
+// result is added to beta times what is there (beta 0 does not read it).  Shapes are the caller's duty: ops check
+// them once, with their site in the message.  f32 unless a view says otherwise.
+#pragma once
+#include <memory>
+#include <string_view>
+
+#include "shear/allocator.h"
+#include "shear/random.h"
+#include "shear/tensor.h"
+
+namespace shear {
+
+struct ConstView {
+  const void* data = nullptr;
+  int64_t rows = 0, cols = 0, stride = 0;
+  DType dtype = DType::f32;
+
+  ConstView() = default;
+  ConstView(const void* p, int64_t r, int64_t c, int64_t s, DType d = DType::f32) : data(p), rows(r), cols(c), stride(s), dtype(d) {}
+  ConstView(const Tensor& t) : ConstView(t.data<void>(), t.rows(), t.cols(), t.cols(), t.dtype()) {}
+  const float* row(int64_t r) const { return static_cast<const float*>(data) + r * stride; }
+  int64_t elements() const { return rows * cols; }
+  bool contiguous() const { return stride == cols || rows <= 1; }
+  ConstView band(int64_t first, int64_t n) const {  // n rows from `first`
+    return {static_cast<const char*>(data) + static_cast<size_t>(first * stride) * size_of(dtype), n, cols, stride, dtype};
+  }
+};
+
+struct View {
+  void* data = nullptr;
+  int64_t rows = 0, cols = 0, stride = 0;
+  DType dtype = DType::f32;
+
+  View() = default;
+  View(void* p, int64_t r, int64_t c, int64_t s, DType d = DType::f32) : data(p), rows(r), cols(c), stride(s), dtype(d) {}
+  View(const Tensor& t) : View(t.data<void>(), t.rows(), t.cols(), t.cols(), t.dtype()) {}
+  operator ConstView() const { return {data, rows, cols, stride, dtype}; }
+  float* row(int64_t r) const { return static_cast<float*>(data) + r * stride; }
+  int64_t elements() const { return rows * cols; }
+  View band(int64_t first, int64_t n) const {
+    return {static_cast<char*>(data) + static_cast<size_t>(first * stride) * size_of(dtype), n, cols, stride, dtype};
+  }
+};
+
+enum class Transposed : bool { no, yes };
+enum class GeluForm : uint8_t { exact, tanh };  // x * Phi(x) by erf, or Hendrycks & Gimpel's tanh approximation
+
+// The geometry of cutting images (B, C, H, W) into square patches: a patch is one row of C*p*p, channel-major,
+// and an image is (H/p)*(W/p) rows in reading order, as a convolution of stride p sees them.
+struct PatchGrid {
+  int64_t channels, height, width, patch;
+  int64_t down() const { return height / patch; }
+  int64_t across() const { return width / patch; }
+  int64_t count() const { return down() * across(); }
+  int64_t size() const { return channels * patch * patch; }
+};
+
+// (B, N, 3, H, D) packed queries, keys and values, as one linear of 3*H*D outputs makes them.
+struct HeadGrid {
+  int64_t batch, tokens, heads, width;  // width of one head
+  int64_t model() const { return heads * width; }
+};
+
+struct SgdStep {
+  float lr, momentum, weight_decay, gradient_scale;
+  bool nesterov;
+};
+struct AdamWStep {
+  float lr, beta1, beta2, epsilon, weight_decay, gradient_scale;
+  float correction1, correction2;  // 1 - beta^t
+};
+
+class Backend {
+ public:
+  virtual ~Backend() = default;
+  virtual std::string_view name() const = 0;  // "cpu", "shape"
+  virtual bool computes() const { return true; }
+  virtual Allocator& memory() = 0;
+
+  // -- Memory ------------------------------------------------------------------------------------------------
+  virtual void upload(void* device, const void* host, size_t bytes) = 0;
+  virtual void download(void* host, const void* device, size_t bytes) = 0;  // returns when the bytes are there
+  virtual void fill(View out, float value) = 0;
+  virtual void copy(ConstView x, float beta, View out) = 0;  // out = x + beta * out
+
+  // -- Linear algebra ----------------------------------------------------------------------------------------
+  // c = op(a) op(b) + beta * c, and plus `bias` (one row, or empty) on every row.
+  virtual void gemm(Transposed ta, ConstView a, Transposed tb, ConstView b, float beta, View c, ConstView bias = {}) = 0;
+  virtual void column_sums(ConstView x, float beta, View out) = 0;  // out: one row
+  virtual double sum_squares(ConstView x) = 0;  // accumulated in f64, in an order fixed by the shape and threads
+
+  // -- Elementwise -------------------------------------------------------------------------------------------
+  virtual void add(ConstView a, ConstView b, View out) = 0;
+  virtual void add_row(ConstView x, ConstView row, View out) = 0;  // out[r, c] = x[r, c] + row[c]
+  virtual void relu(ConstView x, View y) = 0;
+  virtual void relu_grad(ConstView y, ConstView dy, float beta, View dx) = 0;  // dx may be dy
+  virtual void gelu(GeluForm, ConstView x, View y) = 0;
+  virtual void gelu_grad(GeluForm, ConstView x, ConstView dy, float beta, View dx) = 0;  // dx may be dy
+  // y = x / (1 - p) where kept, else 0, plus beta * y; element i of the (contiguous) view is kept where word i of
+  // the stream says so.  Forward and backward are the same kernel: no mask is stored.
+  virtual void dropout(ConstView x, float p, StreamKey, float beta, View y) = 0;
+
+  // -- Rows --------------------------------------------------------------------------------------------------
+  // y = (x - mean) * rstd * gamma + beta, statistics over a row (biased variance); mean and rstd: one per row.
+  virtual void layernorm(ConstView x, ConstView gamma, ConstView beta, float epsilon, View y, View mean, View rstd) = 0;
+  virtual void layernorm_apply(ConstView x, ConstView mean, ConstView rstd, ConstView gamma, ConstView beta, View y) = 0;
+  // dgamma and dbeta may be empty.  scratch: at least layernorm_scratch(cols) floats.  dx may be dy when beta is 0.
+  virtual void layernorm_grad(ConstView x, ConstView mean, ConstView rstd, ConstView gamma, ConstView dy, float beta_dx, View dx,
+                              float beta_params, View dgamma, View dbeta, View scratch) = 0;
+  virtual int64_t layernorm_scratch(int64_t cols) const = 0;
+
+  // losses[b] = cross entropy of logits row b against (1 - smoothing) * one-hot + smoothing / classes.
+  virtual void cross_entropy(ConstView logits, ConstView labels_i32, float smoothing, View losses) = 0;
+  // dlogits = (softmax - target) * scale * dloss[0] + beta * dlogits.
+  virtual void cross_entropy_grad(ConstView logits, ConstView labels_i32, float smoothing, float scale, ConstView dloss, float beta,
+                                  View dlogits) = 0;
+  virtual void mean(ConstView x, View out) = 0;  // of all elements
+
+  // -- Attention ---------------------------------------------------------------------------------------------
+  // context = softmax(q k^T / sqrt(width)) v per head, one tile of query rows at a time: no N x N matrix is ever
+  // whole.  log_sum_exp: (B * H, N).  scratch: at least attention_scratch floats.
+  virtual void attention(const HeadGrid&, ConstView qkv, View context, View log_sum_exp, View scratch) = 0;
+  virtual void attention_grad(const HeadGrid&, ConstView qkv, ConstView log_sum_exp, ConstView dcontext, View dqkv, View scratch) = 0;
+  virtual int64_t attention_scratch(const HeadGrid&) const = 0;
+
+  // -- Patches -----------------------------------------------------------------------------------------------
+  // Rows first .. first + out.rows of the patch matrix (B * count, size) of images (B, C, H, W).
+  virtual void gather_patches(const PatchGrid&, ConstView images, int64_t first, View out) = 0;
+
+  // -- Optimizers: one pass over a parameter; the gradient is scaled on the way (clipping, averaging) -----------
+  virtual void sgd(const SgdStep&, View w, ConstView g, View velocity) = 0;
+  virtual void adamw(const AdamWStep&, View w, ConstView g, View m, View v) = 0;
+};
+
+std::unique_ptr<Backend> make_cpu_backend(int threads);    // 0: as many as the machine offers
+std::unique_ptr<Backend> make_shape_backend(int threads);  // counts what the CPU backend would need
+
+enum class DeviceKind : uint8_t { cpu, cuda };
+// Throws Fault::device with a sentence where the device is not there.
+std::unique_ptr<Backend> make_backend(DeviceKind, int threads);
+
+}  // namespace shear

@@ -1,0 +1,131 @@
+// Images and labels: data sets on disk, what is done to an image before a model sees it, and a loader that keeps ahead.
+#pragma once
+#include <array>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "shear/random.h"
+
+namespace shear {
+
+// 8 bits per channel, rows from the top, channels interleaved (R G B, or one of grey).
+struct Image {
+  int width = 0, height = 0, channels = 0;
+  std::vector<uint8_t> pixels;  // width * height * channels
+};
+
+// JPEG or PNG by content, not by name; grey stays grey, alpha is dropped over black, 16 bits become 8.
+// Throws Fault::input with the file, what was found and what was expected.  Thread-safe.
+Image decode_image(const std::filesystem::path&);
+Image to_channels(Image, int channels);  // grey to RGB, or RGB to grey (ITU-R 601 luma)
+
+// Labelled images.  `read` is thread-safe.
+class Dataset {
+ public:
+  virtual ~Dataset() = default;
+  virtual int64_t size() const = 0;
+  virtual int channels() const = 0;  // of what read returns
+  virtual const std::vector<std::string>& classes() const = 0;
+  virtual int label(int64_t index) const = 0;
+  virtual Image read(int64_t index) const = 0;
+  virtual std::string describe(int64_t index) const = 0;  // a path, or "FILE, image 17"
+};
+
+// A data set with its two parts.  Classes are matched by name: val's labels are indices into train's classes.
+struct DataSplits {
+  std::string kind;  // "IDX", "class folders"
+  std::unique_ptr<Dataset> train, val;  // val is null where there is none
+};
+
+// Recognises IDX (plain or gzip: train-images-idx3-ubyte[.gz] ...) and folders of class folders (with train/ and
+// val/, valid/ or test/, or flat: then all of it is train).  `val` names another folder or data set of the same
+// kind for validation; empty: none.  Throws Fault::input with one sentence.
+DataSplits open_data(const std::filesystem::path& data, const std::filesystem::path& val = {});
+
+// What `shear check` tells: reads every sample.
+struct CheckReport {
+  std::string kind;
+  struct Part {
+    std::string name;  // "train", "val"
+    int64_t samples = 0;
+    std::vector<std::pair<std::string, int64_t>> per_class;
+    int min_width = 0, max_width = 0, min_height = 0, max_height = 0;
+  };
+  std::vector<Part> parts;
+  std::vector<std::string> broken;  // one sentence each
+};
+CheckReport check_data(const DataSplits&);
+
+enum class Interpolation : uint8_t { bilinear, bicubic };
+
+// Pillow's resize: two passes (horizontal, then vertical), support scaled with the reduction (antialias), bicubic a = -0.5,
+// 8-bit fixed-point coefficients (22 fraction bits), rounded and clipped to 8 bits after each pass.
+// The box [left, right) x [top, bottom) of the source is mapped onto the whole result.
+struct Box {
+  double left, top, right, bottom;
+};
+Image resize(const Image&, int width, int height, Interpolation, const Box&);
+Image resize(const Image&, int width, int height, Interpolation);
+
+// From an image to a model's input: C x H x W floats, (v / 255 - mean) / std per channel.
+struct Preprocess {
+  int image = 224, channels = 3;
+  std::array<float, 3> mean{0.5f, 0.5f, 0.5f}, std{0.5f, 0.5f, 0.5f};
+  Interpolation interpolation = Interpolation::bicubic;
+  float crop = 0.9f;  // eval: the shorter side is resized to floor(image / crop), then the centre is cut; 1: no margin
+  bool squash = false;  // eval: both sides to `image`, whatever the ratio
+};
+struct Augment {
+  bool random_crop = true;                    // torchvision's RandomResizedCrop; off: as in eval
+  std::array<float, 2> area{0.08f, 1.0f};     // share of the image
+  std::array<float, 2> ratio{3.f / 4, 4.f / 3};
+  bool flip = true;                           // left-right, with probability 1/2
+  int pad = 0;                                // small images: zero-padding and a random cut instead of a random crop
+};
+void prepare_eval(const Image&, const Preprocess&, float* chw);
+void prepare_train(const Image&, const Preprocess&, const Augment&, Stream&, float* chw);
+
+// The order of a training epoch: a permutation drawn from (seed, epoch).
+std::vector<int64_t> epoch_order(int64_t size, uint64_t seed, int64_t epoch);
+
+// A batch in host memory: images (count, C, H, W), labels (count).
+struct Batch {
+  int64_t count = 0;
+  std::vector<float> images;
+  std::vector<int32_t> labels;
+  std::vector<int64_t> indices;  // into the data set
+};
+
+// Decodes and prepares batches on threads of its own, ahead of who asks.  What it yields depends on its options
+// and on `start` alone, not on threads or timing.
+class Loader {
+ public:
+  struct Options {
+    int64_t batch = 128;
+    bool training = false;   // shuffled, augmented, only whole batches; else in order, the last may be short
+    uint64_t seed = 0;
+    int threads = 1, ahead = 2;  // batches in flight
+    Preprocess preprocess;
+    Augment augment;
+  };
+  Loader(const Dataset&, const Options&);
+  ~Loader();
+  Loader(const Loader&) = delete;
+  Loader& operator=(const Loader&) = delete;
+
+  int64_t batches_per_epoch() const;
+  // From batch `first` of `epoch`; training goes on into the following epochs without end.
+  void start(int64_t epoch, int64_t first_batch = 0);
+  // The next batch, valid until the following call; null at the end of an evaluation pass.  Rethrows what a worker met.
+  const Batch* next();
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace shear

@@ -1,0 +1,52 @@
+// A device: a backend, and the memory that a model and its training step live in, counted and limited.
+#pragma once
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "shear/arena.h"
+#include "shear/backend.h"
+
+namespace shear {
+
+// Peak bytes by category.  They sum to `peak`.
+struct MemoryUse {
+  size_t parameters = 0, gradients = 0, optimizer = 0;
+  size_t saved = 0;      // activations that the tape kept, at the moment of the peak
+  size_t workspace = 0;  // everything else in the step's slab: values in flight, their gradients, scratch, holes
+  size_t peak = 0;
+  bool operator==(const MemoryUse&) const = default;
+};
+
+class Device {
+ public:
+  struct Options {
+    size_t memory_limit = 0;  // live bytes, 0: none
+    size_t step_bytes = 0;    // capacity of the step's slab, 0: the machine's memory (reserved, not touched)
+  };
+  explicit Device(std::unique_ptr<Backend> backend);
+  Device(std::unique_ptr<Backend>, const Options&);
+
+  Backend& run() { return *backend_; }
+  const Backend& run() const { return *backend_; }
+  const Meter& meter() const { return *meter_; }
+  const Arena& arena() const { return *arena_; }
+
+  // Contents undefined.
+  Tensor empty(const Shape&, Category, DType = DType::f32);
+  Tensor upload(const Shape&, Category, std::span<const float>);  // copies
+  std::vector<float> download(const Tensor&);                     // f32
+
+  MemoryUse peak() const;
+  void restart_peak();
+
+ private:
+  std::unique_ptr<Backend> backend_;
+  std::unique_ptr<Arena> arena_;
+  std::unique_ptr<Split> split_;
+  std::unique_ptr<Limit> limit_;
+  std::unique_ptr<Meter> meter_;
+};
+
+}  // namespace shear

@@ -1,0 +1,62 @@
+// Optimizers, clipping and the learning-rate schedule.
+#pragma once
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "shear/nn.h"
+
+namespace shear {
+
+// Parameters that share settings.  The learning rate of a step is the schedule's times lr_scale.
+struct ParamGroup {
+  std::vector<Param*> params;
+  float weight_decay = 0;
+  float lr_scale = 1;
+};
+
+// Two groups: weights that decay, and biases, norms and embeddings that do not.  Frozen parameters are in neither.
+std::vector<ParamGroup> decay_groups(Parameters&, float weight_decay);
+
+// A named piece of optimizer state, for checkpoints: "momentum.blocks.0.attn.qkv.weight".
+struct StateTensor {
+  std::string name;
+  Tensor value;
+};
+
+class Optimizer {
+ public:
+  virtual ~Optimizer() = default;
+  virtual std::string_view name() const = 0;
+  // One update of every parameter that has a gradient, then forgets the gradients.  Gradients are first multiplied by
+  // `gradient_scale` (clipping).  step counts from 0.
+  virtual void step(int64_t step, float lr, float gradient_scale) = 0;
+  virtual std::vector<StateTensor> state() = 0;
+};
+
+struct SgdOptions {
+  float momentum = 0.9f;
+  bool nesterov = false;
+};
+// v = momentum * v + (g + weight_decay * w);  w -= lr * v.  As PyTorch's, dampening 0.
+std::unique_ptr<Optimizer> make_sgd(Device&, std::vector<ParamGroup>, SgdOptions = {});
+
+struct AdamWOptions {
+  float beta1 = 0.9f, beta2 = 0.999f, epsilon = 1e-8f;
+};
+// Decoupled weight decay (Loshchilov & Hutter 2019): w -= lr * (m^ / (sqrt(v^) + epsilon) + weight_decay * w).
+std::unique_ptr<Optimizer> make_adamw(Device&, std::vector<ParamGroup>, AdamWOptions = {});
+
+// ||g|| over all parameters that have a gradient, in f64.  Not finite where any gradient is not.
+double gradient_norm(Parameters&);
+// What gradients are multiplied by so that their norm is at most max_norm (0: 1).
+float clip_scale(double norm, double max_norm);
+
+// Linear warm-up from 0 over `warmup` steps, then half a cosine from `peak` to `floor` at `steps`.
+struct CosineSchedule {
+  float peak = 1e-3f, floor = 0;
+  int64_t warmup = 0, steps = 1;
+  float at(int64_t step) const;  // of step counted from 0; never 0 at step 0
+};
+
+}  // namespace shear

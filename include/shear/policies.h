@@ -1,0 +1,20 @@
+// The policies by name.  A new one is a file in src/policies and a line in its factory.
+#pragma once
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "shear/policy.h"
+
+namespace shear {
+
+// "full", "lean", or "NAME:key=value,...".  Throws Fault::usage for what it does not know, naming what it does.
+std::unique_ptr<MemoryPolicy> make_policy(std::string_view spec);
+
+struct PolicyDoc {
+  std::string_view name, what, keys;
+};
+std::vector<PolicyDoc> policy_docs();  // for --help
+
+}  // namespace shear

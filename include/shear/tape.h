@@ -1,0 +1,162 @@
+// The tape: ops hand it what their gradients need, a policy decides how that sleeps, backward wakes it.
+//
+//   Tape tape(device, policy);
+//   Tensor y = linear(tape, "fc", x, w, b);     // saves x through the policy, records its gradient
+//   tape.backward(loss);                        // newest first; adds into Param::grad
+//   tape.reset();                               // ready for the next step, nothing is given back to the system
+//
+// One tape serves every step.  After the first one it allocates nothing.
+#pragma once
+#include <array>
+#include <cstring>
+#include <initializer_list>
+#include <span>
+#include <type_traits>
+#include <vector>
+
+#include "shear/device.h"
+#include "shear/error.h"
+#include "shear/policy.h"
+
+namespace shear {
+
+class Backward;
+
+// A ticket for a saved value: opened during backward, closed once per save.
+struct Saved {
+  int id = -1;
+  bool valid() const { return id >= 0; }
+};
+
+// One line of the report: what was asked for a value, and what became of it.
+struct SaveRow {
+  std::string_view site, op;
+  std::string_view asked;  // the policy's verdict; "-" where it was not asked
+  std::string_view got;    // the form, "shared" with an earlier row, or "held" (small exact statistics)
+  std::string_view why;    // where got is not what was asked
+  size_t dense_bytes, saved_bytes;
+};
+
+class Tape {
+ public:
+  Tape(Device&, MemoryPolicy&);
+  explicit Tape(Device&);  // inference: nothing is saved or recorded
+
+  Device& device() { return device_; }
+  Backend& run() { return device_.run(); }
+  bool recording() const { return policy_ != nullptr; }
+
+  // -- What ops call, forward ----------------------------------------------------------------------------------
+  Tensor empty(const Shape&, DType = DType::f32);  // an activation: contents undefined, in the step's slab
+  // Puts the value to sleep in the form that the policy chooses.  A value saved by several ops sleeps once.
+  Saved save(std::string_view site, std::string_view op, const Tensor& value, Forms accepts, const Param* weight = nullptr);
+  Saved hold(std::string_view site, std::string_view op, const Tensor& exact);  // no policy asked
+  // How `out` can be made again: a trivially copyable `make(Backward&, first_row, View band)` that opens only
+  // `sources`.  Used where a later save of `out` is answered with Recompute.
+  template <class Make>
+  void recipe(const Tensor& out, std::initializer_list<Saved> sources, Make make);
+  // Remembers the gradient of `out`, a trivially copyable `grad(Backward&)` with a member `Slot y`.
+  template <class Grad>
+  void record(Tensor& out, Grad grad);
+  bool wants_grad(const Tensor& x, std::initializer_list<const Param*> params) const;
+
+  // Asks for the gradient of an input; read it with `grad` after backward.
+  void watch(Tensor&);
+
+  // -- What a training step calls ------------------------------------------------------------------------------
+  void backward(const Tensor& loss, float seed = 1);  // loss: one element
+  const Tensor& grad(const Tensor& watched) const;
+  void reset();  // forgets values, gradients and records; keeps their room
+
+  std::span<const SaveRow> report() const { return report_; }  // of this step, in forward order
+  std::span<Param* const> touched() const { return touched_; }  // params that got a gradient, in backward order
+
+ private:
+  friend class Backward;
+  static constexpr size_t closure_bytes = 160;
+  struct Entry {
+    Kept kept;
+    uint64_t serial;
+    int uses;
+  };
+  struct Node {
+    void (*run)(const void*, Backward&);
+    alignas(8) std::array<char, closure_bytes> grad;
+    Slot out;
+  };
+  struct Recipe {
+    void (*run)(const void*, Backward&, int64_t, View);
+    alignas(8) std::array<char, closure_bytes> make;
+    std::array<Saved, 4> sources;
+    uint64_t serial;
+  };
+
+  Kept put_to_sleep(const SaveRequest&, SaveRow&);
+  void release(Saved);
+  Slot new_slot();
+
+  Device& device_;
+  MemoryPolicy* policy_ = nullptr;
+  std::vector<Entry> entries_;
+  std::vector<Node> nodes_;
+  std::vector<Recipe> recipes_;
+  std::vector<Tensor> grads_;  // by slot
+  std::vector<SaveRow> report_;
+  std::vector<Param*> touched_;
+};
+
+// What a gradient sees: the gradient that arrives, what was saved, and where to add its results.
+class Backward {
+ public:
+  explicit Backward(Tape& tape) : tape_(tape) {}
+
+  Backend& run() { return tape_.run(); }
+  const Tensor& grad(Slot y) const { return tape_.grads_[static_cast<size_t>(y.id)]; }
+
+  struct Sink {
+    Tensor into;
+    float beta;  // 0 at the first write, then 1
+  };
+  Sink sink(Slot x, const Shape&);
+  Sink sink(Param&);
+  // A sink for x that may lie over the gradient of y, for kernels that can work in place.
+  Sink sink_over(Slot x, Slot y);
+  void pass(Slot y, Slot x);  // x's gradient is y's as it is
+
+  const Kept& open(Saved) const;
+  const Tensor& dense(Saved) const;  // of a value that only accepts dense, or is held
+  void close(Saved);                 // as often as it was saved
+  void remake(const Recomputed&, int64_t first_row, View band);
+  Tensor scratch(const Shape&);      // in the step's slab
+
+ private:
+  Tape& tape_;
+};
+
+template <class Grad>
+void Tape::record(Tensor& out, Grad grad) {
+  static_assert(std::is_trivially_copyable_v<Grad>,
+                "a gradient holds slots, tickets, params and numbers - never a Tensor, "
+                "or the activation it captures escapes the memory policy");
+  static_assert(sizeof(Grad) <= closure_bytes);
+  out.slot = grad.y = new_slot();
+  Node& n = nodes_.emplace_back();
+  n.run = [](const void* g, Backward& bw) { (*static_cast<const Grad*>(g))(bw); };
+  n.out = out.slot;
+  std::memcpy(n.grad.data(), &grad, sizeof grad);
+}
+
+template <class Make>
+void Tape::recipe(const Tensor& out, std::initializer_list<Saved> sources, Make make) {
+  static_assert(std::is_trivially_copyable_v<Make>, "a recipe holds tickets, params and numbers - never a Tensor");
+  static_assert(sizeof(Make) <= closure_bytes);
+  Recipe& r = recipes_.emplace_back();
+  require(sources.size() <= r.sources.size(), "tape: a recipe has at most ", r.sources.size(), " sources");
+  r.run = [](const void* m, Backward& bw, int64_t first, View band) { (*static_cast<const Make*>(m))(bw, first, band); };
+  r.serial = out.serial();
+  std::memcpy(r.make.data(), &make, sizeof make);
+  size_t i = 0;
+  for (Saved s : sources) r.sources[i++] = s;
+}
+
+}  // namespace shear

@@ -1,0 +1,60 @@
+// A tensor: a shape over shared bytes, contiguous and row-major, with a serial number that names its value.
+#pragma once
+#include <cstdint>
+
+#include "shear/shape.h"
+#include "shear/storage.h"
+
+namespace shear {
+
+// Where the gradient of a value is gathered during backward.  Holds no data; -1: nobody asked for it.
+struct Slot {
+  int id = -1;
+  bool wanted() const { return id >= 0; }
+};
+
+class Tensor {
+ public:
+  Tensor() = default;
+  Tensor(Allocator& from, const Shape&, DType, Category);  // contents undefined
+
+  const Shape& shape() const { return shape_; }
+  DType dtype() const { return dtype_; }
+  int64_t elements() const { return shape_.elements(); }
+  int64_t rows() const { return shape_.rows(); }
+  int64_t cols() const { return shape_.cols(); }
+  size_t bytes() const { return static_cast<size_t>(elements()) * size_of(dtype_); }
+
+  // Unchecked access; device memory may only be read by its backend.
+  template <class T = float>
+  T* data() const {
+    return static_cast<T*>(storage_.data());
+  }
+  const Storage& storage() const { return storage_; }
+  explicit operator bool() const { return static_cast<bool>(storage_); }
+
+  // Names the value.  An address would not do: once a value is packed its address is used again.
+  uint64_t serial() const { return serial_; }
+  Slot slot;
+
+  // The same value under another shape of as many elements: same bytes, serial and slot.
+  Tensor reshaped(const Shape&) const;
+
+ private:
+  Storage storage_;
+  Shape shape_;
+  DType dtype_ = DType::f32;
+  uint64_t serial_ = 0;
+};
+
+// A trainable value and its gradient.  `grad` is allocated by the optimizer's owner before the first backward.
+struct Param {
+  std::string name;   // as timm names it: "blocks.3.mlp.fc1.weight"
+  Tensor value;
+  Tensor grad;        // same shape, f32
+  bool trainable = true;
+  bool decay = true;  // whether weight decay applies: not to biases, norms and embeddings
+  int writes = 0;     // times a gradient was added since the last optimizer step; 0: grad holds nothing yet
+};
+
+}  // namespace shear

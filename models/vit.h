@@ -1,0 +1,59 @@
+// Vision Transformer (Dosovitskiy et al. 2021), parameter for parameter as timm's VisionTransformer:
+// patches -> class token and positions -> pre-norm blocks -> norm -> head on the class token.
+#pragma once
+#include <deque>
+#include <string>
+#include <string_view>
+
+#include "shear/nn.h"
+
+namespace shear {
+
+struct VitConfig {
+  int64_t image = 224, patch = 16, dim = 768, depth = 12, heads = 12, classes = 1000, channels = 3;
+  int64_t mlp = 4;          // hidden width of the MLP over dim
+  float epsilon = 1e-6f;    // of LayerNorm
+  float dropout = 0;        // after the embedding, the attention projection and both MLP layers
+  GeluForm gelu = GeluForm::exact;
+
+  int64_t tokens() const { return (image / patch) * (image / patch) + 1; }
+  bool operator==(const VitConfig&) const = default;
+};
+
+// "vit_base_patch16_224" (also tiny, small, large; base_patch32), or
+// "vit:image=28,patch=4,dim=192,depth=6,heads=3,classes=10[,channels=3][,mlp=4]".  A known name takes the same keys
+// after a colon: "vit_tiny_patch16_224:classes=10".  Throws Fault::usage naming the key, what was found and expected.
+VitConfig parse_vit(std::string_view spec);
+std::string spec(const VitConfig&);  // parse_vit(spec(c)) == c, but for dropout, epsilon and gelu
+
+class Vit {
+ public:
+  Vit(Device&, const VitConfig&, uint64_t seed);
+
+  // images (B, C, H, W) -> logits (B, classes).
+  Tensor operator()(Tape&, const Tensor& images, const ForwardContext& = {});
+
+  const VitConfig& config() const { return config_; }
+  Parameters& parameters() { return parameters_; }
+
+ private:
+  struct Block {
+    Block(Parameters&, const VitConfig&, int index);
+    Tensor operator()(Tape&, Tensor x, const VitConfig&, const ForwardContext&, int index) const;
+
+    std::string attention_site, gelu_site, add1_site, add2_site, drop_site;
+    LayerNorm norm1;
+    Linear qkv, proj;
+    LayerNorm norm2;
+    Linear fc1, fc2;
+  };
+
+  VitConfig config_;
+  Parameters parameters_;
+  Param *cls_, *pos_, *patch_weight_, *patch_bias_;
+  std::deque<Block> blocks_;
+  LayerNorm norm_;
+  Linear head_;
+};
+
+}  // namespace shear
