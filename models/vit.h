@@ -48,6 +48,8 @@ class Vit {
     Linear fc1, fc2;
   };
 
+  static std::deque<Block> make_blocks(Parameters&, const VitConfig&);
+
   VitConfig config_;
   Parameters parameters_;
   Param *cls_, *pos_, *patch_weight_, *patch_bias_;

@@ -19,7 +19,8 @@ namespace shear {
 class Arena final : public Allocator {
  public:
   // Reserves `capacity` bytes of `upstream` at the first allocation.
-  Arena(Allocator& upstream, size_t capacity);
+  // `backed`: the addresses are host memory, which the address sanitizer may be told about.
+  Arena(Allocator& upstream, size_t capacity, bool backed = true);
   ~Arena() override;
   Arena(const Arena&) = delete;
   Arena& operator=(const Arena&) = delete;
@@ -41,6 +42,7 @@ class Arena final : public Allocator {
   Allocator& upstream_;
   size_t capacity_, live_ = 0, top_ = 0, high_ = 0;
   char* base_ = nullptr;
+  bool backed_;
   std::pmr::unsynchronized_pool_resource nodes_;  // keeps the maps' nodes: no allocation once warm
   Holes holes_{&nodes_};
   BySize by_size_{&nodes_};

@@ -79,6 +79,8 @@ class Backend {
   virtual std::string_view name() const = 0;  // "cpu", "shape"
   virtual bool computes() const { return true; }
   virtual Allocator& memory() = 0;
+  virtual bool on_host() const { return true; }  // whether the host may read its memory as it is
+  virtual size_t resident_bytes() const { return 0; }  // that the backend holds for itself, whatever it is asked
 
   // -- Memory ------------------------------------------------------------------------------------------------
   virtual void upload(void* device, const void* host, size_t bytes) = 0;
@@ -135,8 +137,9 @@ class Backend {
   virtual void adamw(const AdamWStep&, View w, ConstView g, View m, View v) = 0;
 };
 
-std::unique_ptr<Backend> make_cpu_backend(int threads);    // 0: as many as the machine offers
-std::unique_ptr<Backend> make_shape_backend(int threads);  // counts what the CPU backend would need
+std::unique_ptr<Backend> make_cpu_backend(int threads);  // 0: as many as the machine offers
+// Computes nothing, and asks for the same bytes as `like`: for planning.
+std::unique_ptr<Backend> make_shape_backend(std::unique_ptr<Backend> like);
 
 enum class DeviceKind : uint8_t { cpu, cuda };
 // Throws Fault::device with a sentence where the device is not there.

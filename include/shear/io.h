@@ -28,6 +28,8 @@ struct TensorView {  // points into the file
   std::span<const std::byte> bytes;
 };
 
+class MappedFile;
+
 // A safetensors file, mapped, not read: https://github.com/huggingface/safetensors.  Everything that its header claims
 // is checked when it is opened (length, JSON, no duplicate names, known dtypes, shapes that do not overflow and match
 // their bytes, no holes, no overlap, the end of the file): throws Fault::input with the file, the place, what was
@@ -46,9 +48,9 @@ class SafeTensors {
 
  private:
   std::filesystem::path path_;
-  void* map_ = nullptr;
-  size_t size_ = 0;
+  std::unique_ptr<const MappedFile> file_;
   std::vector<TensorView> tensors_;
+  std::vector<size_t> by_name_;  // positions in tensors_, sorted by name
   std::map<std::string, std::string> metadata_;
 };
 

@@ -1,43 +1,11 @@
-// Modules: parameters with names, and the ops that use them.
+// Modules: named parameters and the ops that use them.
 #pragma once
-#include <deque>
 #include <string>
-#include <string_view>
-#include <vector>
 
 #include "shear/ops.h"
+#include "shear/parameters.h"
 
 namespace shear {
-
-enum class Init : uint8_t { zeros, ones, trunc_normal };  // trunc_normal: std 0.02, cut at two std, as timm
-
-// The parameters of a model, in the order of their making, which is timm's.  Addresses are stable.
-class Parameters {
- public:
-  // Values come from (seed, name) alone, so that a model's other parts do not change them.
-  Parameters(Device& device, uint64_t seed) : device_(device), seed_(seed) {}
-  Parameters(const Parameters&) = delete;
-
-  Param& add(std::string name, const Shape&, Init, bool decay);
-  Param* find(std::string_view name);
-
-  auto begin() { return params_.begin(); }
-  auto end() { return params_.end(); }
-  auto begin() const { return params_.begin(); }
-  auto end() const { return params_.end(); }
-  size_t size() const { return params_.size(); }
-  int64_t elements() const;
-
-  // Gradient buffers for every trainable parameter that lacks one.
-  void make_gradients();
-  void forget_gradients();  // the next backward overwrites
-  Device& device() const { return device_; }
-
- private:
-  Device& device_;
-  uint64_t seed_;
-  std::deque<Param> params_;
-};
 
 class Linear {
  public:

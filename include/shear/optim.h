@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "shear/nn.h"
+#include "shear/parameters.h"
 
 namespace shear {
 

@@ -22,6 +22,7 @@ struct Recomputed {  // nothing: made again, a band of rows at a time, from exac
 using Kept = std::variant<Dense, Recomputed>;
 
 enum class Form : uint8_t { dense = 1, recomputed = 2 };  // 1 << the index in Kept
+inline Form form_of(const Kept& k) { return static_cast<Form>(1u << k.index()); }
 
 // What a consumer can open.  Dense is always welcome.
 class Forms {
@@ -53,6 +54,7 @@ struct SaveRequest {
   const Tensor& value;        // still dense: a policy may look
   Forms accepts;              // what this op's backward can open
   const Param* weight;        // whose gradient wants it, or null
+  bool recomputable = false;  // it has a recipe whose sources sleep exact, and the op opens what is made again
 };
 
 template <class... F>

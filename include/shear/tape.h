@@ -91,16 +91,20 @@ class Tape {
     uint64_t serial;
   };
 
+  Saved share(const Tensor& value, Forms accepts, SaveRow&);
   Kept put_to_sleep(const SaveRequest&, SaveRow&);
+  const Recipe* exact_recipe(const Tensor& value) const;
   void release(Saved);
-  Slot new_slot();
+  void release_sources(const Kept&);
+  Slot new_slot(const Shape&);
 
   Device& device_;
   MemoryPolicy* policy_ = nullptr;
   std::vector<Entry> entries_;
   std::vector<Node> nodes_;
   std::vector<Recipe> recipes_;
-  std::vector<Tensor> grads_;  // by slot
+  std::vector<Tensor> grads_;   // by slot
+  std::vector<Shape> shapes_;   // of the values whose gradients they are, however consumers reshape them
   std::vector<SaveRow> report_;
   std::vector<Param*> touched_;
 };
@@ -139,7 +143,7 @@ void Tape::record(Tensor& out, Grad grad) {
                 "a gradient holds slots, tickets, params and numbers - never a Tensor, "
                 "or the activation it captures escapes the memory policy");
   static_assert(sizeof(Grad) <= closure_bytes);
-  out.slot = grad.y = new_slot();
+  out.slot = grad.y = new_slot(out.shape());
   Node& n = nodes_.emplace_back();
   n.run = [](const void* g, Backward& bw) { (*static_cast<const Grad*>(g))(bw); };
   n.out = out.slot;

@@ -1,0 +1,42 @@
+// The parameters of a model: named values with their gradients.
+#pragma once
+#include <deque>
+#include <string>
+#include <string_view>
+
+#include "shear/device.h"
+
+namespace shear {
+
+// As timm: trunc_normal has std 0.02 and is cut at two std, tiny_normal has std 1e-6.
+enum class Init : uint8_t { zeros, ones, trunc_normal, tiny_normal };
+
+// The parameters of a model, in the order of their making, which is timm's.  Addresses are stable.
+class Parameters {
+ public:
+  // Values come from (seed, name) alone, so that a model's other parts do not change them.
+  Parameters(Device& device, uint64_t seed) : device_(device), seed_(seed) {}
+  Parameters(const Parameters&) = delete;
+
+  Param& add(std::string name, const Shape&, Init, bool decay);
+  Param* find(std::string_view name);
+
+  auto begin() { return params_.begin(); }
+  auto end() { return params_.end(); }
+  auto begin() const { return params_.begin(); }
+  auto end() const { return params_.end(); }
+  size_t size() const { return params_.size(); }
+  int64_t elements() const;
+
+  // Gradient buffers for every trainable parameter that lacks one.
+  void make_gradients();
+  void forget_gradients();  // the next backward overwrites
+  Device& device() const { return device_; }
+
+ private:
+  Device& device_;
+  uint64_t seed_;
+  std::deque<Param> params_;
+};
+
+}  // namespace shear

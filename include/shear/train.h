@@ -1,0 +1,267 @@
+// Training: one step, what it will need, weights and checkpoints, evaluation, and the trainer that ties them together.
+#pragma once
+#include <atomic>
+#include <functional>
+#include <optional>
+#include <utility>
+
+#include "models/vit.h"
+#include "shear/data.h"
+#include "shear/io.h"
+#include "shear/optim.h"
+#include "shear/policies.h"
+
+namespace shear {
+
+// -- Optimizers by name ----------------------------------------------------------------------------------------------
+
+struct OptimizerOptions {
+  std::string name = "adamw";  // or "sgd"
+  float momentum = 0.9f;       // of sgd
+  float weight_decay = 0;
+};
+std::unique_ptr<Optimizer> make_optimizer(Device&, Parameters&, const OptimizerOptions&);
+
+// "all", or "head": every parameter but the head's is frozen.  Throws Fault::usage for anything else.
+void choose_trainable(Parameters&, std::string_view which);
+
+// -- One training step -----------------------------------------------------------------------------------------------
+
+// images (B, C, H, W) -> logits (B, classes)
+using Forward = std::function<Tensor(Tape&, const Tensor& images, const ForwardContext&)>;
+
+struct StepOptions {
+  Shape input{};           // of one image: (C, H, W)
+  int64_t accumulate = 1;  // passes per step: the batch is cut into as many equal parts, and their gradients are summed
+  float smoothing = 0;     // of the labels
+  float clip = 0;          // the largest norm of the gradient; 0: any
+  uint64_t seed = 0;       // of dropout
+};
+
+struct StepResult {
+  double loss = 0;           // mean over the batch, before the update
+  int64_t correct = 0;       // images whose class had the highest logit
+  double gradient_norm = 0;  // before clipping
+};
+
+// Forward, loss, backward, clipping and the optimizer's update.  Once warm it allocates nothing.
+class TrainStep {
+ public:
+  TrainStep(Device&, Parameters&, Forward, MemoryPolicy&, Optimizer&, const StepOptions&);
+
+  // `step` counts from 0.  Throws Fault::input where the loss or a gradient is not finite, naming the step and the
+  // first parameter, in the model's order, whose gradient is not; the parameters are then as before the step.
+  // Throws Fault::internal where a trainable parameter got no gradient at the first call.
+  StepResult operator()(int64_t step, float lr, const Batch&);
+
+  const Tape& tape() const { return tape_; }
+  // Called after each pass, before the tape forgets it.
+  std::function<void(const Tape&)> after_pass;
+
+ private:
+  void pass(int64_t step, int64_t index, int64_t images, const Batch&, StepResult&);
+  void check_first() const;
+  [[noreturn]] void not_finite(int64_t step, double loss) const;
+
+  Device& device_;
+  Parameters& parameters_;
+  Forward forward_;
+  MemoryPolicy& policy_;
+  Optimizer& optimizer_;
+  StepOptions options_;
+  Tape tape_;
+  std::vector<float> logits_;
+  bool first_ = true;
+};
+
+// Where `label` stands among a row of logits: 0 where it is the highest, ties to the lowest index.
+int64_t rank_of(std::span<const float> logits, int64_t label);
+
+// -- Planning: the real tape on a backend that computes nothing
+// --------------------------------------------------------
+
+struct PlanOptions {
+  VitConfig model{};
+  std::string policy = "full";
+  int64_t batch = 128, accumulate = 1;
+  OptimizerOptions optimizer{};
+  std::string train = "all";
+  int threads = 0;
+};
+
+struct PlannedSave {  // SaveRow, with strings of its own
+  std::string site, op, asked, got, why;
+  size_t dense_bytes, saved_bytes;
+};
+
+struct Plan {
+  MemoryUse use;          // of a training step: exactly what Device::peak tells after a real one
+  size_t step_bytes = 0;  // the slab for training steps and evaluations: Device::Options::step_bytes
+  std::vector<PlannedSave> saves;
+};
+Plan plan_training(const PlanOptions&);
+
+// The largest batch, in one pass, whose step fits in `budget` bytes; 0 where not even one image does.
+int64_t largest_batch(PlanOptions, size_t budget);
+
+// A sentence on what would make the step fit: another policy, more passes.  Empty where nothing known would.
+std::string what_would_fit(PlanOptions, size_t budget);
+
+// -- What a weight file says about itself
+// --------------------------------------------------------------------------------
+
+// Kept in the metadata of every file that Shear writes, so that a file is enough to evaluate it.
+struct ModelCard {
+  std::string model;                 // spec(VitConfig)
+  std::vector<std::string> classes;  // by index; empty: not known
+  Preprocess preprocess;
+};
+std::map<std::string, std::string> to_metadata(const ModelCard&);
+// Nothing where the file has none; throws Fault::input where it has one that cannot be read.
+std::optional<ModelCard> read_card(const SafeTensors&);
+
+// What timm does with images for a model of this size: the centre of a slightly larger one at 224 pixels, else all.
+Preprocess default_preprocess(const VitConfig&);
+
+// What a user may say about preprocessing; what is empty stays as it is.
+struct ImageOptions {
+  std::optional<std::array<double, 3>> mean, std;
+  std::optional<double> crop;
+  std::optional<std::string> interpolation;  // bilinear, bicubic
+  bool squash = false;
+};
+void apply(const ImageOptions&, Preprocess&);  // throws Fault::usage for values that make no sense
+
+// -- Weights
+// -------------------------------------------------------------------------------------------------------------
+
+struct WeightsReport {
+  std::vector<std::string> missing;  // parameters that the file does not have: they keep their values
+  std::vector<std::string> unused;   // tensors of the file that the model does not have
+  int64_t head_classes = -1;         // of the file, where its head has another class count: the head is zero now
+};
+enum class Matching : bool { exact, fine_tuning };
+
+// Parameters by name.  `exact`: every parameter must be there.  `fine_tuning`: parts may be missing, and a head with
+// another class count, or none, is replaced by zeros.  Throws Fault::input for a wrong shape, and where no name
+// matches.
+WeightsReport load_weights(const SafeTensors&, Parameters&, Matching);
+
+// Parameters only, under their own names: what timm reads.
+void save_weights(const std::filesystem::path&, const Parameters&, const std::map<std::string, std::string>& metadata);
+
+// -- Evaluation
+// ----------------------------------------------------------------------------------------------------------
+
+struct Evaluation {
+  int64_t samples = 0, classes = 0;
+  double accuracy = 0, top5 = 0, loss = 0;  // shares; mean cross entropy without smoothing
+  std::vector<int64_t> confusion;           // (true class, chosen class)
+};
+
+// `labels`: the model's class for each class of the data; empty: the same.  `go_on(done, total)` is asked between
+// batches; where it says no the evaluation is abandoned and nothing comes back.
+std::optional<Evaluation> evaluate(Device&, const Forward&, const Dataset&, const Loader::Options&, int64_t classes,
+                                   std::span<const int> labels = {},
+                                   const std::function<bool(int64_t done, int64_t total)>& go_on = {});
+
+// The model's class for each class of the data, by name.  Throws Fault::input for a class that the model does not know.
+std::vector<int> match_classes(const std::vector<std::string>& data, const std::vector<std::string>& model);
+
+// -- Training
+// --------------------------------------------------------------------------------------------------------------
+
+// What the outcome of a training depends on, kept in its checkpoints.  Empty optionals: see resolve_defaults.
+struct Recipe {
+  std::string data, val, model, weights, policy = "full";
+  std::optional<int64_t> epochs, steps;  // one of them
+  int64_t batch = 128, accumulate = 1;   // images per step; passes per step
+  std::string optimizer = "adamw";
+  std::optional<double> lr, weight_decay;
+  double momentum = 0.9, clip = 1, smoothing = 0, dropout = 0;
+  std::optional<int64_t> warmup;
+  uint64_t seed = 0;
+  int64_t eval_every = 0, checkpoint_every = 0;  // steps; 0: every epoch
+  std::string augment = "none";                  // none, flip, pad, crop
+  ImageOptions image;
+  std::string train = "all";  // or "head"
+};
+// Learning rate and weight decay by the optimizer's name; ten epochs where nothing is said.  Throws Fault::usage for
+// values that make no sense, naming the flag.
+void resolve_defaults(Recipe&);
+std::string to_json(const Recipe&);
+Recipe recipe_from_json(std::string_view);
+
+// What changes where and how a training runs, not what it yields.  (The number of threads changes the order of sums,
+// so a resumed run keeps it unless told otherwise.)
+struct RunOptions {
+  std::filesystem::path out;
+  bool resume = false;     // continue from out/last.safetensors
+  bool overwrite = false;  // begin anew in a directory that holds a run
+  int threads = 0, loader_threads = 1;
+  size_t memory_limit = 0;
+  DeviceKind device = DeviceKind::cpu;
+  int64_t stop_after = 0;                   // as if interrupted after this many steps; 0: go on to the end
+  const std::atomic<bool>* stop = nullptr;  // set from outside: interrupt after the current step
+};
+
+struct StepMetrics {
+  int64_t step, steps;  // done, of
+  double epoch, loss, accuracy, lr, gradient_norm, images_per_second, seconds;
+  size_t bytes;  // the highest so far
+};
+struct EvalMetrics {
+  int64_t step;
+  double epoch, loss, accuracy, top5;
+  int64_t samples;
+  double seconds;
+  bool best;
+};
+
+// Told what happens while it happens.
+class TrainObserver {
+ public:
+  virtual ~TrainObserver() = default;
+  virtual void note(const std::string&) {}
+  virtual void warn(const std::string&) {}
+  virtual void step(const StepMetrics&) {}
+  virtual void evaluating(int64_t /*done*/, int64_t /*total*/) {}
+  virtual void evaluated(const EvalMetrics&) {}
+};
+
+struct Summary {
+  std::string policy, model;
+  int64_t steps = 0;
+  double accuracy = 0, loss = 0;  // on the validation part, or over the last epoch's batches where there is none
+  bool validated = false;
+  double best_accuracy = 0;  // where validated
+  int64_t best_step = 0;
+  double seconds = 0, step_seconds_median = 0;
+  MemoryUse memory;
+  size_t planned_peak_bytes = 0, rss_peak_bytes = 0;
+};
+std::string to_json(const Summary&);
+
+enum class TrainEnd { finished, finished_before, interrupted };
+struct TrainOutcome {
+  TrainEnd end = TrainEnd::finished;
+  int64_t step = 0;
+  std::string summary;  // the JSON of summary.json; empty where interrupted
+};
+
+// Runs the recipe in the directory `run.out`:
+//   last.safetensors   every `checkpoint_every` steps and when interrupted: all state
+//   best.safetensors   the weights with the best accuracy on the validation part
+//   model.safetensors  the weights at the end
+//   metrics.jsonl      a line per step and per evaluation
+//   summary.json       at the end
+// Each is replaced as a whole (metrics.jsonl grows by lines), so that whatever stops the process, `resume` goes on from
+// the last checkpoint, and ends with the bits that it would have ended with.
+TrainOutcome train(const Recipe&, const RunOptions&, TrainObserver&);
+
+// The recipe of the run in a directory, from its last checkpoint.
+Recipe read_recipe(const std::filesystem::path& run_directory);
+
+size_t rss_peak_bytes();  // of this process, as the kernel counts it
+
+}  // namespace shear

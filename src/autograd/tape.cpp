@@ -1,0 +1,228 @@
+// The tape: tickets, sleeping values, gradients by slot.
+#include "shear/tape.h"
+
+#include <algorithm>
+
+namespace shear {
+
+Tape::Tape(Device& device, MemoryPolicy& policy) : device_(device), policy_(&policy) {}
+Tape::Tape(Device& device) : device_(device) {}
+
+// -- Forward ---------------------------------------------------------------------------------------------------------
+
+Tensor Tape::empty(const Shape& shape, DType dtype) { return device_.empty(shape, Category::workspace, dtype); }
+
+bool Tape::wants_grad(const Tensor& x, std::initializer_list<const Param*> params) const {
+  if (!recording()) return false;
+  return x.slot.wanted() || std::any_of(params.begin(), params.end(), [](const Param* p) { return p && p->trainable; });
+}
+
+Slot Tape::new_slot(const Shape& shape) {
+  grads_.emplace_back();
+  shapes_.push_back(shape);
+  return {static_cast<int>(grads_.size()) - 1};
+}
+
+void Tape::watch(Tensor& x) {
+  if (recording()) x.slot = new_slot(x.shape());
+}
+
+// A dense value keeps its bytes: they change from workspace to saved, and back when the last ticket is closed.
+static Dense keep(const Tensor& value) {
+  if (value.storage().category() == Category::workspace) value.storage().relabel(Category::saved);
+  Dense kept{value};
+  kept.values.slot = {};
+  return kept;
+}
+
+// The ticket of a value that sleeps already, or none.  Newest first, since consumers stand close together.
+Saved Tape::share(const Tensor& value, Forms accepts, SaveRow& row) {
+  for (size_t i = entries_.size(); i-- > 0;) {
+    Entry& e = entries_[i];
+    if (e.serial != value.serial() || e.uses == 0) continue;
+    if (!accepts.has(form_of(e.kept))) {  // the strictest consumer decides: the value is still here, dense
+      release_sources(e.kept);
+      e.kept = keep(value);
+      row.got = "dense";
+      row.why = "a later consumer of this value opens nothing else";
+      row.saved_bytes = value.storage().bytes();
+    }
+    ++e.uses;
+    return {static_cast<int>(i)};
+  }
+  return {};
+}
+
+Saved Tape::save(std::string_view site, std::string_view op, const Tensor& value, Forms accepts, const Param* weight) {
+  require(recording(), op, " ", site, ": an inference tape saves nothing");
+  SaveRow& row = report_.emplace_back(SaveRow{site, op, "-", "shared", "", value.bytes(), 0});
+  if (const Saved known = share(value, accepts, row); known.valid()) return known;
+  Kept kept = put_to_sleep({site, op, value, accepts, weight}, row);
+  entries_.push_back({std::move(kept), value.serial(), 1});
+  return {static_cast<int>(entries_.size()) - 1};
+}
+
+// The recipe of a value, if everything it opens sleeps exact.
+const Tape::Recipe* Tape::exact_recipe(const Tensor& value) const {
+  const auto recipe = std::find_if(recipes_.rbegin(), recipes_.rend(), [&](const Recipe& r) { return r.serial == value.serial(); });
+  if (recipe == recipes_.rend()) return nullptr;
+  const auto exact = [&](Saved s) {
+    return !s.valid() || std::holds_alternative<Dense>(entries_[static_cast<size_t>(s.id)].kept);
+  };
+  return std::all_of(recipe->sources.begin(), recipe->sources.end(), exact) ? &*recipe : nullptr;
+}
+
+// Carries out the policy's verdict, or says in the report why not.
+Kept Tape::put_to_sleep(const SaveRequest& request, SaveRow& row) {
+  const Recipe* recipe = request.accepts.has(Form::recomputed) ? exact_recipe(request.value) : nullptr;
+  SaveRequest asked = request;
+  asked.recomputable = recipe != nullptr;
+  const Verdict verdict = policy_->decide(asked);
+  const auto dense = [&](std::string_view why) -> Kept {
+    row.why = why;
+    row.saved_bytes = request.value.storage().bytes();
+    return keep(request.value);
+  };
+  const Kept kept = std::visit(match{
+                                   [&](const Keep&) { return dense(""); },
+                                   [&](const Recompute&) {
+                                     if (!recipe) return dense("there is no recipe from exact values that this op opens");
+                                     for (Saved s : recipe->sources)
+                                       if (s.valid()) ++entries_[static_cast<size_t>(s.id)].uses;
+                                     return Kept{Recomputed{static_cast<int>(recipe - recipes_.data()), request.value.rows(),
+                                                            request.value.cols()}};
+                                   },
+                               },
+                               verdict);
+  row.asked = name(verdict);
+  row.got = name(kept);
+  return kept;
+}
+
+Saved Tape::hold(std::string_view site, std::string_view op, const Tensor& exact) {
+  require(recording(), op, " ", site, ": an inference tape holds nothing");
+  SaveRow& row = report_.emplace_back(SaveRow{site, op, "-", "held", "", exact.bytes(), 0});
+  if (const Saved known = share(exact, Form::dense, row); known.valid()) return known;
+  row.saved_bytes = exact.storage().bytes();
+  entries_.push_back({keep(exact), exact.serial(), 1});
+  return {static_cast<int>(entries_.size()) - 1};
+}
+
+void Tape::release_sources(const Kept& kept) {
+  const auto* made = std::get_if<Recomputed>(&kept);
+  if (!made) return;
+  for (Saved s : recipes_[static_cast<size_t>(made->recipe)].sources)
+    if (s.valid()) release(s);
+}
+
+void Tape::release(Saved saved) {
+  Entry& e = entries_[static_cast<size_t>(saved.id)];
+  require(e.uses > 0, "tape: a ticket was closed more often than its value was saved");
+  if (--e.uses > 0) return;
+  release_sources(e.kept);
+  if (auto* dense = std::get_if<Dense>(&e.kept)) {
+    // Somebody else may still hold the value: it is theirs now.
+    const Storage& bytes = dense->values.storage();
+    if (bytes.category() == Category::saved) bytes.relabel(Category::workspace);
+  }
+  e.kept = Dense{};
+}
+
+// -- Backward --------------------------------------------------------------------------------------------------------
+
+void Tape::backward(const Tensor& loss, float seed) {
+  require(recording() && loss.slot.wanted(), "backward: this value was not computed from anything that wants a gradient");
+  require(loss.elements() == 1, "backward: a loss has one element, found ", loss.shape());
+  Tensor& at_loss = grads_[static_cast<size_t>(loss.slot.id)];
+  at_loss = empty(loss.shape());
+  run().fill(at_loss, seed);
+  Backward bw(*this);
+  while (!nodes_.empty()) {
+    const Node node = nodes_.back();
+    nodes_.pop_back();
+    Tensor& arrived = grads_[static_cast<size_t>(node.out.id)];
+    if (!arrived) continue;  // an output that the loss does not depend on
+    node.run(node.grad.data(), bw);
+    grads_[static_cast<size_t>(node.out.id)] = {};
+  }
+  for (Param* p : touched_) policy_->observe(*p);
+}
+
+const Tensor& Tape::grad(const Tensor& watched) const {
+  require(watched.slot.wanted(), "grad: this value was not watched");
+  return grads_[static_cast<size_t>(watched.slot.id)];
+}
+
+void Tape::reset() {
+  for (size_t i = entries_.size(); i-- > 0;) {
+    if (const auto* dense = std::get_if<Dense>(&entries_[i].kept); dense && dense->values)
+      if (const Storage& bytes = dense->values.storage(); bytes.category() == Category::saved) bytes.relabel(Category::workspace);
+  }
+  entries_.clear();
+  nodes_.clear();
+  recipes_.clear();
+  grads_.clear();
+  shapes_.clear();
+  report_.clear();
+  touched_.clear();
+}
+
+Backward::Sink Backward::sink(Slot x, const Shape& shape) {
+  require(x.wanted(), "backward: a gradient for a value that wants none");
+  Tensor& into = tape_.grads_[static_cast<size_t>(x.id)];
+  if (!into) {
+    into = tape_.empty(tape_.shapes_[static_cast<size_t>(x.id)]);
+    return {into.reshaped(shape), 0};
+  }
+  if (!into.storage().unique()) {  // shared with another value (see `pass`): what is added here is not theirs
+    Tensor own = tape_.empty(into.shape());
+    run().copy(into, 0, own);
+    into = std::move(own);
+  }
+  return {into.reshaped(shape), 1};
+}
+
+Backward::Sink Backward::sink(Param& p) {
+  require(static_cast<bool>(p.grad), "backward: ", p.name, " has no gradient buffer; call make_gradients first");
+  if (std::find(tape_.touched_.begin(), tape_.touched_.end(), &p) == tape_.touched_.end()) tape_.touched_.push_back(&p);
+  return {p.grad, p.writes++ == 0 ? 0.f : 1.f};
+}
+
+Backward::Sink Backward::sink_over(Slot x, Slot y) {
+  Tensor& into = tape_.grads_[static_cast<size_t>(x.id)];
+  Tensor& from = tape_.grads_[static_cast<size_t>(y.id)];
+  if (into || !from.storage().unique()) return sink(x, from.shape());
+  into = from.reshaped(tape_.shapes_[static_cast<size_t>(x.id)]);
+  return {into, 0};
+}
+
+void Backward::pass(Slot y, Slot x) {
+  if (!x.wanted()) return;
+  Tensor& into = tape_.grads_[static_cast<size_t>(x.id)];
+  const Tensor& from = tape_.grads_[static_cast<size_t>(y.id)];
+  if (!into) {
+    into = from.reshaped(tape_.shapes_[static_cast<size_t>(x.id)]);
+    return;
+  }
+  const Sink to = sink(x, from.shape());
+  run().copy(from, 1, to.into);
+}
+
+const Kept& Backward::open(Saved s) const { return tape_.entries_[static_cast<size_t>(s.id)].kept; }
+
+const Tensor& Backward::dense(Saved s) const {
+  const auto* kept = std::get_if<Dense>(&open(s));
+  require(kept && kept->values, "backward: a dense value was expected to sleep here");
+  return kept->values;
+}
+
+void Backward::close(Saved s) { tape_.release(s); }
+
+void Backward::remake(const Recomputed& value, int64_t first_row, View band) {
+  const Tape::Recipe& r = tape_.recipes_[static_cast<size_t>(value.recipe)];
+  r.run(r.make.data(), *this, first_row, band);
+}
+
+Tensor Backward::scratch(const Shape& shape) { return tape_.empty(shape); }
+
+}  // namespace shear

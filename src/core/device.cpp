@@ -1,0 +1,62 @@
+// A device's memory: a meter over a limit over (the model's heap, the step's slab).
+#include "shear/device.h"
+
+#include <unistd.h>
+
+#include <limits>
+
+#include "shear/error.h"
+
+namespace shear {
+
+static size_t machine_memory() {
+  return static_cast<size_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<size_t>(sysconf(_SC_PAGE_SIZE));
+}
+
+Device::Device(std::unique_ptr<Backend> backend) : Device(std::move(backend), Options{}) {}
+
+Device::Device(std::unique_ptr<Backend> backend, const Options& options) : backend_(std::move(backend)) {
+  Allocator& memory = backend_->memory();
+  size_t slab = options.step_bytes;
+  if (slab == 0) slab = backend_->computes() ? machine_memory() : std::numeric_limits<size_t>::max() / 4;
+  const size_t limit = options.memory_limit == 0 ? std::numeric_limits<size_t>::max() : options.memory_limit;
+  arena_ = std::make_unique<Arena>(memory, slab, backend_->computes());
+  split_ = std::make_unique<Split>(memory, *arena_);
+  limit_ = std::make_unique<Limit>(*split_, limit);
+  meter_ = std::make_unique<Meter>(*limit_);
+}
+
+Tensor Device::empty(const Shape& shape, Category category, DType dtype) { return {*meter_, shape, dtype, category}; }
+
+Tensor Device::upload(const Shape& shape, Category category, std::span<const float> values) {
+  require(static_cast<int64_t>(values.size()) == shape.elements(), "upload: ", values.size(), " values for a tensor of ", shape);
+  Tensor t = empty(shape, category);
+  backend_->upload(t.data<void>(), values.data(), t.bytes());
+  return t;
+}
+
+std::vector<float> Device::download(const Tensor& t) {
+  require(t.dtype() == DType::f32, "download: f32 expected, found ", name(t.dtype()));
+  std::vector<float> values(static_cast<size_t>(t.elements()));
+  backend_->download(values.data(), t.data<void>(), t.bytes());
+  return values;
+}
+
+MemoryUse Device::peak() const {
+  MemoryUse use;
+  use.parameters = meter_->at_peak(Category::parameters);
+  use.gradients = meter_->at_peak(Category::gradients);
+  use.optimizer = meter_->at_peak(Category::optimizer);
+  use.saved = meter_->at_peak(Category::saved);
+  // With the slab's holes, which are in nobody else's hands.
+  use.workspace = arena_->high_water() - use.saved + backend_->resident_bytes();
+  use.peak = use.parameters + use.gradients + use.optimizer + use.saved + use.workspace;
+  return use;
+}
+
+void Device::restart_peak() {
+  meter_->restart_peak();
+  arena_->restart_high_water();
+}
+
+}  // namespace shear

@@ -1,0 +1,13 @@
+// The backend of a device.  The one place that knows which were built.
+#include "shear/backend.h"
+#include "shear/error.h"
+
+namespace shear {
+
+std::unique_ptr<Backend> make_backend(DeviceKind kind, int threads) {
+  if (kind == DeviceKind::cuda)
+    fail(Fault::device, "--device cuda: this build has no CUDA backend, expected --device cpu");
+  return make_cpu_backend(threads);
+}
+
+}  // namespace shear

@@ -1,0 +1,64 @@
+// Named parameters: made, drawn, found.
+#include "shear/parameters.h"
+
+#include <algorithm>
+
+#include "shear/error.h"
+
+namespace shear {
+
+// FNV-1a: a parameter's stream is named by its name, not by its place.
+static uint64_t hash(std::string_view name) {
+  uint64_t h = 14695981039346656037u;
+  for (const char c : name) h = (h ^ static_cast<unsigned char>(c)) * 1099511628211u;
+  return h;
+}
+
+static std::vector<float> draw(int64_t n, Init init, Stream stream) {
+  std::vector<float> values(static_cast<size_t>(n), init == Init::ones ? 1.f : 0.f);
+  if (init == Init::tiny_normal)
+    for (float& v : values) v = 1e-6f * stream.normal();
+  if (init == Init::trunc_normal)
+    for (float& v : values) {
+      do v = stream.normal();
+      while (std::abs(v) > 2);
+      v *= 0.02f;
+    }
+  return values;
+}
+
+Param& Parameters::add(std::string name, const Shape& shape, Init init, bool decay) {
+  require(!find(name), "parameters: ", name, " is there already");
+  Param& p = params_.emplace_back();
+  p.name = std::move(name);
+  p.decay = decay;
+  p.value = device_.empty(shape, Category::parameters);
+  if (device_.run().computes()) {
+    const uint64_t h = hash(p.name);
+    const std::vector<float> values = draw(shape.elements(), init, Stream(seed_, Purpose::init, h, h >> 32));
+    device_.run().upload(p.value.data<void>(), values.data(), p.value.bytes());
+  }
+  return p;
+}
+
+Param* Parameters::find(std::string_view name) {
+  const auto it = std::find_if(params_.begin(), params_.end(), [&](const Param& p) { return p.name == name; });
+  return it == params_.end() ? nullptr : &*it;
+}
+
+int64_t Parameters::elements() const {
+  int64_t n = 0;
+  for (const Param& p : params_) n += p.value.elements();
+  return n;
+}
+
+void Parameters::make_gradients() {
+  for (Param& p : params_)
+    if (p.trainable && !p.grad) p.grad = device_.empty(p.value.shape(), Category::gradients);
+}
+
+void Parameters::forget_gradients() {
+  for (Param& p : params_) p.writes = 0;
+}
+
+}  // namespace shear

@@ -1,0 +1,26 @@
+// Tensors.
+#include "shear/tensor.h"
+
+#include "shear/error.h"
+
+namespace shear {
+
+static uint64_t next_serial() {
+  static thread_local uint64_t last = 0;
+  return ++last;
+}
+
+Tensor::Tensor(Allocator& from, const Shape& shape, DType dtype, Category category)
+    : storage_(from, static_cast<size_t>(shape.elements()) * size_of(dtype), category),
+      shape_(shape),
+      dtype_(dtype),
+      serial_(next_serial()) {}
+
+Tensor Tensor::reshaped(const Shape& shape) const {
+  require(shape.elements() == elements(), "reshape: ", shape_, " does not have the elements of ", shape);
+  Tensor t = *this;
+  t.shape_ = shape;
+  return t;
+}
+
+}  // namespace shear

@@ -1,0 +1,89 @@
+// The CPU backend: Eigen's GEMM kernel in gemm.cpp, OpenMP loops for the rest, a file per family.
+//
+// Results depend on shapes and the number of threads, never on timing: work is split statically and partial sums are
+// added in the order of the threads.
+#pragma once
+#include <vector>
+
+#include "shear/backend.h"
+
+namespace shear::cpu {
+
+// Panels that the GEMM packs its operands into, one set per thread.
+class PackBuffer {
+ public:
+  // Multiplications are accumulated over blocks of `depth` at a time.  The order of summation over a long inner
+  // dimension therefore does not change when a caller cuts it into bands of a multiple of `depth` rows.
+  static constexpr int64_t wide = 192, depth = 384, long_side = 2048;
+  static constexpr size_t bytes = static_cast<size_t>(wide * depth + depth * long_side) * sizeof(float);
+
+  explicit PackBuffer(Allocator&);
+  float* left() const { return static_cast<float*>(storage_.data()); }
+  float* right() const { return left() + wide * depth; }
+
+ private:
+  Storage storage_;
+};
+
+// c = op(a) op(b) + beta * c (+ bias on every row) on the calling thread.
+void gemm_serial(Transposed ta, ConstView a, Transposed tb, ConstView b, float beta, View c, ConstView bias, PackBuffer&);
+
+// A slice [first, first + count) of n, the part of thread `index` of `parts`, in multiples of `grain`.
+struct Slice {
+  int64_t first, count;
+};
+Slice slice(int64_t n, int64_t grain, int index, int parts);
+
+class CpuBackend final : public Backend {
+ public:
+  explicit CpuBackend(int threads);
+
+  std::string_view name() const override { return "cpu"; }
+  Allocator& memory() override { return memory_; }
+  size_t resident_bytes() const override { return packs_.size() * PackBuffer::bytes; }
+
+  void upload(void* device, const void* host, size_t bytes) override;
+  void download(void* host, const void* device, size_t bytes) override;
+  void fill(View out, float value) override;
+  void copy(ConstView x, float beta, View out) override;
+
+  void gemm(Transposed, ConstView a, Transposed, ConstView b, float beta, View c, ConstView bias) override;
+  void column_sums(ConstView x, float beta, View out) override;
+  double sum_squares(ConstView x) override;
+
+  void add(ConstView a, ConstView b, View out) override;
+  void add_row(ConstView x, ConstView row, View out) override;
+  void relu(ConstView x, View y) override;
+  void relu_grad(ConstView y, ConstView dy, float beta, View dx) override;
+  void gelu(GeluForm, ConstView x, View y) override;
+  void gelu_grad(GeluForm, ConstView x, ConstView dy, float beta, View dx) override;
+  void dropout(ConstView x, float p, StreamKey, float beta, View y) override;
+
+  void layernorm(ConstView x, ConstView gamma, ConstView beta, float epsilon, View y, View mean, View rstd) override;
+  void layernorm_apply(ConstView x, ConstView mean, ConstView rstd, ConstView gamma, ConstView beta, View y) override;
+  void layernorm_grad(ConstView x, ConstView mean, ConstView rstd, ConstView gamma, ConstView dy, float beta_dx, View dx,
+                      float beta_params, View dgamma, View dbeta, View scratch) override;
+  int64_t layernorm_scratch(int64_t cols) const override;
+
+  void cross_entropy(ConstView logits, ConstView labels, float smoothing, View losses) override;
+  void cross_entropy_grad(ConstView logits, ConstView labels, float smoothing, float scale, ConstView dloss, float beta,
+                          View dlogits) override;
+  void mean(ConstView x, View out) override;
+
+  void attention(const HeadGrid&, ConstView qkv, View context, View log_sum_exp, View scratch) override;
+  void attention_grad(const HeadGrid&, ConstView qkv, ConstView log_sum_exp, ConstView dcontext, View dqkv, View scratch) override;
+  int64_t attention_scratch(const HeadGrid&) const override;
+
+  void gather_patches(const PatchGrid&, ConstView images, int64_t first, View out) override;
+
+  void sgd(const SgdStep&, View w, ConstView g, View velocity) override;
+  void adamw(const AdamWStep&, View w, ConstView g, View m, View v) override;
+
+ private:
+  int threads_;
+  HostAllocator memory_;
+  std::vector<PackBuffer> packs_;  // one per thread
+  std::vector<double> partial_;    // one per thread, for reductions
+};
+
+}  // namespace shear::cpu

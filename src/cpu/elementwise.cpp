@@ -1,0 +1,127 @@
+// Kernels in which every element minds its own business.
+#include "cpu/cpu_backend.h"
+#include "cpu/vector_math.h"
+#include "shear/error.h"
+
+namespace shear::cpu {
+
+namespace {
+
+// Elements are independent, so a contiguous view is one long row, cut into pieces that a thread's cache holds.
+constexpr int64_t piece = 4096;
+constexpr int64_t worth_threads = 16384;
+
+// f(first, count) for pieces of every row; `rows` are views over the same (rows, cols).
+template <class F>
+void pieces(int threads, int64_t rows, int64_t cols, F f) {
+  const int64_t per_row = (cols + piece - 1) / piece;
+#pragma omp parallel for num_threads(threads) schedule(static) if (rows * cols > worth_threads)
+  for (int64_t i = 0; i < rows * per_row; ++i) {
+    const int64_t first = i % per_row * piece;
+    f(i / per_row, first, std::min(piece, cols - first));
+  }
+}
+
+template <class View>
+View flat(View v) {
+  if (v.stride != v.cols && v.rows > 1) return v;
+  v.cols = v.elements();
+  v.rows = 1;
+  v.stride = v.cols;
+  return v;
+}
+
+// y[i] = f(x[i])
+template <class F>
+void map(int threads, ConstView x, View y, F f) {
+  if (x.contiguous() && ConstView(y).contiguous()) x = flat(x), y = flat(y);
+  pieces(threads, y.rows, y.cols, [=](int64_t r, int64_t first, int64_t n) {
+    const float* from = x.row(r) + first;
+    float* to = y.row(r) + first;
+#pragma omp simd
+    for (int64_t i = 0; i < n; ++i) to[i] = f(from[i]);
+  });
+}
+
+// y[i] = f(a[i], b[i]) + beta * y[i]; y may be a or b
+template <class F>
+void map2(int threads, ConstView a, ConstView b, float beta, View y, F f) {
+  if (a.contiguous() && b.contiguous() && ConstView(y).contiguous()) a = flat(a), b = flat(b), y = flat(y);
+  pieces(threads, y.rows, y.cols, [=](int64_t r, int64_t first, int64_t n) {
+    const float *p = a.row(r) + first, *q = b.row(r) + first;
+    float* to = y.row(r) + first;
+    if (beta == 0) {
+#pragma omp simd
+      for (int64_t i = 0; i < n; ++i) to[i] = f(p[i], q[i]);
+    } else {
+#pragma omp simd
+      for (int64_t i = 0; i < n; ++i) to[i] = f(p[i], q[i]) + beta * to[i];
+    }
+  });
+}
+
+constexpr float inverse_sqrt_2pi = 0.3989422804f;
+constexpr float tanh_inner = 0.7978845608f, tanh_cubic = 0.044715f;  // sqrt(2 / pi)
+
+}  // namespace
+
+void CpuBackend::add(ConstView a, ConstView b, View out) {
+  map2(threads_, a, b, 0, out, [](float x, float y) { return x + y; });
+}
+
+void CpuBackend::add_row(ConstView x, ConstView row, View out) {
+  pieces(threads_, out.rows, out.cols, [=](int64_t r, int64_t first, int64_t n) {
+    const float *p = x.row(r) + first, *q = row.row(0) + first;
+    float* to = out.row(r) + first;
+#pragma omp simd
+    for (int64_t i = 0; i < n; ++i) to[i] = p[i] + q[i];
+  });
+}
+
+void CpuBackend::relu(ConstView x, View y) {
+  map(threads_, x, y, [](float v) { return v < 0 ? 0.f : v; });  // nan stays nan
+}
+
+void CpuBackend::relu_grad(ConstView y, ConstView dy, float beta, View dx) {
+  map2(threads_, y, dy, beta, dx, [](float v, float g) { return v > 0 ? g : 0.f; });
+}
+
+void CpuBackend::gelu(GeluForm form, ConstView x, View y) {
+  if (form == GeluForm::exact)
+    map(threads_, x, y, [](float v) { return v * normal_cdf(v, normal(v)); });
+  else
+    map(threads_, x, y, [](float v) { return 0.5f * v * (1.f + tanh(tanh_inner * (v + tanh_cubic * v * v * v))); });
+}
+
+void CpuBackend::gelu_grad(GeluForm form, ConstView x, ConstView dy, float beta, View dx) {
+  if (form == GeluForm::exact)
+    map2(threads_, x, dy, beta, dx, [](float v, float g) {
+      const Normal n = normal(v);
+      return g * (normal_cdf(v, n) + v * (inverse_sqrt_2pi * n.bell));
+    });
+  else
+    map2(threads_, x, dy, beta, dx, [](float v, float g) {
+      const float t = tanh(tanh_inner * (v + tanh_cubic * v * v * v));
+      const float inner = tanh_inner * (1.f + 3.f * tanh_cubic * v * v);
+      return g * (0.5f * (1.f + t) + 0.5f * v * (1.f - t * t) * inner);
+    });
+}
+
+void CpuBackend::dropout(ConstView x, float p, StreamKey key, float beta, View y) {
+  require(x.contiguous() && ConstView(y).contiguous(), "dropout: contiguous views expected");
+  x = flat(x), y = flat(y);
+  const float scale = 1.f / (1.f - p);
+  const uint32_t dropped_below = static_cast<uint32_t>(static_cast<double>(p) * 4294967296.0);
+  pieces(threads_, 1, y.cols, [=](int64_t, int64_t first, int64_t n) {  // first is a multiple of 4: `piece` is
+    for (int64_t i = 0; i < n; i += 4) {
+      const auto words = key.four(static_cast<uint32_t>((first + i) / 4));
+      for (int64_t j = i; j < std::min(i + 4, n); ++j) {
+        const float kept = words[static_cast<size_t>(j - i)] >= dropped_below ? x.row(0)[first + j] * scale : 0.f;
+        float& to = y.row(0)[first + j];
+        to = beta == 0 ? kept : kept + beta * to;
+      }
+    }
+  });
+}
+
+}  // namespace shear::cpu

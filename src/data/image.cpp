@@ -1,0 +1,79 @@
+// Images from files, and between grey and colour.
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <memory>
+
+#include "data/codec.h"
+#include "shear/error.h"
+
+namespace shear {
+namespace {
+
+constexpr uint64_t max_side = 30'000, max_pixels = 200'000'000;
+
+std::vector<uint8_t> read_bytes(const std::filesystem::path& path) {
+  struct Close {
+    void operator()(std::FILE* file) const { std::fclose(file); }
+  };
+  const std::unique_ptr<std::FILE, Close> file(std::fopen(path.c_str(), "rb"));
+  if (!file) fail(Fault::input, path.string(), ": cannot be opened (", std::strerror(errno), "), expected an image");
+  std::error_code error;  // a folder can be opened, but has no size
+  const uint64_t claimed = std::filesystem::file_size(path, error);
+  if (error) fail(Fault::input, path.string(), ": has no size (", error.message(), "), expected a regular file");
+  std::vector<uint8_t> bytes(claimed);
+  const size_t got = std::fread(bytes.data(), 1, bytes.size(), file.get());
+  if (got != bytes.size())
+    fail(Fault::input, path.string(), ": only ", got, " of its ", claimed, " bytes could be read");
+  return bytes;
+}
+
+std::string first_bytes(Bytes bytes) {
+  std::string shown;
+  for (const uint8_t byte : bytes.first(std::min<size_t>(bytes.size(), 8))) {
+    char hex[4];
+    std::snprintf(hex, sizeof hex, " %02x", byte);
+    shown += hex;
+  }
+  return shown;
+}
+
+}  // namespace
+
+void check_dimensions(uint64_t width, uint64_t height, const std::string& name) {
+  if (width == 0 || height == 0 || width > max_side || height > max_side || width * height > max_pixels)
+    fail(Fault::input, name, ": claims ", width, " x ", height, " pixels, expected 1 to ", max_side,
+         " a side and at most ", max_pixels / 1'000'000, " million in all");
+}
+
+Image decode_image(const std::filesystem::path& path) {
+  const std::vector<uint8_t> bytes = read_bytes(path);
+  if (is_jpeg(bytes)) return decode_jpeg(bytes, path.string());
+  if (is_png(bytes)) return decode_png(bytes, path.string());
+  if (bytes.empty()) fail(Fault::input, path.string(), ": is empty, expected a JPEG or PNG image");
+  fail(Fault::input, path.string(), ": begins with the bytes", first_bytes(bytes), ", expected a JPEG or PNG image");
+}
+
+Image to_channels(Image from, int channels) {
+  require(channels == 1 || channels == 3, "to_channels: ", channels, " channels asked, expected 1 or 3");
+  require(from.channels == 1 || from.channels == 3, "to_channels: an image of ", from.channels,
+          " channels, expected 1 or 3");
+  if (from.channels == channels) return from;
+  Image to{from.width, from.height, channels, {}};
+  const size_t pixels = static_cast<size_t>(from.width) * static_cast<size_t>(from.height);
+  to.pixels.resize(pixels * static_cast<size_t>(channels));
+  const uint8_t* in = from.pixels.data();
+  uint8_t* out = to.pixels.data();
+  if (channels == 3) {
+    for (size_t i = 0; i < pixels; ++i) out[3 * i] = out[3 * i + 1] = out[3 * i + 2] = in[i];
+  } else {
+    // 0.299 R + 0.587 G + 0.114 B in 16 fraction bits; the weights add up to 1, so grey stays exactly grey.
+    for (size_t i = 0; i < pixels; ++i)
+      out[i] =
+          static_cast<uint8_t>((19595u * in[3 * i] + 38470u * in[3 * i + 1] + 7471u * in[3 * i + 2] + 0x8000u) >> 16);
+  }
+  return to;
+}
+
+}  // namespace shear

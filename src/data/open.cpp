@@ -1,0 +1,40 @@
+// Which kind of data set a path is.
+#include "data/sources.h"
+#include "shear/error.h"
+
+namespace shear {
+namespace {
+
+void require_folder(const std::filesystem::path& path) {
+  std::error_code error;
+  const auto status = std::filesystem::status(path, error);
+  constexpr const char* expected = ", expected a folder with IDX files or with a folder for each class";
+  if (status.type() == std::filesystem::file_type::not_found)
+    fail(Fault::input, path.string(), ": does not exist", expected);
+  if (error) fail(Fault::input, path.string(), ": cannot be read (", error.message(), ")", expected);
+  if (!std::filesystem::is_directory(status)) fail(Fault::input, path.string(), ": is not a folder", expected);
+  if (list_folder(path).empty()) fail(Fault::input, path.string(), ": is empty", expected);
+}
+
+}  // namespace
+
+std::vector<std::filesystem::directory_entry> list_folder(const std::filesystem::path& folder) {
+  std::vector<std::filesystem::directory_entry> entries;
+  std::error_code error;
+  std::filesystem::directory_iterator at(folder, error);
+  for (; !error && at != std::filesystem::directory_iterator(); at.increment(error)) entries.push_back(*at);
+  if (error) fail(Fault::input, folder.string(), ": cannot be listed (", error.message(), ")");
+  return entries;
+}
+
+DataSplits open_data(const std::filesystem::path& data, const std::filesystem::path& val) {
+  require_folder(data);
+  if (!val.empty()) require_folder(val);
+  const bool idx = holds_idx(data);
+  if (!val.empty() && holds_idx(val) != idx)
+    fail(Fault::input, val.string(), ": holds ", idx ? "no IDX files" : "IDX files",
+         ", expected the same kind of data as ", data.string(), ", which holds ", idx ? "IDX files" : "class folders");
+  return idx ? open_idx(data, val) : open_folders(data, val);
+}
+
+}  // namespace shear

@@ -1,0 +1,145 @@
+// From an image to a model's input: geometry first, then floats.
+#include <algorithm>
+#include <cmath>
+#include <optional>
+
+#include "data/resample.h"
+#include "shear/error.h"
+
+namespace shear {
+namespace {
+
+void check(const Preprocess& p) {
+  require(p.image > 0 && (p.channels == 1 || p.channels == 3) && p.crop > 0 && p.crop <= 1, "preprocessing to ",
+          p.channels, " channels of ", p.image, " x ", p.image, " with crop ", p.crop,
+          ", expected 1 or 3 channels and 0 < crop <= 1");
+}
+
+// Half of an even number, or the even one of its neighbours: Python's round(n / 2).
+int64_t half_to_even(int64_t n) { return n / 2 + (n % 2 != 0 && n / 2 % 2 != 0); }
+
+Box whole(const View& from) { return {0, 0, static_cast<double>(from.width), static_cast<double>(from.height)}; }
+
+void stretch(const View& from, const Preprocess& p, Image& to) {
+  resample(from, p.image, p.image, p.interpolation, whole(from), {0, 0, p.image, p.image}, to);
+}
+
+// Resize(floor(image / crop)) and CenterCrop(image) of torchvision; only the centre is computed.
+void centre(const View& from, const Preprocess& p, Image& to) {
+  if (p.squash) return stretch(from, p, to);
+  // `crop` stands for a short decimal: without the nudge 0.8f, a little above 0.8, would turn 240 / 0.8 into 299.
+  const int64_t side =
+      std::max<int64_t>(static_cast<int64_t>(p.image / static_cast<double>(p.crop) * (1 + 1e-6)), p.image);
+  const int64_t shorter = std::min(from.width, from.height);
+  const int64_t width = side * from.width / shorter, height = side * from.height / shorter;
+  resample(from, width, height, p.interpolation, whole(from),
+           {half_to_even(width - p.image), half_to_even(height - p.image), p.image, p.image}, to);
+}
+
+int rounded(double x) { return static_cast<int>(std::nearbyint(x)); }
+
+// RandomResizedCrop of torchvision: ten tries at a share of the area and a ratio, else the largest central part whose
+// ratio is allowed.
+View random_part(const View& from, const Augment& augment, Stream& stream) {
+  const double low = augment.ratio[0], high = augment.ratio[1];
+  for (int attempt = 0; attempt < 10; ++attempt) {
+    const double area = double{1} * from.width * from.height * stream.uniform(augment.area[0], augment.area[1]);
+    const double ratio = std::exp(std::log(low) + (std::log(high) - std::log(low)) * stream.uniform());
+    const int width = rounded(std::sqrt(area * ratio)), height = rounded(std::sqrt(area / ratio));
+    if (width < 1 || height < 1 || width > from.width || height > from.height) continue;
+    const uint32_t top = stream.below(static_cast<uint32_t>(from.height - height + 1));
+    const uint32_t left = stream.below(static_cast<uint32_t>(from.width - width + 1));
+    return cut(from, static_cast<int>(left), static_cast<int>(top), width, height);
+  }
+  const double ratio = static_cast<double>(from.width) / from.height;
+  int width = from.width, height = from.height;
+  if (ratio < low) height = std::clamp(rounded(width / low), 1, from.height);
+  if (ratio > high) width = std::clamp(rounded(height * high), 1, from.width);
+  return cut(from, (from.width - width) / 2, (from.height - height) / 2, width, height);
+}
+
+// The image shifted by (right, down), zeros where nothing came from.
+Image shifted(const Image& from, int right, int down) {
+  Image to{from.width, from.height, from.channels, std::vector<uint8_t>(from.pixels.size())};
+  const int columns = from.width - std::abs(right), channels = from.channels;
+  if (columns <= 0) return to;
+  for (int y = std::max(down, 0); y < from.height + std::min(down, 0); ++y) {
+    const ptrdiff_t in = ptrdiff_t{y - down} * from.width + std::max(-right, 0);
+    const ptrdiff_t out = ptrdiff_t{y} * from.width + std::max(right, 0);
+    std::copy_n(from.pixels.begin() + in * channels, columns * channels, to.pixels.begin() + out * channels);
+  }
+  return to;
+}
+
+// (v / 255 - mean) / std for each of the 256 values, as PyTorch computes it in single precision.
+std::array<float, 256> normalised(float mean, float std) {
+  std::array<float, 256> table;
+  for (size_t v = 0; v < table.size(); ++v) table[v] = (static_cast<float>(v) / 255.f - mean) / std;
+  return table;
+}
+
+// Interleaved bytes to planes of floats; a grey image fills all planes.
+void to_planes(const Image& image, const Preprocess& p, bool flip, float* chw) {
+  const size_t side = static_cast<size_t>(p.image), channels = static_cast<size_t>(image.channels);
+  for (size_t c = 0; c < static_cast<size_t>(p.channels); ++c) {
+    const std::array<float, 256> table = normalised(p.mean[c], p.std[c]);
+    const uint8_t* in = image.pixels.data() + (channels == 1 ? 0 : c);
+    for (size_t y = 0; y < side; ++y, in += side * channels, chw += side) {
+      if (flip)
+        for (size_t x = 0; x < side; ++x) chw[side - 1 - x] = table[in[x * channels]];
+      else
+        for (size_t x = 0; x < side; ++x) chw[x] = table[in[x * channels]];
+    }
+  }
+}
+
+// Colour is turned into grey before the geometry, as PIL does; grey becomes colour last, which gives the same bits.
+const Image& as_grey(const Image& image, const Preprocess& p, std::optional<Image>& room) {
+  require(image.width > 0 && image.height > 0 && (image.channels == 1 || image.channels == 3),
+          "preprocessing an image of ", image.width, " x ", image.height, " with ", image.channels,
+          " channels, expected 1 or 3");
+  return image.channels > p.channels ? room.emplace(to_channels(image, p.channels)) : image;
+}
+
+// The model-sized image between geometry and floats: a thread keeps its room from one call to the next.
+Image& part_of_thread() {
+  thread_local Image part;
+  return part;
+}
+
+}  // namespace
+
+void prepare_eval(const Image& image, const Preprocess& p, float* chw) {
+  check(p);
+  std::optional<Image> grey;
+  Image& part = part_of_thread();
+  centre(view(as_grey(image, p, grey)), p, part);
+  to_planes(part, p, false, chw);
+}
+
+void prepare_train(const Image& image, const Preprocess& p, const Augment& augment, Stream& stream, float* chw) {
+  check(p);
+  require(augment.area[0] > 0 && augment.area[0] <= augment.area[1] && augment.ratio[0] > 0 &&
+              augment.ratio[0] <= augment.ratio[1] && augment.pad >= 0,
+          "augmentation with area ", augment.area[0], " to ", augment.area[1], ", ratio ", augment.ratio[0], " to ",
+          augment.ratio[1], ", pad ", augment.pad, ", expected positive rising ranges");
+  std::optional<Image> grey;
+  const View from = view(as_grey(image, p, grey));
+  Image& part = part_of_thread();
+  if (augment.pad > 0) {
+    // A cut of the padded image at (x, y) is the image shifted by (pad - x, pad - y).
+    const uint32_t choices = 2 * static_cast<uint32_t>(augment.pad) + 1;
+    const int down = augment.pad - static_cast<int>(stream.below(choices));
+    const int right = augment.pad - static_cast<int>(stream.below(choices));
+    centre(from, p, part);
+    part = shifted(part, right, down);
+  } else if (augment.random_crop) {
+    stretch(random_part(from, augment, stream), p, part);
+  } else {
+    centre(from, p, part);
+  }
+  const bool flip = augment.flip && stream.below(2) == 1;
+  to_planes(part, p, flip, chw);
+}
+
+}  // namespace shear

@@ -1,0 +1,19 @@
+// The kinds of data set that open_data tells apart.
+#pragma once
+#include <filesystem>
+
+#include "shear/data.h"
+
+namespace shear {
+
+// Whether one of IDX's file names (train-images-idx3-ubyte, t10k-images.idx3-ubyte.gz ...) is in the folder.
+bool holds_idx(const std::filesystem::path& folder);
+
+// As open_data, for folders that exist.
+DataSplits open_idx(const std::filesystem::path& data, const std::filesystem::path& val);
+DataSplits open_folders(const std::filesystem::path& data, const std::filesystem::path& val);
+
+// Throws Fault::input when the folder cannot be read.
+std::vector<std::filesystem::directory_entry> list_folder(const std::filesystem::path&);
+
+}  // namespace shear

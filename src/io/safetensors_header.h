@@ -1,0 +1,37 @@
+// The JSON header of a safetensors file: what it claims, read and written.
+#pragma once
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "shear/shape.h"
+
+namespace shear {
+
+struct HeaderEntry {
+  std::string name;
+  DType dtype = DType::f32;
+  Shape shape;
+  uint64_t begin = 0, end = 0;  // bytes behind the header; begin <= end
+};
+
+struct Header {
+  static constexpr uint64_t max_bytes = 100'000'000;  // the format's own limit
+  static constexpr std::string_view metadata_key = "__metadata__";
+
+  std::vector<HeaderEntry> entries;  // in the order of the text
+  std::map<std::string, std::string> metadata;
+};
+
+// Checks what can be known from the text alone, except that names may repeat.  Throws Fault::input, naming `file`.
+Header parse_header(std::string_view json, const std::string& file);
+
+// Throws Fault::input, naming `file`, for names and metadata that are not UTF-8.
+std::string write_header(const Header&, const std::string& file);
+
+// A name for an error sentence: in quotes, on one line and not endless, whatever the file holds.
+std::string in_quotes(std::string_view);
+
+}  // namespace shear

@@ -1,0 +1,28 @@
+// y = a + b
+#include "shear/ops.h"
+
+namespace shear {
+
+namespace {
+
+// Both gradients are dy as it is; it is copied only when one of them is added to.
+struct AddGrad {
+  Slot a, b, y;
+
+  void operator()(Backward& bw) const {
+    bw.pass(y, a);
+    bw.pass(y, b);
+  }
+};
+
+}  // namespace
+
+Tensor add(Tape& tape, Site site, const Tensor& a, const Tensor& b) {
+  require(a.shape() == b.shape(), "add ", site, ": ", a.shape(), " and ", b.shape(), " differ");
+  Tensor y = tape.empty(a.shape());
+  tape.run().add(a, b, y);
+  if (tape.recording() && (a.slot.wanted() || b.slot.wanted())) tape.record(y, AddGrad{a.slot, b.slot, {}});
+  return y;
+}
+
+}  // namespace shear

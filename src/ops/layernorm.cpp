@@ -1,0 +1,73 @@
+// y = (x - mean) / sqrt(var + epsilon) * gamma + beta, over rows
+#include <algorithm>
+
+#include "shear/ops.h"
+
+namespace shear {
+
+namespace {
+
+struct LayerNormGrad {
+  Slot x, y;
+  Param *gamma, *beta;
+  Saved input, mean, rstd;
+
+  void operator()(Backward& bw) const {
+    const Tensor& dy = bw.grad(y);
+    const Tensor& in = bw.dense(input);
+    const Tensor scratch = bw.scratch({bw.run().layernorm_scratch(in.cols())});
+    View dx, dgamma, dbeta;
+    float beta_dx = 0, beta_gamma = 0, beta_beta = 0;
+    if (gamma->trainable) {
+      const auto sink = bw.sink(*gamma);
+      dgamma = sink.into, beta_gamma = sink.beta;
+    }
+    if (beta->trainable) {
+      const auto sink = bw.sink(*beta);
+      dbeta = sink.into, beta_beta = sink.beta;
+    }
+    // Where only one of them holds something already (a gamma that two norms share), the other begins with zeros.
+    const float beta_params = std::max(beta_gamma, beta_beta);
+    if (dgamma.data && beta_gamma != beta_params) bw.run().fill(dgamma, 0);
+    if (dbeta.data && beta_beta != beta_params) bw.run().fill(dbeta, 0);
+    if (x.wanted()) {
+      const auto sink = bw.sink_over(x, y);
+      dx = sink.into, beta_dx = sink.beta;
+    }
+    bw.run().layernorm_grad(in, bw.dense(mean), bw.dense(rstd), gamma->value, dy, beta_dx, dx, beta_params, dgamma, dbeta, scratch);
+    bw.close(rstd);
+    bw.close(mean);
+    bw.close(input);
+  }
+};
+
+struct RemakeOutput {
+  Saved input, mean, rstd;
+  const Param *gamma, *beta;
+
+  void operator()(Backward& bw, int64_t first, View band) const {
+    const auto part = [&](Saved s) {
+      return ConstView(bw.dense(s).data() + first, 1, band.rows, band.rows);
+    };
+    bw.run().layernorm_apply(ConstView(bw.dense(input)).band(first, band.rows), part(mean), part(rstd), gamma->value, beta->value,
+                             band);
+  }
+};
+
+}  // namespace
+
+Tensor layernorm(Tape& tape, Site site, const Tensor& x, Param& gamma, Param& beta, float epsilon) {
+  require(x.cols() == gamma.value.elements() && x.cols() == beta.value.elements(), "layernorm ", site, ": input ", x.shape(),
+          " does not fit gamma ", gamma.value.shape(), " and beta ", beta.value.shape());
+  Tensor y = tape.empty(x.shape()), mean = tape.empty({x.rows()}), rstd = tape.empty({x.rows()});
+  tape.run().layernorm(x, gamma.value, beta.value, epsilon, y, mean, rstd);
+  if (tape.wants_grad(x, {&gamma, &beta})) {
+    const Saved input = tape.save(site, "layernorm", x, Form::dense);
+    const Saved m = tape.hold(site, "layernorm", mean), r = tape.hold(site, "layernorm", rstd);
+    tape.record(y, LayerNormGrad{x.slot, {}, &gamma, &beta, input, m, r});
+    tape.recipe(y, {input, m, r}, RemakeOutput{input, m, r, &gamma, &beta});
+  }
+  return y;
+}
+
+}  // namespace shear

@@ -1,0 +1,50 @@
+// y = x w^T + b
+#include "autograd/contract.h"
+#include "shear/ops.h"
+
+namespace shear {
+
+namespace {
+
+struct LinearGrad {
+  Slot x, y;
+  Shape x_shape;
+  Param *w, *b;
+  Saved input;
+
+  void operator()(Backward& bw) const {
+    const Tensor& dy = bw.grad(y);  // (..., out)
+    if (input.valid()) {
+      const auto [dw, beta] = bw.sink(*w);
+      weight_grad(bw, bw.open(input), dy, dw, beta);
+      bw.close(input);  // before dx takes room
+    }
+    if (b && b->trainable) {
+      const auto [db, beta] = bw.sink(*b);
+      bw.run().column_sums(dy, beta, db);
+    }
+    if (x.wanted()) {
+      const auto [dx, beta] = bw.sink(x, x_shape);
+      bw.run().gemm(Transposed::no, dy, Transposed::no, w->value, beta, dx);
+    }
+  }
+};
+
+}  // namespace
+
+Tensor linear(Tape& tape, Site site, const Tensor& x, Param& w, Param* b) {
+  require(w.value.shape().rank() == 2 && x.cols() == w.value.cols(), "linear ", site, ": input ", x.shape(), " does not fit weight ",
+          w.value.shape());
+  require(!b || b->value.elements() == w.value.rows(), "linear ", site, ": bias ", b ? b->value.shape() : Shape{},
+          " does not fit weight ", w.value.shape());
+  Tensor y = tape.empty(x.shape().with_cols(w.value.rows()));
+  tape.run().gemm(Transposed::no, x, Transposed::yes, w.value, 0, y, b ? ConstView(b->value) : ConstView{});
+  if (tape.wants_grad(x, {&w, b})) {
+    const Saved input =
+        w.trainable ? tape.save(site, "linear", x, Form::dense | Form::recomputed, &w) : Saved{};
+    tape.record(y, LinearGrad{x.slot, {}, x.shape(), &w, b, input});
+  }
+  return y;
+}
+
+}  // namespace shear

@@ -1,0 +1,61 @@
+// Patch embedding: a convolution of stride p as a product of patches, made in bands, with the kernel
+#include "autograd/contract.h"
+#include "shear/ops.h"
+
+namespace shear {
+
+namespace {
+
+struct PatchEmbedGrad {
+  Slot y;
+  PatchGrid grid;
+  int64_t batch;
+  Param *w, *b;
+  Saved images;
+
+  void operator()(Backward& bw) const {
+    const Tensor& dy = bw.grad(y);  // (B, P, D)
+    if (images.valid()) {
+      const auto [dw, beta] = bw.sink(*w);
+      const Tensor& pixels = bw.dense(images);
+      banded_weight_grad(bw, batch * grid.count(), grid.size(), dy, dw.reshaped({dy.cols(), grid.size()}), beta,
+                         [&](int64_t first, View band) { bw.run().gather_patches(grid, pixels, first, band); });
+      bw.close(images);
+    }
+    if (b->trainable) {
+      const auto [db, beta] = bw.sink(*b);
+      bw.run().column_sums(dy, beta, db);
+    }
+  }
+};
+
+}  // namespace
+
+Tensor patch_embed(Tape& tape, Site site, const Tensor& images, int64_t patch, Param& w, Param& b) {
+  const Shape& s = images.shape();
+  require(s.rank() == 4 && patch > 0 && s[2] % patch == 0 && s[3] % patch == 0, "patch_embed ", site, ": images ", s,
+          " do not divide into patches of ", patch);
+  const PatchGrid grid{s[1], s[2], s[3], patch};
+  const int64_t width = w.value.shape()[0], rows = s[0] * grid.count();
+  require(w.value.elements() == width * grid.size() && b.value.elements() == width, "patch_embed ", site, ": weight ",
+          w.value.shape(), " and bias ", b.value.shape(), " do not fit patches of ", grid.size(), " values");
+  require(!images.slot.wanted(), "patch_embed ", site, ": has no gradient for images");
+  Tensor y = tape.empty({s[0], grid.count(), width});
+  {
+    const Tensor band = tape.empty({std::min(band_rows, rows), grid.size()});
+    for (int64_t first = 0; first < rows; first += band_rows) {
+      const int64_t n = std::min(band_rows, rows - first);
+      const View part = View(band).band(0, n);
+      tape.run().gather_patches(grid, images, first, part);
+      tape.run().gemm(Transposed::no, part, Transposed::yes, w.value.reshaped({width, grid.size()}), 0, View(y).band(first, n),
+                      b.value);
+    }
+  }
+  if (tape.wants_grad(images, {&w, &b})) {
+    const Saved pixels = w.trainable ? tape.save(site, "patch_embed", images, Form::dense, &w) : Saved{};
+    tape.record(y, PatchEmbedGrad{{}, grid, s[0], &w, &b, pixels});
+  }
+  return y;
+}
+
+}  // namespace shear

@@ -1,0 +1,56 @@
+// The directory of a training.
+#include "train/run_directory.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+
+namespace shear {
+
+namespace fs = std::filesystem;
+
+RunDirectory::RunDirectory(const fs::path& path) : path_(path) {
+  if (path.empty()) fail(Fault::usage, "--out is missing: expected the directory that the run is written to");
+  std::error_code error;
+  fs::create_directories(path_, error);
+  if (error) fail(Fault::input, "--out ", path_.string(), ": cannot make this directory: ", error.message());
+  lock_ = open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (lock_ < 0) fail(Fault::input, "--out ", path_.string(), ": expected a directory: ", std::strerror(errno));
+  try {
+    if (flock(lock_, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)
+      fail(Fault::input, "--out ", path_.string(), ": another training runs in this directory, expected one at a time");
+    for (const fs::directory_entry& entry : fs::directory_iterator(path_)) {
+      const std::string name = entry.path().filename().string();
+      if (name.starts_with('.') && name.ends_with(".tmp")) fs::remove(entry.path(), error);
+    }
+    const fs::path probe = path_ / ".probe";
+    write_text_atomically(probe, "Shear can write here.\n");
+    fs::remove(probe, error);
+  } catch (...) {
+    close(lock_);
+    throw;
+  }
+}
+
+RunDirectory::~RunDirectory() { close(lock_); }
+
+bool RunDirectory::holds_run() const {
+  const std::array files{last(), best(), model(), metrics(), summary()};
+  return std::any_of(files.begin(), files.end(), [](const fs::path& f) { return fs::exists(f); });
+}
+
+void RunDirectory::forget_run() {
+  // The checkpoint goes first: a run that is half forgotten cannot be resumed.
+  for (const fs::path& file : {last(), best(), model(), metrics(), summary()}) {
+    std::error_code error;
+    fs::remove(file, error);
+    if (error) fail(Fault::input, file.string(), ": cannot be removed: ", error.message());
+  }
+}
+
+}  // namespace shear

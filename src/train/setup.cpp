@@ -1,0 +1,130 @@
+// From a recipe to what a training needs.
+#include "train/setup.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <iomanip>
+
+namespace shear {
+
+static std::string with_classes(const std::string& spec, int64_t count) {
+  if (spec.find("classes=") != std::string::npos) return spec;
+  return text(spec, spec.find(':') == std::string::npos ? ":" : ",", "classes=", count);
+}
+
+// The model that the recipe names, or that the weights were trained for, with as many classes as the data has.
+static VitConfig choose_model(const Recipe& recipe, const std::optional<ModelCard>& card,
+                              const std::vector<std::string>& classes) {
+  const int64_t count = static_cast<int64_t>(classes.size());
+  VitConfig config;
+  if (!recipe.model.empty()) {
+    config = parse_vit(with_classes(recipe.model, count));
+    if (config.classes != count)
+      fail(Fault::input, "--model ", recipe.model, ": ", config.classes, " classes, but the data has ", count,
+           "; expected the same (leave classes out to take the data's)");
+  } else if (card) {
+    config = parse_vit(card->model);
+    config.classes = count;
+  } else {
+    fail(Fault::usage, "--model is missing: expected a name such as vit_tiny_patch16_224, or vit:image=...",
+         recipe.weights.empty() ? "" : " (the weights do not say what they are for)");
+  }
+  return config;
+}
+
+static Preprocess choose_preprocess(const Recipe& recipe, const std::optional<ModelCard>& card,
+                                    const VitConfig& model) {
+  Preprocess p = default_preprocess(model);
+  if (card) {
+    p.mean = card->preprocess.mean;
+    p.std = card->preprocess.std;
+    p.interpolation = card->preprocess.interpolation;
+    if (card->preprocess.image == p.image) {
+      p.crop = card->preprocess.crop;
+      p.squash = card->preprocess.squash;
+    }
+  }
+  apply(recipe.image, p);
+  return p;
+}
+
+static Augment choose_augment(const Recipe& recipe, const VitConfig& model) {
+  Augment a;
+  a.random_crop = recipe.augment == "crop";
+  a.flip = recipe.augment != "none";
+  a.pad = recipe.augment == "pad" ? static_cast<int>(std::max<int64_t>(1, model.image / 8)) : 0;
+  return a;
+}
+
+Setup prepare(const Recipe& recipe, const RunOptions& run, const ModelCard* stored) {
+  Setup s;
+  if (!recipe.model.empty())
+    parse_vit(with_classes(recipe.model, 1));  // a wrong flag is told of before anything is read
+  make_policy(recipe.policy);
+  if (!stored && !recipe.weights.empty()) s.weights = std::make_unique<SafeTensors>(recipe.weights);
+  s.data = open_data(recipe.data, recipe.val);
+  const std::vector<std::string>& classes = s.data.train->classes();
+  if (stored) {
+    if (stored->classes != classes)
+      fail(Fault::input, recipe.data, ": its ", classes.size(), " classes are not the ", stored->classes.size(),
+           " that the run began with, expected the same data");
+    s.card = *stored;
+    s.model = parse_vit(stored->model);
+  } else {
+    const std::optional<ModelCard> card = s.weights ? read_card(*s.weights) : std::nullopt;
+    s.model = choose_model(recipe, card, classes);
+    s.card = {spec(s.model), classes, choose_preprocess(recipe, card, s.model)};
+  }
+  s.model.dropout = static_cast<float>(recipe.dropout);
+
+  s.training.batch = recipe.batch;
+  s.training.training = true;
+  s.training.seed = recipe.seed;
+  s.training.threads = run.loader_threads;
+  s.training.preprocess = s.card.preprocess;
+  s.training.augment = choose_augment(recipe, s.model);
+  s.evaluation = s.training;
+  s.evaluation.training = false;
+  s.evaluation.batch = recipe.batch / recipe.accumulate;
+
+  s.per_epoch = s.data.train->size() / recipe.batch;
+  if (s.per_epoch == 0)
+    fail(Fault::input, recipe.data, ": ", s.data.train->size(), " training images, expected at least one batch of ",
+         recipe.batch, " (--batch)");
+  s.steps = recipe.steps ? *recipe.steps : *recipe.epochs * s.per_epoch;
+  s.eval_every = recipe.eval_every > 0 ? recipe.eval_every : s.per_epoch;
+  s.checkpoint_every = recipe.checkpoint_every > 0 ? recipe.checkpoint_every : s.per_epoch;
+  s.schedule = {
+      .peak = static_cast<float>(*recipe.lr), .warmup = recipe.warmup.value_or(s.steps / 20), .steps = s.steps};
+
+  s.step = {.input = {s.model.channels, s.model.image, s.model.image},
+            .accumulate = recipe.accumulate,
+            .smoothing = static_cast<float>(recipe.smoothing),
+            .clip = static_cast<float>(recipe.clip),
+            .seed = recipe.seed};
+  s.plan_options = {
+      .model = s.model,
+      .policy = recipe.policy,
+      .batch = recipe.batch,
+      .accumulate = recipe.accumulate,
+      .optimizer = {recipe.optimizer, static_cast<float>(recipe.momentum), static_cast<float>(*recipe.weight_decay)},
+      .train = recipe.train,
+      .threads = run.threads};
+  return s;
+}
+
+Plan plan_within(const PlanOptions& options, size_t limit) {
+  Plan plan = plan_training(options);
+  if (limit == 0 || plan.use.peak <= limit) return plan;
+  const auto mib = [](size_t bytes) {
+    std::ostringstream out;
+    out << std::fixed << std::setprecision(1) << static_cast<double>(bytes) / (1 << 20) << " MiB";
+    return out.str();
+  };
+  const std::string help = what_would_fit(options, limit);
+  fail(Fault::memory, "a training step of ", options.batch, " images under ", options.policy, " needs ",
+       mib(plan.use.peak), ", --memory-limit allows ", mib(limit),
+       help.empty() ? "; no batch of this model fits" : "; " + help);
+}
+
+}  // namespace shear

@@ -1,0 +1,94 @@
+// One training step: passes over parts of the batch, then one update.
+#include <algorithm>
+#include <cmath>
+
+#include "shear/train.h"
+
+namespace shear {
+
+TrainStep::TrainStep(Device& device, Parameters& parameters, Forward forward, MemoryPolicy& policy,
+                     Optimizer& optimizer, const StepOptions& options)
+    : device_(device),
+      parameters_(parameters),
+      forward_(std::move(forward)),
+      policy_(policy),
+      optimizer_(optimizer),
+      options_(options),
+      tape_(device, policy) {
+  require(options.input.rank() == 3, "train step: an image is (C, H, W), found ", options.input);
+  require(options.accumulate > 0, "train step: ", options.accumulate, " passes, expected at least one");
+  parameters_.make_gradients();
+}
+
+StepResult TrainStep::operator()(int64_t step, float lr, const Batch& batch) {
+  require(batch.count > 0 && batch.count % options_.accumulate == 0, "train step: ", batch.count,
+          " images do not divide into ", options_.accumulate, " passes");
+  const int64_t images = batch.count / options_.accumulate;
+  StepResult result;
+  policy_.begin_step(step);
+  for (int64_t i = 0; i < options_.accumulate; ++i) pass(step, i, images, batch, result);
+  if (std::exchange(first_, false)) check_first();
+  result.gradient_norm = gradient_norm(parameters_);
+  if (!std::isfinite(result.loss) || !std::isfinite(result.gradient_norm)) not_finite(step, result.loss);
+  optimizer_.step(step, lr, clip_scale(result.gradient_norm, options_.clip));
+  return result;
+}
+
+void TrainStep::pass(int64_t step, int64_t index, int64_t count, const Batch& batch, StepResult& result) {
+  const Shape& in = options_.input;
+  Backend& run = device_.run();
+  Tensor loss;
+  {
+    // The batch lives in the step's slab: where no gradient wants the images their room is free after the forward pass.
+    const Tensor images = tape_.empty({count, in[0], in[1], in[2]});
+    const Tensor labels = tape_.empty({count}, DType::i32);
+    if (run.computes()) {
+      run.upload(images.data<void>(), batch.images.data() + index * count * in.elements(), images.bytes());
+      run.upload(labels.data<void>(), batch.labels.data() + index * count, labels.bytes());
+    }
+    const Tensor logits = forward_(tape_, images, {options_.seed, step * options_.accumulate + index});
+    loss = cross_entropy(tape_, "loss", logits, labels, options_.smoothing);
+    if (run.computes()) {
+      logits_.resize(static_cast<size_t>(logits.elements()));
+      run.download(logits_.data(), logits.data<void>(), logits.bytes());
+      const size_t classes = static_cast<size_t>(logits.cols());
+      for (int64_t i = 0; i < count; ++i)
+        result.correct += rank_of({logits_.data() + static_cast<size_t>(i) * classes, classes},
+                                  batch.labels[static_cast<size_t>(index * count + i)]) == 0;
+      float mean = 0;
+      run.download(&mean, loss.data<void>(), sizeof mean);
+      result.loss += static_cast<double>(mean) / static_cast<double>(options_.accumulate);
+    }
+  }
+  tape_.backward(loss, 1.f / static_cast<float>(options_.accumulate));
+  loss = {};
+  if (after_pass) after_pass(tape_);
+  tape_.reset();
+}
+
+void TrainStep::check_first() const {
+  for (const Param& p : parameters_)
+    require(!p.trainable || p.writes > 0, "train step: ", p.name,
+            " is trainable but got no gradient in the first step: the loss does not depend on it");
+}
+
+void TrainStep::not_finite(int64_t step, double loss) const {
+  for (const Param& p : parameters_)
+    if (p.trainable && !std::isfinite(device_.run().sum_squares(p.grad)))
+      fail(Fault::input, "step ", step + 1, ": the loss is ", loss,
+           ", and the first parameter whose gradient is not finite is ", p.name,
+           "; expected finite values: a lower --lr, a longer --warmup or a --clip may help");
+  fail(Fault::input, "step ", step + 1, ": the loss is ", loss,
+       ", expected a finite value, and every gradient is finite");
+}
+
+int64_t rank_of(std::span<const float> logits, int64_t label) {
+  const float own = logits[static_cast<size_t>(label)];
+  if (std::isnan(own)) return static_cast<int64_t>(logits.size()) - 1;
+  int64_t above = 0;
+  for (size_t i = 0; i < logits.size(); ++i)
+    above += logits[i] > own || (logits[i] == own && i < static_cast<size_t>(label));
+  return above;
+}
+
+}  // namespace shear

@@ -1,0 +1,295 @@
+// The trainer: steps, evaluations and checkpoints in an order that does not depend on when it was interrupted.
+#include <algorithm>
+#include <chrono>
+#include <fstream>
+#include <numeric>
+#include <thread>
+
+#include "train/checkpoint.h"
+#include "train/run_directory.h"
+#include "train/setup.h"
+
+namespace shear {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+double since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+class Training {
+ public:
+  // `before`: what the checkpoint says that the run goes on from; null: a fresh run.
+  Training(const Recipe&, const RunOptions&, std::unique_ptr<Backend>, const CheckpointInfo* before, RunDirectory&,
+           TrainObserver&);
+  void begin();
+  void resume(const SafeTensors& checkpoint);
+  TrainOutcome run();
+
+ private:
+  void train_one();
+  bool evaluate_now();  // false: interrupted
+  void save();
+  std::string finish();
+  bool stop_requested() const { return run_.stop && run_.stop->load(std::memory_order_relaxed); }
+  bool due(int64_t every) const {
+    return progress_.step > 0 && (progress_.step % every == 0 || progress_.step == setup_.steps);
+  }
+  double epoch() const { return static_cast<double>(progress_.step) / static_cast<double>(setup_.per_epoch); }
+  CheckpointInfo info() const { return {setup_.card, recipe_, progress_}; }
+
+  Recipe recipe_;
+  RunOptions run_;
+  Progress progress_;
+  RunDirectory& directory_;
+  TrainObserver& observer_;
+  Setup setup_;
+  Plan plan_;
+  Device device_;
+  Vit model_;
+  std::unique_ptr<MemoryPolicy> policy_;
+  std::unique_ptr<Optimizer> optimizer_;
+  TrainStep step_;
+  Loader loader_;
+  History history_;
+  std::optional<MetricsLog> metrics_;
+  int64_t saved_step_ = -1;
+  MemoryUse peak_;
+  Clock::time_point start_;
+};
+
+// A class that the validation part lacks is no fault of the labels, which go by name, but its accuracy is not measured.
+void warn_of_missing(const Dataset& val, TrainObserver& observer) {
+  std::vector<bool> seen(val.classes().size());
+  for (int64_t i = 0; i < val.size(); ++i) seen[static_cast<size_t>(val.label(i))] = true;
+  for (size_t c = 0; c < seen.size(); ++c)
+    if (!seen[c]) observer.warn(text("the validation part has no image of the class \"", val.classes()[c], "\""));
+}
+
+// The optimizer sees which parameters are trainable when it is made.
+std::unique_ptr<Optimizer> optimizer_for(Device& device, Vit& model, const PlanOptions& options) {
+  choose_trainable(model.parameters(), options.train);
+  return make_optimizer(device, model.parameters(), options.optimizer);
+}
+
+Training::Training(const Recipe& recipe, const RunOptions& run, std::unique_ptr<Backend> backend,
+                   const CheckpointInfo* before, RunDirectory& directory, TrainObserver& observer)
+    : recipe_(recipe),
+      run_(run),
+      progress_(before ? before->progress : Progress{}),
+      directory_(directory),
+      observer_(observer),
+      setup_(prepare(recipe_, run_, before ? &before->card : nullptr)),
+      plan_(plan_within(setup_.plan_options, run_.memory_limit)),
+      device_(std::move(backend), {.memory_limit = run_.memory_limit, .step_bytes = plan_.step_bytes}),
+      model_(device_, setup_.model, recipe_.seed),
+      policy_(make_policy(recipe_.policy)),
+      optimizer_(optimizer_for(device_, model_, setup_.plan_options)),
+      step_(device_, model_.parameters(), std::ref(model_), *policy_, *optimizer_, setup_.step),
+      loader_(*setup_.data.train, setup_.training) {
+  const int64_t train = setup_.data.train->size(), val = setup_.data.val ? setup_.data.val->size() : 0;
+  const std::string sizes = text(train, " training and ", val, " validation images");
+  if (before && (progress_.train_samples != train || progress_.val_samples != val))
+    fail(Fault::input, recipe_.data, ": ", sizes, ", but the run began with ", progress_.train_samples, " and ",
+         progress_.val_samples, ", expected the same data");
+  observer_.note(text(recipe_.data, ": ", setup_.data.kind, ", ", sizes, ", ", setup_.card.classes.size(), " classes"));
+  observer_.note(text(setup_.card.model, ": ", model_.parameters().elements(), " parameters, ", setup_.steps,
+                      " steps of ", recipe_.batch, " images (", setup_.per_epoch, " per epoch), policy ",
+                      recipe_.policy));
+  if (setup_.data.val)
+    warn_of_missing(*setup_.data.val, observer_);
+  else
+    observer_.note("no validation part: accuracy is that of the training batches");
+  progress_.steps = setup_.steps;
+  progress_.train_samples = train;
+  progress_.val_samples = val;
+  progress_.threads = run_.threads;
+  history_.reserve(setup_.steps);
+}
+
+void list(TrainObserver& observer, const std::string& what, const std::vector<std::string>& names) {
+  if (names.empty()) return;
+  std::string line = what;
+  constexpr size_t shown = 8;
+  for (size_t i = 0; i < std::min(names.size(), shown); ++i) line += (i ? ", " : " ") + names[i];
+  if (names.size() > shown) line += text(" and ", names.size() - shown, " more");
+  observer.warn(line);
+}
+
+void Training::begin() {
+  if (setup_.weights) {
+    const WeightsReport report = load_weights(*setup_.weights, model_.parameters(), Matching::fine_tuning);
+    if (report.head_classes >= 0)
+      observer_.note(text(recipe_.weights, ": its head has ", report.head_classes, " classes; the new one has ",
+                          setup_.model.classes, " and begins at zero"));
+    list(observer_, recipe_.weights + ": not there, so the model begins with its own:", report.missing);
+    list(observer_, recipe_.weights + ": not used:", report.unused);
+    setup_.weights.reset();
+  }
+  // The first checkpoint is written before the first step: a directory that cannot hold one is told of now.
+  directory_.forget_run();
+  save();
+  metrics_.emplace(directory_.metrics(), 0, 0, history_);
+}
+
+void Training::resume(const SafeTensors& checkpoint) {
+  load_checkpoint(checkpoint, model_.parameters(), *optimizer_);
+  metrics_.emplace(directory_.metrics(), progress_.step, progress_.evaluated_step, history_);
+  saved_step_ = progress_.step;
+  observer_.note(text("resumed after step ", progress_.step, " of ", setup_.steps));
+}
+
+TrainOutcome Training::run() {
+  start_ = Clock::now();
+  loader_.start(progress_.step / setup_.per_epoch, progress_.step % setup_.per_epoch);
+  while (true) {
+    const bool whole =
+        !setup_.data.val || progress_.evaluated_step == progress_.step || !due(setup_.eval_every) || evaluate_now();
+    const bool last = progress_.step == setup_.steps;
+    const bool stop =
+        !whole || (!last && (stop_requested() || (run_.stop_after > 0 && progress_.step >= run_.stop_after)));
+    if ((stop || due(setup_.checkpoint_every)) && saved_step_ != progress_.step) save();
+    if (stop) return {TrainEnd::interrupted, progress_.step, {}};
+    if (last) return {TrainEnd::finished, progress_.step, finish()};
+    train_one();
+  }
+}
+
+void Training::train_one() {
+  const Clock::time_point began = Clock::now();
+  const Batch* batch = loader_.next();
+  const float lr = setup_.schedule.at(progress_.step);
+  const StepResult result = step_(progress_.step, lr, *batch);
+  const MemoryUse use = device_.peak();
+  if (use.peak > peak_.peak) peak_ = use;
+  ++progress_.step;
+  const double took = since(began), images = static_cast<double>(batch->count);
+  const double accuracy = static_cast<double>(result.correct) / images;
+  history_.add(result.loss, accuracy, took);
+  const StepMetrics line{progress_.step,       setup_.steps,  epoch(), result.loss, accuracy, lr,
+                         result.gradient_norm, images / took, took,    peak_.peak};
+  metrics_->step(line);
+  observer_.step(line);
+}
+
+bool Training::evaluate_now() {
+  const Clock::time_point began = Clock::now();
+  const auto go_on = [&](int64_t done, int64_t total) {
+    observer_.evaluating(done, total);
+    return !stop_requested();
+  };
+  const auto found =
+      evaluate(device_, std::ref(model_), *setup_.data.val, setup_.evaluation, setup_.model.classes, {}, go_on);
+  device_.restart_peak();  // what is reported is the training step's
+  if (!found) return false;
+  progress_.evaluated_step = progress_.step;
+  progress_.accuracy = found->accuracy;
+  progress_.loss = found->loss;
+  const bool best = found->accuracy > progress_.best_accuracy;
+  const EvalMetrics line{progress_.step, epoch(),        found->loss,  found->accuracy,
+                         found->top5,    found->samples, since(began), best};
+  metrics_->evaluated(line);
+  if (best) {
+    progress_.best_accuracy = found->accuracy;
+    progress_.best_step = progress_.step;
+    save_result(directory_.best(), model_.parameters(), info());
+  }
+  observer_.evaluated(line);
+  return true;
+}
+
+void Training::save() {
+  if (metrics_) metrics_->flush();
+  save_checkpoint(directory_.last(), model_.parameters(), *optimizer_, info());
+  saved_step_ = progress_.step;
+}
+
+double mean_of_last(const std::vector<float>& values, int64_t n) {
+  const size_t count = std::min(values.size(), static_cast<size_t>(n));
+  return count == 0 ? 0
+                    : std::accumulate(values.end() - static_cast<std::ptrdiff_t>(count), values.end(), 0.) /
+                          static_cast<double>(count);
+}
+
+double median(std::vector<float> values) {
+  if (values.empty()) return 0;
+  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
+  std::nth_element(values.begin(), middle, values.end());
+  return *middle;
+}
+
+std::string Training::finish() {
+  save_result(directory_.model(), model_.parameters(), info());
+  Summary s;
+  s.policy = recipe_.policy;
+  s.model = setup_.card.model;
+  s.steps = progress_.step;
+  s.validated = setup_.data.val != nullptr;
+  s.accuracy = s.validated ? progress_.accuracy : mean_of_last(history_.accuracy, setup_.per_epoch);
+  s.loss = s.validated ? progress_.loss : mean_of_last(history_.loss, setup_.per_epoch);
+  s.best_accuracy = progress_.best_accuracy;
+  s.best_step = progress_.best_step;
+  s.seconds = history_.seconds_before + since(start_);
+  s.step_seconds_median = median(history_.seconds);
+  s.memory = peak_.peak > 0 ? peak_ : plan_.use;  // a run that had only its last files to write
+  s.planned_peak_bytes = plan_.use.peak;
+  s.rss_peak_bytes = rss_peak_bytes();
+  const std::string summary = to_json(s);
+  write_text_atomically(directory_.summary(), summary + '\n');
+  return summary;
+}
+
+std::unique_ptr<SafeTensors> open_checkpoint(const fs::path& directory) {
+  const fs::path last = directory / "last.safetensors";
+  if (!fs::exists(last))
+    fail(Fault::input, "--resume ", directory.string(),
+         ": there is no last.safetensors, expected the directory of a run");
+  return std::make_unique<SafeTensors>(last);
+}
+
+std::string read_text(const fs::path& path) {
+  std::ifstream in(path);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
+}  // namespace
+
+Recipe read_recipe(const fs::path& directory) { return read_checkpoint_info(*open_checkpoint(directory)).recipe; }
+
+TrainOutcome train(const Recipe& asked, const RunOptions& options, TrainObserver& observer) {
+  RunOptions run = options;
+  Recipe recipe = asked;
+  resolve_defaults(recipe);
+  std::unique_ptr<SafeTensors> checkpoint;
+  CheckpointInfo before;
+  if (run.resume) {
+    checkpoint = open_checkpoint(run.out);
+    before = read_checkpoint_info(*checkpoint);
+    if (to_json(before.recipe) != to_json(recipe))
+      fail(Fault::usage, "--resume ", run.out.string(), ": the run began with other options, expected the same");
+    if (run.threads == 0) run.threads = before.progress.threads;
+  } else if (run.threads == 0) {
+    run.threads = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+  }
+  std::unique_ptr<Backend> backend = make_backend(run.device, run.threads);  // first: the device may not be there
+  RunDirectory directory(run.out);
+  if (run.resume) {
+    const Progress& done = before.progress;
+    if (done.step == done.steps && fs::exists(directory.summary()) && fs::exists(directory.model()))
+      return {TrainEnd::finished_before, done.step, read_text(directory.summary())};
+  } else if (directory.holds_run() && !run.overwrite) {
+    fail(Fault::input, "--out ", run.out.string(),
+         ": holds a run already, expected another directory, --resume or --overwrite");
+  }
+  Training training(recipe, run, std::move(backend), run.resume ? &before : nullptr, directory, observer);
+  if (run.resume) {
+    training.resume(*checkpoint);
+    checkpoint.reset();
+  } else {
+    training.begin();
+  }
+  return training.run();
+}
+
+}  // namespace shear

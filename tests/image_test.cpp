@@ -1,0 +1,202 @@
+// Decoding JPEG and PNG of every shade, sound and broken.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "image_files.h"
+
+namespace shear::test {
+namespace {
+
+int largest_difference(const Image& a, const Image& b) {
+  REQUIRE(a.width == b.width);
+  REQUIRE(a.height == b.height);
+  REQUIRE(a.channels == b.channels);
+  REQUIRE(a.pixels.size() == b.pixels.size());
+  int largest = 0;
+  for (size_t i = 0; i < a.pixels.size(); ++i) largest = std::max(largest, std::abs(a.pixels[i] - b.pixels[i]));
+  return largest;
+}
+
+// Smooth enough for JPEG to keep it nearly as it is.
+Image gradient(int width, int height, int channels) {
+  Image image{width, height, channels, {}};
+  for (int y = 0; y < height; ++y)
+    for (int x = 0; x < width; ++x)
+      for (int c = 0; c < channels; ++c) image.pixels.push_back(static_cast<uint8_t>(40 + x + 2 * y + 10 * c));
+  return image;
+}
+
+std::string decoding(const fs::path& path) {
+  return sentence(Fault::input, [&] { decode_image(path); });
+}
+
+void put_big_endian(std::vector<uint8_t>& bytes, size_t at, uint32_t value) {
+  for (size_t i = 0; i < 4; ++i) bytes[at + i] = static_cast<uint8_t>(value >> (24 - 8 * i));
+}
+
+}  // namespace
+
+TEST_CASE("a JPEG decodes in colour and in grey, baseline and progressive") {
+  const TempDir folder;
+  for (const int channels : {1, 3})
+    for (const bool progressive : {false, true}) {
+      const Image image = gradient(50, 37, channels);
+      write_jpeg(folder / "a.jpg", image, {100, progressive});
+      CHECK(largest_difference(decode_image(folder / "a.jpg"), image) <= 4);
+    }
+}
+
+TEST_CASE("a CMYK JPEG becomes the light that its inks leave") {
+  const TempDir folder;
+  // Inverted, as Adobe stores it: cyan 20%, magenta 60%, no yellow, black 50% leave R 102, G 51, B 127.
+  write_jpeg(folder / "inks.jpg", flat(16, 16, {204, 102, 255, 127}), {100});
+  CHECK(largest_difference(decode_image(folder / "inks.jpg"), flat(16, 16, {102, 51, 127})) <= 2);
+}
+
+TEST_CASE("a PNG decodes to the same bytes, in colour and in grey, whatever its name") {
+  const TempDir folder;
+  for (const int channels : {1, 3}) {
+    const Image image = pattern(31, 17, channels);
+    write_png(folder / "named.jpg", image);
+    CHECK(largest_difference(decode_image(folder / "named.jpg"), image) == 0);
+  }
+}
+
+TEST_CASE("the alpha of a PNG is dropped over black, in colour, grey and palette") {
+  const TempDir folder;
+  write_png(folder / "rgba.png", 2, 1, SPNG_COLOR_TYPE_TRUECOLOR_ALPHA, 8, {200, 100, 50, 255, 200, 100, 50, 51});
+  CHECK(decode_image(folder / "rgba.png").pixels == std::vector<uint8_t>{200, 100, 50, 40, 20, 10});
+
+  write_png(folder / "la.png", 3, 1, SPNG_COLOR_TYPE_GRAYSCALE_ALPHA, 8, {200, 255, 200, 51, 200, 0});
+  const Image grey = decode_image(folder / "la.png");
+  CHECK(grey.channels == 1);
+  CHECK(grey.pixels == std::vector<uint8_t>{200, 40, 0});
+
+  write_png(folder / "palette.png", 3, 1, SPNG_COLOR_TYPE_INDEXED, 8, {0, 1, 2}, [](spng_ctx* context) {
+    spng_plte palette{};
+    palette.n_entries = 3;
+    palette.entries[0] = {10, 20, 30, 0};
+    palette.entries[1] = {200, 100, 50, 0};
+    palette.entries[2] = {7, 8, 9, 0};
+    spng_set_plte(context, &palette);
+    spng_trns transparency{};
+    transparency.n_type3_entries = 2;
+    transparency.type3_alpha[0] = 255;
+    transparency.type3_alpha[1] = 51;
+    spng_set_trns(context, &transparency);
+  });
+  CHECK(decode_image(folder / "palette.png").pixels == std::vector<uint8_t>{10, 20, 30, 40, 20, 10, 7, 8, 9});
+}
+
+TEST_CASE("16 bits of a PNG become 8 and a single bit becomes black or white") {
+  const TempDir folder;
+  const auto bytes_of = [](const std::vector<uint16_t>& samples) {
+    std::vector<uint8_t> bytes(2 * samples.size());
+    std::memcpy(bytes.data(), samples.data(), bytes.size());
+    return bytes;
+  };
+  write_png(folder / "rgb16.png", 1, 1, SPNG_COLOR_TYPE_TRUECOLOR, 16, bytes_of({0x12ab, 0xff00, 0x8001}));
+  CHECK(decode_image(folder / "rgb16.png").pixels == std::vector<uint8_t>{0x12, 0xff, 0x80});
+  write_png(folder / "grey16.png", 2, 1, SPNG_COLOR_TYPE_GRAYSCALE, 16, bytes_of({0x12ab, 0xff00}));
+  const Image grey = decode_image(folder / "grey16.png");
+  CHECK(grey.channels == 1);
+  CHECK(grey.pixels == std::vector<uint8_t>{0x12, 0xff});
+  write_png(folder / "bits.png", 5, 1, SPNG_COLOR_TYPE_GRAYSCALE, 1, {0b10110000});
+  CHECK(decode_image(folder / "bits.png").pixels == std::vector<uint8_t>{255, 0, 255, 255, 0});
+}
+
+TEST_CASE("a JPEG cut anywhere is refused") {
+  const TempDir folder;
+  for (const bool progressive : {false, true}) {
+    write_jpeg(folder / "whole.jpg", pattern(64, 48, 3), {90, progressive});
+    const std::vector<uint8_t> whole = read_file(folder / "whole.jpg");
+    for (size_t size = 3; size < whole.size(); size = std::max(size + 1, std::min(size * 9 / 8, whole.size() - 1))) {
+      CAPTURE(size);
+      write_file(folder / "cut.jpg", {whole.begin(), whole.begin() + static_cast<ptrdiff_t>(size)});
+      const std::string sentence = decoding(folder / "cut.jpg");
+      CHECK(contains(sentence, "cut.jpg: is a broken JPEG ("));
+    }
+  }
+}
+
+TEST_CASE("a JPEG whose data breaks off before its end marker is refused") {
+  const TempDir folder;
+  write_jpeg(folder / "a.jpg", pattern(64, 48, 3));
+  std::vector<uint8_t> bytes = read_file(folder / "a.jpg");
+  bytes[bytes.size() / 2] = 0xff;
+  bytes[bytes.size() / 2 + 1] = 0xd9;
+  write_file(folder / "a.jpg", bytes);
+  CHECK(contains(decoding(folder / "a.jpg"), "premature end"));
+}
+
+TEST_CASE("a PNG cut anywhere in its pixels, or with a wrong bit, is refused") {
+  const TempDir folder;
+  write_png(folder / "whole.png", pattern(40, 30, 3));
+  const std::vector<uint8_t> whole = read_file(folder / "whole.png");
+  for (size_t size = 8; size + 24 < whole.size(); size += 50) {
+    CAPTURE(size);
+    write_file(folder / "cut.png", {whole.begin(), whole.begin() + static_cast<ptrdiff_t>(size)});
+    CHECK(contains(decoding(folder / "cut.png"), "cut.png: is a broken PNG ("));
+  }
+  std::vector<uint8_t> changed = whole;
+  changed[whole.size() / 2] ^= 1;
+  write_file(folder / "changed.png", changed);
+  CHECK(contains(decoding(folder / "changed.png"), "changed.png: is a broken PNG ("));
+}
+
+TEST_CASE("an image that claims absurd dimensions is refused before it is decoded") {
+  const TempDir folder;
+  write_jpeg(folder / "a.jpg", pattern(16, 16, 3));
+  std::vector<uint8_t> jpeg = read_file(folder / "a.jpg");
+  const uint8_t frame[] = {0xff, 0xc0, 0, 17, 8};  // then height and width, 16 bits each
+  const auto at = std::search(jpeg.begin(), jpeg.end(), std::begin(frame), std::end(frame)) - jpeg.begin();
+  put_big_endian(jpeg, static_cast<size_t>(at) + 5, 40'000u << 16 | 16);
+  write_file(folder / "tall.jpg", jpeg);
+  CHECK(contains(decoding(folder / "tall.jpg"), "tall.jpg: claims 16 x 40000 pixels"));
+  put_big_endian(jpeg, static_cast<size_t>(at) + 5, 20'000u << 16 | 20'000);
+  write_file(folder / "large.jpg", jpeg);
+  CHECK(contains(decoding(folder / "large.jpg"), "large.jpg: claims 20000 x 20000 pixels"));
+
+  // The sum of the header's chunk has to fit, or it is refused for that.
+  const auto claim = [&](uint32_t width, uint32_t height) {
+    write_png(folder / "a.png", flat(1, 1, {0, 0, 0}));
+    std::vector<uint8_t> png = read_file(folder / "a.png");
+    put_big_endian(png, 16, width);
+    put_big_endian(png, 20, height);
+    uint32_t sum = ~0u;
+    for (size_t i = 12; i < 29; ++i) {
+      sum ^= png[i];
+      for (int bit = 0; bit < 8; ++bit) sum = sum >> 1 ^ (sum & 1 ? 0xedb88320u : 0);
+    }
+    put_big_endian(png, 29, ~sum);
+    write_file(folder / "claim.png", png);
+    return decoding(folder / "claim.png");
+  };
+  CHECK(contains(claim(30'001, 1), "claims 30001 x 1 pixels, expected 1 to 30000 a side"));
+  CHECK(contains(claim(20'000, 20'000), "claims 20000 x 20000 pixels, expected 1 to 30000 a side"));
+  CHECK(contains(claim(10'000, 10'000), "claims 10000 x 10000 pixels, more than its"));
+}
+
+TEST_CASE("what is no image is refused with what was found") {
+  const TempDir folder;
+  write_file(folder / "text.jpg", {'h', 'e', 'l', 'l', 'o'});
+  CHECK(contains(decoding(folder / "text.jpg"), "begins with the bytes 68 65 6c 6c 6f, expected a JPEG or PNG"));
+  write_file(folder / "empty.png", {});
+  CHECK(contains(decoding(folder / "empty.png"), "is empty, expected a JPEG or PNG"));
+  CHECK(contains(decoding(folder / "none.png"), "none.png: cannot be opened (No such file"));
+  CHECK(contains(decoding(folder.path()), "expected a regular file"));
+}
+
+TEST_CASE("grey becomes colour and comes back unchanged, colour becomes luma") {
+  const Image grey = pattern(16, 16, 1);
+  const Image colour = to_channels(grey, 3);
+  CHECK(colour.channels == 3);
+  CHECK(to_channels(colour, 1).pixels == grey.pixels);
+  CHECK(to_channels(flat(1, 1, {255, 0, 0}), 1).pixels == std::vector<uint8_t>{76});
+  CHECK(to_channels(flat(1, 1, {0, 255, 0}), 1).pixels == std::vector<uint8_t>{150});
+  CHECK(to_channels(flat(1, 1, {0, 0, 255}), 1).pixels == std::vector<uint8_t>{29});
+}
+
+}  // namespace shear::test

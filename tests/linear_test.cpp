@@ -1,0 +1,115 @@
+// y = x w^T + b: values, gradients, what is saved, and what is refused.
+#include "shear/ops.h"
+
+#include <doctest/doctest.h>
+
+#include "errors.h"
+#include "gradcheck.h"
+#include "shear/policies.h"
+
+using namespace shear;
+using namespace shear::test;
+
+namespace {
+
+Values reference_linear(const Values& x, const Values& w, const Values* b, int64_t in, int64_t out) {
+  const size_t n_in = static_cast<size_t>(in), n_out = static_cast<size_t>(out), rows = x.size() / n_in;
+  Values y(rows * n_out);
+  for (size_t r = 0; r < rows; ++r)
+    for (size_t o = 0; o < n_out; ++o) {
+      double sum = b ? (*b)[o] : 0;
+      for (size_t i = 0; i < n_in; ++i) sum += x[r * n_in + i] * w[o * n_in + i];
+      y[r * n_out + o] = sum;
+    }
+  return y;
+}
+
+struct Frozen {
+  bool w = false, b = false;
+};
+
+Problem problem(const Shape& x, int64_t out, bool biased, Frozen is_frozen = {}) {
+  const int64_t in = x.cols();
+  Problem p;
+  p.inputs = {normal(x, 1)};
+  p.params = {normal({out, in}, 2)};
+  if (is_frozen.w) p.params[0] = frozen(p.params[0]);
+  if (biased) p.params.push_back(is_frozen.b ? frozen(normal({out}, 3)) : normal({out}, 3));
+  p.op = [biased](Tape& tape, std::span<const Tensor> inputs, std::span<Param*> params) {
+    return linear(tape, "fc", inputs[0], *params[0], biased ? params[1] : nullptr);
+  };
+  p.reference = [=](std::span<const Values> inputs, std::span<const Values> params) {
+    return reference_linear(inputs[0], params[0], biased ? &params[1] : nullptr, in, out);
+  };
+  return p;
+}
+
+}  // namespace
+
+TEST_CASE("a linear layer's values and gradients agree with the reference for sizes with tails") {
+  for (const Shape& x : {Shape{1, 1}, Shape{3, 31}, Shape{33, 3}, Shape{197, 33}, Shape{2, 5, 7}})
+    for (const int64_t out : {1, 5, 33})
+      for (const bool biased : {false, true}) {
+        CAPTURE(x.str());
+        CAPTURE(out);
+        CAPTURE(biased);
+        check_gradients(problem(x, out, biased));
+      }
+}
+
+TEST_CASE("a linear layer over more rows than one band of recomputation agrees with the reference") {
+  check_gradients(problem({2311, 3}, 2, true));
+}
+
+TEST_CASE("a frozen weight or bias of a linear layer gets no gradient, and the others keep theirs") {
+  check_gradients(problem({3, 31}, 5, true, {.w = true}));
+  check_gradients(problem({3, 31}, 5, true, {.b = true}));
+  check_gradients(problem({3, 31}, 5, true, {.w = true, .b = true}));
+}
+
+TEST_CASE("a linear layer saves its input once where the weight is trainable, and nothing where it is frozen") {
+  Device device(make_cpu_backend(1));
+  const auto policy = make_policy("full");
+  Tape tape(device, *policy);
+  Tensor x = upload(device, normal({3, 31}, 1));
+  tape.watch(x);
+  Param w = make_param(device, "w", normal({5, 31}, 2)), b = make_param(device, "b", normal({5}, 3));
+
+  Tensor y = linear(tape, "fc", x, w, &b);
+  REQUIRE(tape.report().size() == 1);
+  const SaveRow row = tape.report()[0];
+  CHECK(row.site == "fc");
+  CHECK(row.op == "linear");
+  CHECK(row.asked == "keep");
+  CHECK(row.got == "dense");
+  CHECK(row.why == "");
+  CHECK(row.dense_bytes == 3 * 31 * 4);
+  CHECK(row.saved_bytes == aligned(3 * 31 * 4));
+  CHECK(device.meter().live(Category::saved) == row.saved_bytes);
+  tape.reset();
+
+  w.trainable = false;
+  y = linear(tape, "fc", x, w, &b);
+  CHECK(tape.report().empty());
+  CHECK(device.meter().live(Category::saved) == 0);
+  tape.reset();
+
+  b.trainable = false;
+  x.slot = {};
+  y = linear(tape, "fc", x, w, &b);
+  CHECK_FALSE(y.slot.wanted());  // nothing asks for a gradient, so nothing is recorded
+}
+
+TEST_CASE("a linear layer refuses an input or a bias that does not fit, with its site and both shapes") {
+  Device device(make_cpu_backend(1));
+  Tape tape(device);
+  const Tensor x = upload(device, normal({2, 3, 31}, 1));
+  Param narrow = make_param(device, "w", normal({5, 30}, 2)), w = make_param(device, "w", normal({5, 31}, 2));
+  Param cube = make_param(device, "w", normal({5, 31, 1}, 2)), b = make_param(device, "b", normal({4}, 3));
+  CHECK(sentence(Fault::internal, [&] { linear(tape, "blocks.3.mlp.fc1", x, narrow, nullptr); }) ==
+        "linear blocks.3.mlp.fc1: input (2, 3, 31) does not fit weight (5, 30)");
+  CHECK(sentence(Fault::internal, [&] { linear(tape, "fc", x, cube, nullptr); }) ==
+        "linear fc: input (2, 3, 31) does not fit weight (5, 31, 1)");
+  CHECK(sentence(Fault::internal, [&] { linear(tape, "fc", x, w, &b); }) ==
+        "linear fc: bias (4) does not fit weight (5, 31)");
+}

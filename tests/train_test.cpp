@@ -1,0 +1,312 @@
+// The trainer: what it yields does not depend on when it was interrupted.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "shear/train.h"
+#include "train_fixture.h"
+
+using namespace shear;
+using namespace shear::test;
+namespace fs = std::filesystem;
+
+namespace {
+
+struct Listener : TrainObserver {
+  std::vector<StepMetrics> steps;
+  std::vector<std::string> notes, warnings;
+  void note(const std::string& s) override { notes.push_back(s); }
+  void warn(const std::string& s) override { warnings.push_back(s); }
+  void step(const StepMetrics& m) override { steps.push_back(m); }
+};
+
+Recipe small_recipe(const fs::path& data) {
+  Recipe r;
+  r.data = data.string();
+  r.model = tiny_model;
+  r.batch = 16;
+  r.steps = 30;
+  r.lr = 3e-3;
+  r.warmup = 3;
+  r.eval_every = 7;
+  r.checkpoint_every = 10;
+  r.seed = 5;
+  resolve_defaults(r);
+  return r;
+}
+
+RunOptions in(const fs::path& out) {
+  RunOptions run;
+  run.out = out;
+  run.threads = 2;
+  return run;
+}
+
+TrainOutcome train_quietly(const Recipe& recipe, const RunOptions& run) {
+  Listener listener;
+  return train(recipe, run, listener);
+}
+
+std::string message_of(const Recipe& recipe, const RunOptions& run, Fault fault) {
+  try {
+    train_quietly(recipe, run);
+  } catch (const Error& e) {
+    CHECK(e.fault() == fault);
+    return e.what();
+  }
+  return "nothing was thrown";
+}
+
+// The lines of metrics.jsonl without what a clock says.
+std::vector<nlohmann::json> timeless(const fs::path& metrics) {
+  std::vector<nlohmann::json> lines;
+  for (const std::string& line : lines_of(metrics)) {
+    nlohmann::json j = nlohmann::json::parse(line);
+    j.erase("seconds");
+    j.erase("images_per_second");
+    lines.push_back(j);
+  }
+  return lines;
+}
+
+}  // namespace
+
+TEST_CASE("thirty steps are fifteen, a resume and fifteen, bit for bit") {
+  const TempDir dir;
+  write_idx(dir / "data");
+  for (const char* optimizer : {"adamw", "sgd"}) {
+    CAPTURE(optimizer);
+    Recipe recipe = small_recipe(dir / "data");
+    recipe.optimizer = optimizer;
+    recipe.dropout = 0.1;
+    recipe.smoothing = 0.1;
+    recipe.augment = "pad";
+    recipe.accumulate = 2;
+    const fs::path whole = dir / (std::string(optimizer) + "-whole"), parts = dir / (std::string(optimizer) + "-parts");
+    CHECK(train_quietly(recipe, in(whole)).end == TrainEnd::finished);
+
+    RunOptions run = in(parts);
+    run.stop_after = 15;
+    const TrainOutcome first = train_quietly(recipe, run);
+    CHECK(first.end == TrainEnd::interrupted);
+    CHECK(first.step == 15);
+    CHECK_FALSE(fs::exists(parts / "model.safetensors"));
+    run.resume = true;
+    run.stop_after = 0;
+    run.threads = 0;  // the checkpoint knows
+    CHECK(train_quietly(recipe, run).end == TrainEnd::finished);
+
+    for (const char* file : {"last.safetensors", "best.safetensors", "model.safetensors"}) {
+      CAPTURE(file);
+      CHECK(contents(whole / file).size() > 1000);
+      CHECK(contents(whole / file) == contents(parts / file));
+    }
+    CHECK(timeless(whole / "metrics.jsonl") == timeless(parts / "metrics.jsonl"));
+  }
+}
+
+TEST_CASE("training lowers the loss and learns the classes") {
+  const TempDir dir;
+  write_idx(dir / "data");
+  Listener listener;
+  Recipe recipe = small_recipe(dir / "data");
+  recipe.steps = 60;
+  const TrainOutcome outcome = train(recipe, in(dir / "run"), listener);
+  CHECK(listener.steps.front().loss == doctest::Approx(std::log(4)).epsilon(0.1));
+  CHECK(listener.steps.back().loss < 0.5 * listener.steps.front().loss);
+  const auto summary = nlohmann::json::parse(outcome.summary);
+  CHECK(summary["accuracy"] > 0.9);
+  CHECK(summary["steps"] == 60);
+  CHECK(summary["accuracy_of"] == "val");
+  CHECK(nlohmann::json::parse(contents(dir / "run/summary.json")) == summary);
+}
+
+TEST_CASE("the summary has the keys of the promise, and the measured peak is the planned one") {
+  const TempDir dir;
+  write_idx(dir / "data", 64, 0);
+  Recipe recipe = small_recipe(dir / "data");
+  for (const char* policy : {"full", "lean"}) {
+    recipe.policy = policy;
+    const auto j = nlohmann::json::parse(train_quietly(recipe, in(dir / policy)).summary);
+    for (const char* key :
+         {"policy", "steps", "accuracy", "loss", "seconds", "step_seconds_median", "peak_bytes", "planned_peak_bytes",
+          "parameter_bytes", "gradient_bytes", "optimizer_bytes", "saved_bytes", "workspace_bytes", "rss_peak_bytes"})
+      CHECK_MESSAGE(j.contains(key), key);
+    CHECK(j["policy"] == policy);
+    CHECK(j["peak_bytes"] == j["planned_peak_bytes"]);
+    CHECK(j["rss_peak_bytes"] > 1 << 20);
+    CHECK(j["accuracy_of"] == "train");
+  }
+}
+
+TEST_CASE("lines of metrics past the checkpoint are dropped on resume and made again") {
+  const TempDir dir;
+  write_idx(dir / "data");
+  const Recipe recipe = small_recipe(dir / "data");
+  RunOptions run = in(dir / "run");
+  run.stop_after = 10;
+  train_quietly(recipe, run);
+  const std::string at_ten = contents(dir / "run/last.safetensors");
+  run.resume = true;
+  run.stop_after = 17;
+  train_quietly(recipe, run);
+  CHECK(timeless(dir / "run/metrics.jsonl").size() == 17 + 2);
+  // As if the process had been killed after step 17, in the middle of a line.
+  put_below(dir / "run/last.safetensors", at_ten);
+  std::ofstream(dir / "run/metrics.jsonl", std::ios::app) << "{\"kind\":\"st";
+  run.stop_after = 0;
+  train_quietly(recipe, run);
+
+  train_quietly(recipe, in(dir / "whole"));
+  CHECK(timeless(dir / "run/metrics.jsonl") == timeless(dir / "whole/metrics.jsonl"));
+  CHECK(timeless(dir / "run/metrics.jsonl").size() == 30 + 5);
+}
+
+TEST_CASE("an interrupted evaluation is made up for on resume") {
+  const TempDir dir;
+  write_idx(dir / "data");
+  const Recipe recipe = small_recipe(dir / "data");
+  std::atomic<bool> stop{false};
+  struct Impatient : TrainObserver {
+    std::atomic<bool>& stop;
+    explicit Impatient(std::atomic<bool>& s) : stop(s) {}
+    void evaluating(int64_t, int64_t) override { stop = true; }
+  } impatient(stop);
+  RunOptions run = in(dir / "run");
+  run.stop = &stop;
+  const TrainOutcome outcome = train(recipe, run, impatient);
+  CHECK(outcome.end == TrainEnd::interrupted);
+  CHECK(outcome.step == 7);
+  CHECK(timeless(dir / "run/metrics.jsonl").size() == 7);
+  run.stop = nullptr;
+  run.resume = true;
+  train_quietly(recipe, run);
+  train_quietly(recipe, in(dir / "whole"));
+  CHECK(timeless(dir / "run/metrics.jsonl") == timeless(dir / "whole/metrics.jsonl"));
+  CHECK(contents(dir / "run/model.safetensors") == contents(dir / "whole/model.safetensors"));
+}
+
+TEST_CASE("a run that is finished says so, and one that holds a run is not overwritten unasked") {
+  const TempDir dir;
+  write_idx(dir / "data");
+  Recipe recipe = small_recipe(dir / "data");
+  RunOptions run = in(dir / "run");
+  const TrainOutcome first = train_quietly(recipe, run);
+  const std::string refused = message_of(recipe, run, Fault::input);
+  CHECK(refused.find("holds a run already") != std::string::npos);
+
+  run.resume = true;
+  const TrainOutcome again = train_quietly(recipe, run);
+  CHECK(again.end == TrainEnd::finished_before);
+  CHECK(nlohmann::json::parse(again.summary) == nlohmann::json::parse(first.summary));
+
+  recipe.lr = 0.1;
+  const std::string differs = message_of(recipe, run, Fault::usage);
+  CHECK(differs.find("began with other options") != std::string::npos);
+
+  run.resume = false;
+  run.overwrite = true;
+  recipe.steps = 4;
+  CHECK(train_quietly(recipe, run).end == TrainEnd::finished);
+  CHECK(timeless(dir / "run/metrics.jsonl").size() == 4 + 1);
+}
+
+TEST_CASE("a step that does not fit in the limit is refused before anything is computed, with what would fit") {
+  const TempDir dir;
+  write_idx(dir / "data");
+  const Recipe recipe = small_recipe(dir / "data");
+  const VitConfig model = parse_vit(std::string(tiny_model) + ",classes=4");
+  PlanOptions plan{.model = model, .batch = 16, .threads = 2};
+  const size_t need = plan_training(plan).use.peak;
+  RunOptions run = in(dir / "run");
+  run.memory_limit = need - 1;
+  const std::string sentence = message_of(recipe, run, Fault::memory);
+  CHECK(sentence.find("--memory-limit allows") != std::string::npos);
+  CHECK(sentence.find("--accumulate 2") != std::string::npos);
+  CHECK_FALSE(fs::exists(dir / "run/last.safetensors"));
+  run.memory_limit = need;
+  CHECK(train_quietly(recipe, run).end == TrainEnd::finished);
+}
+
+TEST_CASE("a resumed run refuses data of another size") {
+  const TempDir dir;
+  write_idx(dir / "data");
+  const Recipe recipe = small_recipe(dir / "data");
+  RunOptions run = in(dir / "run");
+  run.stop_after = 2;
+  train_quietly(recipe, run);
+  write_idx(dir / "data", 48);
+  run.resume = true;
+  const std::string sentence = message_of(recipe, run, Fault::input);
+  CHECK(sentence.find("the run began with 64") != std::string::npos);
+}
+
+TEST_CASE("training the head leaves the rest as it was") {
+  const TempDir dir;
+  write_idx(dir / "data");
+  Recipe recipe = small_recipe(dir / "data");
+  recipe.steps = 1;
+  train_quietly(recipe, in(dir / "first"));
+  recipe.weights = (dir / "first/model.safetensors").string();
+  recipe.model.clear();  // the weights say what they are for
+  recipe.train = "head";
+  recipe.steps = 3;
+  train_quietly(recipe, in(dir / "second"));
+  const SafeTensors before(dir / "first/model.safetensors"), after(dir / "second/model.safetensors");
+  CHECK(before.tensors().size() == after.tensors().size());
+  for (const TensorView& t : before.tensors()) {
+    CAPTURE(t.name);
+    const bool same = std::ranges::equal(t.bytes, after.find(t.name)->bytes);
+    CHECK(same == !t.name.starts_with("head."));
+  }
+}
+
+TEST_CASE("a class without validation images is told of") {
+  const TempDir dir;
+  write_idx(dir / "data", 64, 0);
+  write_idx_part(dir / "data", "t10k", 6, 8, 3, 2);
+  Recipe recipe = small_recipe(dir / "data");
+  recipe.steps = 1;
+  Listener listener;
+  train(recipe, in(dir / "run"), listener);
+  REQUIRE(listener.warnings.size() == 1);
+  CHECK(listener.warnings[0] == "the validation part has no image of the class \"3\"");
+}
+
+TEST_CASE("a recipe survives its JSON, and refuses what makes no sense") {
+  Recipe r;
+  r.data = "somewhere";
+  r.lr = 0.1;
+  r.image.mean = {0.485, 0.456, 0.406};
+  r.seed = ~uint64_t{0};
+  r.train = "head";
+  resolve_defaults(r);
+  CHECK(r.epochs == 10);
+  const Recipe again = recipe_from_json(to_json(r));
+  CHECK(to_json(again) == to_json(r));
+  CHECK(again.lr == 0.1);
+  CHECK(again.seed == ~uint64_t{0});
+  CHECK(again.image.mean == r.image.mean);
+  CHECK_FALSE(again.image.crop);
+
+  const auto refused = [&](auto change) {
+    Recipe bad = r;
+    change(bad);
+    try {
+      resolve_defaults(bad);
+    } catch (const Error& e) {
+      return e.fault() == Fault::usage;
+    }
+    return false;
+  };
+  CHECK(refused([](Recipe& b) { b.batch = 0; }));
+  CHECK(refused([](Recipe& b) { b.accumulate = 3; }));
+  CHECK(refused([](Recipe& b) { b.lr = 0; }));
+  CHECK(refused([](Recipe& b) { b.dropout = 1; }));
+  CHECK(refused([](Recipe& b) { b.steps = 4; }));  // beside epochs
+  CHECK(refused([](Recipe& b) { b.optimizer = "adam"; }));
+  CHECK(refused([](Recipe& b) { b.augment = "mixup"; }));
+  CHECK(refused([](Recipe& b) { b.image.crop = 1.5; }));
+  CHECK(refused([](Recipe& b) { b.data.clear(); }));
+}

@@ -1,0 +1,207 @@
+// Weights from files: names must match, and what does not is told of.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+
+#include "shear/train.h"
+#include "train_fixture.h"
+
+using namespace shear;
+using namespace shear::test;
+namespace fs = std::filesystem;
+
+namespace {
+
+VitConfig config_of(int64_t classes) {
+  return {.image = 8, .patch = 4, .dim = 16, .depth = 1, .heads = 2, .classes = classes, .channels = 1};
+}
+
+struct Fixture {
+  explicit Fixture(const VitConfig& config, uint64_t seed = 1)
+      : device(make_cpu_backend(1)), model(device, config, seed) {}
+  std::vector<float> values(std::string_view name) { return device.download(model.parameters().find(name)->value); }
+  Device device;
+  Vit model;
+};
+
+std::string message_of(const fs::path& file, Fixture& into, Matching matching) {
+  try {
+    load_weights(SafeTensors(file), into.model.parameters(), matching);
+  } catch (const Error& e) {
+    CHECK(e.fault() == Fault::input);
+    return e.what();
+  }
+  return "nothing was thrown";
+}
+
+// The file's tensors with some of them changed, as F32.
+void rewrite(const fs::path& from, const fs::path& to, const std::function<bool(TensorToWrite&)>& keep) {
+  const SafeTensors file(from);
+  std::vector<TensorToWrite> out;
+  for (const TensorView& t : file.tensors()) {
+    TensorToWrite w{t.name, t.dtype, t.shape, t.bytes.data()};
+    if (keep(w)) out.push_back(w);
+  }
+  write_safetensors(to, out, file.metadata());
+}
+
+}  // namespace
+
+TEST_CASE("weights come back from their file bit for bit") {
+  const TempDir dir;
+  Fixture a(config_of(4), 1), b(config_of(4), 2);
+  save_weights(dir / "w.safetensors", a.model.parameters(), {});
+  CHECK(a.values("blocks.0.mlp.fc1.weight") != b.values("blocks.0.mlp.fc1.weight"));
+  const WeightsReport report = load_weights(SafeTensors(dir / "w.safetensors"), b.model.parameters(), Matching::exact);
+  CHECK(report.missing.empty());
+  CHECK(report.unused.empty());
+  for (const Param& p : a.model.parameters()) {
+    CAPTURE(p.name);
+    CHECK(a.values(p.name) == b.values(p.name));
+  }
+}
+
+TEST_CASE("a head for other classes is replaced by zeros when fine-tuning, and is an error otherwise") {
+  const TempDir dir;
+  Fixture a(config_of(4), 1), b(config_of(7), 2);
+  save_weights(dir / "w.safetensors", a.model.parameters(), {});
+  const std::string sentence = message_of(dir / "w.safetensors", b, Matching::exact);
+  CHECK(sentence.find("head.weight has the shape (4, 16), the model expects (7, 16)") != std::string::npos);
+  const WeightsReport report =
+      load_weights(SafeTensors(dir / "w.safetensors"), b.model.parameters(), Matching::fine_tuning);
+  CHECK(report.head_classes == 4);
+  CHECK(report.missing.empty());
+  for (const char* name : {"head.weight", "head.bias"})
+    CHECK(std::ranges::all_of(b.values(name), [](float v) { return v == 0; }));
+  CHECK(b.values("norm.weight") == a.values("norm.weight"));
+  CHECK(b.values("blocks.0.attn.qkv.weight") == a.values("blocks.0.attn.qkv.weight"));
+}
+
+TEST_CASE("names that are missing or left over are listed when fine-tuning") {
+  const TempDir dir;
+  Fixture a(config_of(4), 1), b(config_of(4), 2);
+  save_weights(dir / "w.safetensors", a.model.parameters(), {});
+  rewrite(dir / "w.safetensors", dir / "cut.safetensors", [](TensorToWrite& t) {
+    if (t.name == "norm.bias") t.name = "fc_norm.bias";
+    if (t.name == "pos_embed") t.name = "optimizer.m.pos_embed";  // state of a checkpoint is nobody's business
+    return t.name != "cls_token";
+  });
+  const std::vector<float> own = b.values("pos_embed");
+  const WeightsReport report =
+      load_weights(SafeTensors(dir / "cut.safetensors"), b.model.parameters(), Matching::fine_tuning);
+  CHECK(report.missing == std::vector<std::string>{"cls_token", "pos_embed", "norm.bias"});
+  CHECK(report.unused == std::vector<std::string>{"fc_norm.bias"});
+  CHECK(b.values("pos_embed") == own);
+  const std::string sentence = message_of(dir / "cut.safetensors", b, Matching::exact);
+  CHECK(sentence.find("cls_token is not there, nor are 2 other parameters") != std::string::npos);
+}
+
+TEST_CASE("a wrong shape is refused with both shapes, before anything is changed") {
+  const TempDir dir;
+  Fixture a(config_of(4), 1), b(config_of(4), 2);
+  save_weights(dir / "w.safetensors", a.model.parameters(), {});
+  rewrite(dir / "w.safetensors", dir / "turned.safetensors", [](TensorToWrite& t) {
+    if (t.name == "blocks.0.mlp.fc2.weight") t.shape = {64, 16};
+    return true;
+  });
+  const std::vector<float> before = b.values("patch_embed.proj.weight");
+  for (Matching m : {Matching::exact, Matching::fine_tuning}) {
+    const std::string sentence = message_of(dir / "turned.safetensors", b, m);
+    CHECK(sentence.find("blocks.0.mlp.fc2.weight has the shape (64, 16), the model expects (16, 64)") !=
+          std::string::npos);
+  }
+  CHECK(b.values("patch_embed.proj.weight") == before);
+}
+
+TEST_CASE("a file of another kind of model is refused") {
+  const TempDir dir;
+  Fixture b(config_of(4));
+  const float one = 1;
+  write_safetensors(dir / "w.safetensors", std::vector<TensorToWrite>{{"vit.layernorm.bias", DType::f32, {1}, &one}});
+  const std::string sentence = message_of(dir / "w.safetensors", b, Matching::fine_tuning);
+  CHECK(sentence.find("none of its 1 tensors has the name of a parameter") != std::string::npos);
+}
+
+TEST_CASE("weights in half precision are read as floats") {
+  const TempDir dir;
+  Fixture a(config_of(4), 1), b(config_of(4), 2);
+  save_weights(dir / "w.safetensors", a.model.parameters(), {});
+  std::vector<std::vector<uint16_t>> halves;
+  halves.reserve(a.model.parameters().size());
+  rewrite(dir / "w.safetensors", dir / "half.safetensors", [&](TensorToWrite& t) {
+    const float* values = static_cast<const float*>(t.data);
+    auto& half = halves.emplace_back();
+    for (int64_t i = 0; i < t.shape.elements(); ++i) half.push_back(f32_to_bf16(values[i]));
+    t.dtype = DType::bf16;
+    t.data = half.data();
+    return true;
+  });
+  load_weights(SafeTensors(dir / "half.safetensors"), b.model.parameters(), Matching::exact);
+  const std::vector<float> x = a.values("patch_embed.proj.weight"), y = b.values("patch_embed.proj.weight");
+  for (size_t i = 0; i < x.size(); ++i) CHECK(y[i] == bf16_to_f32(f32_to_bf16(x[i])));
+}
+
+TEST_CASE("a card survives the metadata of a file") {
+  const TempDir dir;
+  Fixture a(config_of(2));
+  ModelCard card{spec(a.model.config()), {"ankle \"boot\"", "été"}, default_preprocess(a.model.config())};
+  card.preprocess.mean = {0.485f, 0.456f, 0.406f};
+  card.preprocess.interpolation = Interpolation::bilinear;
+  save_weights(dir / "w.safetensors", a.model.parameters(), to_metadata(card));
+  const SafeTensors file(dir / "w.safetensors");
+  const std::optional<ModelCard> again = read_card(file);
+  REQUIRE(again);
+  CHECK(again->model == card.model);
+  CHECK(again->classes == card.classes);
+  CHECK(again->preprocess.mean == card.preprocess.mean);
+  CHECK(again->preprocess.image == 8);
+  CHECK(again->preprocess.crop == 1);
+  CHECK(again->preprocess.interpolation == Interpolation::bilinear);
+  CHECK(file.metadata().at("format") == "pt");
+
+  auto broken = to_metadata(card);
+  broken["shear.classes"] = "[\"one\", ";
+  save_weights(dir / "broken.safetensors", a.model.parameters(), broken);
+  const SafeTensors bad(dir / "broken.safetensors");
+  CHECK_THROWS_WITH_AS(read_card(bad), doctest::Contains("shear.classes is not what Shear writes there"), Error);
+  save_weights(dir / "none.safetensors", a.model.parameters(), {});
+  CHECK_FALSE(read_card(SafeTensors(dir / "none.safetensors")));
+}
+
+TEST_CASE("classes are matched by name, and one that the model does not know is refused") {
+  CHECK(match_classes({"b", "a"}, {"a", "b", "c"}) == std::vector<int>{1, 0});
+  CHECK_THROWS_WITH_AS(match_classes({"b", "d"}, {"a", "b", "c"}), doctest::Contains("a class \"d\""), Error);
+}
+
+TEST_CASE("an evaluation counts what the model says") {
+  const TempDir dir;
+  write_idx(dir / "data", 16, 10);
+  const DataSplits data = open_data(dir / "data");
+  Device device(make_cpu_backend(1));
+  // Says class 2 for every image, with a certainty that is easy to compute.
+  const Forward two = [](Tape& tape, const Tensor& images, const ForwardContext&) {
+    const Tensor logits = tape.empty({images.shape()[0], 4});
+    tape.run().fill(logits, 0);
+    for (int64_t i = 0; i < images.shape()[0]; ++i) logits.data()[i * 4 + 2] = 1;
+    return logits;
+  };
+  Loader::Options options;
+  options.batch = 4;
+  options.preprocess = default_preprocess(config_of(4));
+  const auto e = evaluate(device, two, *data.val, options, 4);
+  REQUIRE(e);
+  CHECK(e->samples == 10);  // labels 0 1 2 3 0 1 2 3 0 1
+  CHECK(e->accuracy == 0.2);
+  CHECK(e->top5 == 1);
+  const double z = std::log(3 + std::exp(1.));
+  CHECK(e->loss == doctest::Approx((8 * z + 2 * (z - 1)) / 10));
+  CHECK(e->confusion[0 * 4 + 2] == 3);
+  CHECK(e->confusion[2 * 4 + 2] == 2);
+  CHECK(e->confusion[3 * 4 + 3] == 0);
+
+  const std::vector<int> swapped{2, 1, 0, 3};  // the data's class 0 is the model's class 2
+  CHECK(evaluate(device, two, *data.val, options, 4, swapped)->accuracy == 0.3);
+  int asked = 0;
+  CHECK_FALSE(evaluate(device, two, *data.val, options, 4, {}, [&](int64_t, int64_t) { return ++asked < 2; }));
+  CHECK(asked == 2);
+}

@@ -1,0 +1,122 @@
+// shear eval
+#include <algorithm>
+#include <iostream>
+#include <nlohmann/json.hpp>
+
+#include "command.h"
+#include "model.h"
+#include "progress.h"
+#include "table.h"
+
+namespace shear::tool {
+
+namespace {
+
+struct Flags {
+  std::string data, val, weights, model, part;
+  int64_t batch = 64, worst = 10;
+  int loader_threads = 1;
+  ImageFlags image;
+  DeviceFlags device;
+  bool json = false;
+};
+
+struct ClassResult {
+  int64_t index, samples, right, confused_with, confused;  // most often taken for; -1: never
+};
+
+std::vector<ClassResult> by_class(const Evaluation& e) {
+  std::vector<ClassResult> results;
+  for (int64_t c = 0; c < e.classes; ++c) {
+    ClassResult r{c, 0, 0, -1, 0};
+    for (int64_t chosen = 0; chosen < e.classes; ++chosen) {
+      const int64_t n = e.confusion[static_cast<size_t>(c * e.classes + chosen)];
+      r.samples += n;
+      if (chosen == c)
+        r.right = n;
+      else if (n > r.confused)
+        r.confused_with = chosen, r.confused = n;
+    }
+    if (r.samples > 0) results.push_back(r);
+  }
+  std::stable_sort(results.begin(), results.end(), [](const ClassResult& a, const ClassResult& b) {
+    return static_cast<double>(a.right) / static_cast<double>(a.samples) <
+           static_cast<double>(b.right) / static_cast<double>(b.samples);
+  });
+  return results;
+}
+
+double share(const ClassResult& r) { return static_cast<double>(r.right) / static_cast<double>(r.samples); }
+
+int run(const Flags& flags) {
+  const auto loaded = load_model(flags.weights, flags.model, flags.image, flags.device);
+  const DataSplits data = open_data(flags.data, flags.val);
+  const Dataset& part = choose_part(data, flags.part, flags.data);
+  const std::vector<int> labels = labels_for(*loaded, part);
+  Loader::Options options;
+  options.batch = flags.batch;
+  options.threads = flags.loader_threads;
+  options.preprocess = loaded->card.preprocess;
+  Evaluation e;
+  {
+    Progress progress;
+    progress.say(text(flags.data, ": ", data.kind, ", ", part.size(), " ",
+                      &part == data.val.get() ? "validation" : "training", " images; ", loaded->card.model));
+    e = *evaluate(loaded->device, std::ref(loaded->model), part, options, loaded->model.config().classes, labels,
+                  [&](int64_t done, int64_t total) {
+                    progress.at(static_cast<double>(done) / static_cast<double>(total),
+                                text("evaluated ", done, "/", total));
+                    return true;
+                  });
+  }
+  const std::vector<ClassResult> classes = by_class(e);
+  if (flags.json) {
+    nlohmann::ordered_json j{{"samples", e.samples}, {"accuracy", e.accuracy}, {"top5", e.top5}, {"loss", e.loss}};
+    j["classes"] = nlohmann::ordered_json::array();
+    for (const ClassResult& r : classes) {
+      nlohmann::ordered_json c{
+          {"class", class_name(loaded->card, r.index)}, {"samples", r.samples}, {"accuracy", share(r)}};
+      if (r.confused_with >= 0)
+        c["confused_with"] = {{"class", class_name(loaded->card, r.confused_with)}, {"samples", r.confused}};
+      j["classes"].push_back(std::move(c));
+    }
+    std::cout << j.dump(2) << '\n';
+    return 0;
+  }
+  Table totals({"samples", "top-1", "top-5", "loss"});
+  totals.add({std::to_string(e.samples), fixed(e.accuracy, 4), fixed(e.top5, 4), fixed(e.loss, 4)});
+  std::cout << totals << "\nThe classes that are recognised least:\n";
+  Table worst({"class", "samples", "accuracy", "most often taken for", "times"});
+  for (size_t i = 0; i < classes.size() && i < static_cast<size_t>(flags.worst); ++i) {
+    const ClassResult& r = classes[i];
+    worst.add({class_name(loaded->card, r.index), std::to_string(r.samples), fixed(share(r), 3),
+               r.confused_with < 0 ? "-" : class_name(loaded->card, r.confused_with), std::to_string(r.confused)});
+  }
+  std::cout << worst;
+  return 0;
+}
+
+}  // namespace
+
+void add_eval(CLI::App& app, Run& chosen) {
+  auto flags = std::make_shared<Flags>();
+  CLI::App* cmd = app.add_subcommand("eval", "accuracy and loss of a model on a data set");
+  cmd->add_option("--data", flags->data, "as for train")->required()->type_name("PATH");
+  cmd->add_option("--val", flags->val, "another data set for validation")->type_name("PATH");
+  cmd->add_option("--part", flags->part, "train or val")->default_str("val where there is one");
+  cmd->add_option("--weights", flags->weights, "safetensors")->required()->type_name("FILE");
+  cmd->add_option("--model", flags->model, "where the weights do not say")
+      ->default_str("the weights' own")
+      ->type_name("NAME");
+  cmd->add_option("--batch", flags->batch, "images at a time")->capture_default_str()->check(CLI::PositiveNumber);
+  cmd->add_option("--worst", flags->worst, "classes to list")->capture_default_str()->check(CLI::NonNegativeNumber);
+  flags->image.add(*cmd, "the weights' own, else as timm");
+  flags->device.add(*cmd);
+  cmd->add_option("--loader-threads", flags->loader_threads, "for reading images")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
+  cmd->add_flag("--json", flags->json, "prints one JSON object");
+  cmd->callback([&chosen, flags] { chosen = [flags] { return run(*flags); }; });
+}
+
+}  // namespace shear::tool

@@ -1,0 +1,122 @@
+// shear gradients: one forward and backward on given tensors
+#include <iostream>
+#include <nlohmann/json.hpp>
+
+#include "command.h"
+#include "model.h"
+#include "table.h"
+
+namespace shear::tool {
+
+namespace {
+
+struct Flags {
+  std::string weights, model, batch, out, policy = "full";
+  uint64_t seed = 0;
+  double smoothing = 0;
+  DeviceFlags device;
+  bool json = false;
+};
+
+const TensorView& named(const SafeTensors& file, const char* name) {
+  const TensorView* t = file.find(name);
+  if (!t) fail(Fault::input, file.path().string(), ": has no tensor \"", name, "\", expected images and labels");
+  return *t;
+}
+
+int run(const Flags& flags) {
+  const auto policy = make_policy(flags.policy);
+  const auto loaded = load_model(flags.weights, flags.model, {}, flags.device);
+  Device& device = loaded->device;
+  Parameters& parameters = loaded->model.parameters();
+  const VitConfig& config = loaded->model.config();
+
+  const SafeTensors file(flags.batch);
+  const TensorView &images_in = named(file, "images"), &labels_in = named(file, "labels");
+  const Shape& s = images_in.shape;
+  if (s.rank() != 4 || s[0] < 1 || s[1] != config.channels || s[2] != config.image || s[3] != config.image)
+    fail(Fault::input, flags.batch, ": images have the shape ", s, ", the model expects (B, ", config.channels, ", ",
+         config.image, ", ", config.image, ")");
+  if (labels_in.shape != Shape({s[0]}))
+    fail(Fault::input, flags.batch, ": labels have the shape ", labels_in.shape, ", expected ", Shape({s[0]}));
+  std::vector<int32_t> classes;
+  for (int64_t label : read_integers(file, labels_in)) {
+    if (label < 0 || label >= config.classes)
+      fail(Fault::input, flags.batch, ": a label is ", label, ", expected 0 to ", config.classes - 1);
+    classes.push_back(static_cast<int32_t>(label));
+  }
+
+  parameters.make_gradients();
+  policy->begin_step(0);
+  Tape tape(device, *policy);
+  std::vector<float> logits_out;
+  float loss_out = 0;
+  {
+    Tensor loss;
+    {
+      const Tensor images = device.upload(s, Category::workspace, read_floats(file, images_in));
+      const Tensor labels = device.empty({s[0]}, Category::workspace, DType::i32);
+      device.run().upload(labels.data<void>(), classes.data(), labels.bytes());
+      const Tensor logits = loaded->model(tape, images, {flags.seed, 0});
+      loss = cross_entropy(tape, "loss", logits, labels, static_cast<float>(flags.smoothing));
+      logits_out = device.download(logits);
+      loss_out = device.download(loss)[0];
+    }
+    tape.backward(loss);
+  }
+  tape.reset();
+
+  std::vector<std::vector<float>> gradients;
+  std::vector<TensorToWrite> out;
+  for (const Param& p : parameters) {
+    require(p.writes > 0, "gradients: ", p.name, " got no gradient");
+    gradients.push_back(device.download(p.grad));
+    out.push_back({p.name, DType::f32, p.value.shape(), gradients.back().data()});
+  }
+  out.push_back({"logits", DType::f32, {s[0], config.classes}, logits_out.data()});
+  out.push_back({"loss", DType::f32, {}, &loss_out});
+  write_safetensors(flags.out, out, {{"format", "pt"}, {"shear.model", spec(config)}, {"shear.policy", flags.policy}});
+
+  const double norm = gradient_norm(parameters);
+  const MemoryUse use = device.peak();
+  if (flags.json) {
+    const nlohmann::ordered_json j{{"policy", flags.policy}, {"loss", loss_out},         {"gradient_norm", norm},
+                                   {"peak_bytes", use.peak}, {"saved_bytes", use.saved}, {"out", flags.out}};
+    std::cout << j.dump(2) << '\n';
+    return 0;
+  }
+  Table table({"policy", "loss", "gradient norm", "peak MiB", "saved MiB"});
+  table.add({flags.policy, fixed(loss_out, 6), fixed(norm, 6), mib(use.peak), mib(use.saved)});
+  std::cout << table;
+  return 0;
+}
+
+}  // namespace
+
+void add_gradients(CLI::App& app, Run& chosen) {
+  auto flags = std::make_shared<Flags>();
+  CLI::App* cmd = app.add_subcommand("gradients", "logits, loss and every parameter's gradient for a given batch");
+  cmd->add_option("--weights", flags->weights, "safetensors")->required()->type_name("FILE");
+  cmd->add_option("--model", flags->model, "where the weights do not say")
+      ->default_str("the weights' own")
+      ->type_name("NAME");
+  cmd->add_option("--batch", flags->batch, "safetensors with images F32 (B, C, H, W), normalised, and labels I64 (B)")
+      ->required()
+      ->type_name("FILE");
+  cmd->add_option("--policy", flags->policy, "what the tape remembers, see below")
+      ->capture_default_str()
+      ->type_name("NAME");
+  cmd->add_option("--seed", flags->seed, "of whatever is drawn")->capture_default_str();
+  cmd->add_option("--smoothing", flags->smoothing, "of the labels")
+      ->capture_default_str()
+      ->check(CLI::Range(0., 0.999999));
+  cmd->add_option("--out", flags->out, "each parameter's gradient under its name, logits and loss")
+      ->required()
+      ->type_name("FILE");
+  flags->device.add(*cmd);
+  cmd->add_flag("--json", flags->json, "prints one JSON object");
+  cmd->footer(policy_help());
+  cmd->callback([&chosen, flags] { chosen = [flags] { return run(*flags); }; });
+}
+
+}  // namespace shear::tool

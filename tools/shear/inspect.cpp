@@ -1,0 +1,56 @@
+// shear inspect
+#include <iostream>
+#include <nlohmann/json.hpp>
+
+#include "command.h"
+#include "shear/io.h"
+#include "table.h"
+
+namespace shear::tool {
+
+namespace {
+
+struct Flags {
+  std::string file;
+  bool json = false;
+};
+
+int run(const Flags& flags) {
+  const SafeTensors file(flags.file);
+  int64_t elements = 0;
+  size_t bytes = 0;
+  for (const TensorView& t : file.tensors()) elements += t.shape.elements(), bytes += t.bytes.size();
+  if (flags.json) {
+    nlohmann::ordered_json j{
+        {"file", flags.file}, {"elements", elements}, {"bytes", bytes}, {"tensors", nlohmann::ordered_json::array()}};
+    for (const TensorView& t : file.tensors())
+      j["tensors"].push_back({{"name", t.name},
+                              {"dtype", name(t.dtype)},
+                              {"shape", std::vector<int64_t>(t.shape.begin(), t.shape.end())},
+                              {"bytes", t.bytes.size()}});
+    j["metadata"] = file.metadata();
+    std::cout << j.dump(2) << '\n';
+    return 0;
+  }
+  Table tensors({"tensor", "type", "shape", "elements"});
+  for (const TensorView& t : file.tensors())
+    tensors.add({t.name, std::string(name(t.dtype)), t.shape.str(), grouped(t.shape.elements())});
+  std::cout << tensors << '\n'
+            << file.tensors().size() << " tensors, " << grouped(elements) << " elements, " << human_bytes(bytes)
+            << '\n';
+  if (!file.metadata().empty()) std::cout << "\nMetadata:\n";
+  for (const auto& [key, value] : file.metadata()) std::cout << "  " << key << ": " << value << '\n';
+  return 0;
+}
+
+}  // namespace
+
+void add_inspect(CLI::App& app, Run& chosen) {
+  auto flags = std::make_shared<Flags>();
+  CLI::App* cmd = app.add_subcommand("inspect", "what a weight file or checkpoint holds");
+  cmd->add_option("FILE", flags->file, "safetensors")->required();
+  cmd->add_flag("--json", flags->json, "prints one JSON object");
+  cmd->callback([&chosen, flags] { chosen = [flags] { return run(*flags); }; });
+}
+
+}  // namespace shear::tool

@@ -1,0 +1,135 @@
+// shear plan
+#include <algorithm>
+#include <iostream>
+#include <nlohmann/json.hpp>
+
+#include "command.h"
+#include "options.h"
+#include "table.h"
+
+namespace shear::tool {
+
+namespace {
+
+struct Flags {
+  std::string model, policy = "full;lean", budget;
+  PlanOptions plan;
+  bool saves = false, json = false;
+};
+
+struct Row {
+  std::string policy;
+  Plan plan;
+  int64_t largest = 0;  // batch within the budget
+};
+
+// What was saved, site by site; equal consecutive rows of the same op are not merged: order is what it tells.
+void print_saves(const Row& row) {
+  Table table({"site", "op", "asked", "got", "dense MiB", "saved MiB", "why"});
+  for (const PlannedSave& s : row.plan.saves)
+    table.add({s.site, s.op, s.asked, s.got, mib(s.dense_bytes), mib(s.saved_bytes), s.why});
+  std::cout << "\nWhat " << row.policy << " keeps, in the order of the forward pass:\n" << table;
+}
+
+int run(Flags& flags) {
+  PlanOptions& options = flags.plan;
+  options.model = parse_vit(flags.model);
+  if (options.batch % options.accumulate != 0)
+    fail(Fault::usage, "--accumulate ", options.accumulate, ": expected a divisor of --batch ", options.batch);
+  const size_t budget = flags.budget.empty() ? 0 : parse_bytes("--budget", flags.budget);
+  std::vector<Row> rows;
+  for (const std::string& policy : split_policies(flags.policy)) {
+    options.policy = policy;
+    rows.push_back({policy, plan_training(options), budget > 0 ? largest_batch(options, budget) : 0});
+  }
+  const auto fits = [&](const Row& r) { return r.plan.use.peak <= budget; };
+  const auto choice = std::find_if(rows.begin(), rows.end(), fits);
+
+  if (flags.json) {
+    nlohmann::ordered_json j{{"model", flags.model}, {"batch", options.batch}};
+    for (const Row& r : rows) {
+      const MemoryUse& use = r.plan.use;
+      nlohmann::ordered_json one{{"policy", r.policy},
+                                 {"peak_bytes", use.peak},
+                                 {"parameter_bytes", use.parameters},
+                                 {"gradient_bytes", use.gradients},
+                                 {"optimizer_bytes", use.optimizer},
+                                 {"saved_bytes", use.saved},
+                                 {"workspace_bytes", use.workspace}};
+      if (budget > 0) one["fits"] = fits(r), one["largest_batch"] = r.largest;
+      if (flags.saves)
+        for (const PlannedSave& s : r.plan.saves)
+          one["saves"].push_back({{"site", s.site},
+                                  {"op", s.op},
+                                  {"asked", s.asked},
+                                  {"got", s.got},
+                                  {"why", s.why},
+                                  {"dense_bytes", s.dense_bytes},
+                                  {"saved_bytes", s.saved_bytes}});
+      j["policies"].push_back(std::move(one));
+    }
+    if (budget > 0) {
+      j["budget_bytes"] = budget;
+      j["choice"] = choice == rows.end() ? nlohmann::ordered_json() : nlohmann::ordered_json(choice->policy);
+    }
+    std::cout << j.dump(2) << '\n';
+  } else {
+    std::cout << flags.model << ", batch " << options.batch;
+    if (options.accumulate > 1) std::cout << " in " << options.accumulate << " passes";
+    std::cout << ", " << options.optimizer.name << ": MiB at the peak of a training step\n";
+    std::vector<std::string> header{"policy", "peak", "parameters", "gradients", "optimizer", "saved", "workspace"};
+    if (budget > 0) header.insert(header.end(), {"fits", "largest batch"});
+    Table table(header);
+    for (const Row& r : rows) {
+      const MemoryUse& use = r.plan.use;
+      std::vector<std::string> cells{r.policy,           mib(use.peak),  mib(use.parameters), mib(use.gradients),
+                                     mib(use.optimizer), mib(use.saved), mib(use.workspace)};
+      if (budget > 0) cells.insert(cells.end(), {fits(r) ? "yes" : "no", std::to_string(r.largest)});
+      table.add(std::move(cells));
+    }
+    std::cout << table;
+    if (budget > 0 && choice != rows.end())
+      std::cout << "Within " << human_bytes(budget) << ": " << choice->policy << '\n';
+    if (flags.saves)
+      for (const Row& r : rows) print_saves(r);
+  }
+  if (budget > 0 && choice == rows.end()) {
+    const auto least = std::min_element(rows.begin(), rows.end(),
+                                        [](const Row& a, const Row& b) { return a.plan.use.peak < b.plan.use.peak; });
+    options.policy = least->policy;
+    const std::string help = what_would_fit(options, budget);
+    fail(Fault::memory, "--budget ", flags.budget, ": none of the policies fits, ", least->policy, " needs ",
+         human_bytes(least->plan.use.peak), help.empty() ? "" : "; " + help);
+  }
+  return 0;
+}
+
+}  // namespace
+
+void add_plan(CLI::App& app, Run& chosen) {
+  auto flags = std::make_shared<Flags>();
+  CLI::App* cmd = app.add_subcommand("plan", "memory of a training step under each policy, without computing anything");
+  cmd->add_option("--model", flags->model, "as for train; a known name has 1000 classes unless it says otherwise")
+      ->required()
+      ->type_name("NAME");
+  cmd->add_option("--batch", flags->plan.batch, "images per step")->capture_default_str()->check(CLI::PositiveNumber);
+  cmd->add_option("--accumulate", flags->plan.accumulate, "passes per step")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
+  cmd->add_option("--policy", flags->policy, "one or several, separated by ';'")
+      ->capture_default_str()
+      ->type_name("P[;P...]");
+  cmd->add_option("--budget", flags->budget, "names the first policy that fits: 4GiB, 800MB")->type_name("SIZE");
+  cmd->add_option("--optimizer", flags->plan.optimizer.name, "adamw or sgd")->capture_default_str();
+  cmd->add_option("--momentum", flags->plan.optimizer.momentum, "of sgd")->default_str("0.9");
+  cmd->add_option("--train", flags->plan.train, "all or head")->capture_default_str();
+  cmd->add_option("--threads", flags->plan.threads, "of the computation; 0: all")
+      ->capture_default_str()
+      ->check(CLI::NonNegativeNumber);
+  cmd->add_flag("--saves", flags->saves, "lists what each op asked to keep and what became of it");
+  cmd->add_flag("--json", flags->json, "prints one JSON object");
+  cmd->footer(policy_help());
+  cmd->callback([&chosen, flags] { chosen = [flags] { return run(*flags); }; });
+}
+
+}  // namespace shear::tool
