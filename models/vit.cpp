@@ -7,10 +7,22 @@ namespace {
 
 // The stream of one dropout of one step: sites count upwards in forward order.
 StreamKey dropout_stream(const ForwardContext& context, int site) {
-  return {context.seed, static_cast<uint32_t>(Purpose::dropout), static_cast<uint32_t>(context.step), static_cast<uint32_t>(site)};
+  return {context.seed, static_cast<uint32_t>(Purpose::dropout), static_cast<uint32_t>(context.step),
+          static_cast<uint32_t>(site)};
 }
 
 std::string block_name(int index) { return "blocks." + std::to_string(index); }
+
+// Before anything is divided by it.
+const VitConfig& checked(const VitConfig& c) {
+  require(c.image > 0 && c.patch > 0 && c.image % c.patch == 0, "vit: image ", c.image,
+          " does not divide into patches of ", c.patch);
+  require(c.dim > 0 && c.heads > 0 && c.dim % c.heads == 0, "vit: dim ", c.dim, " does not divide into ", c.heads,
+          " heads");
+  require(c.depth > 0 && c.classes > 0 && c.channels > 0 && c.mlp > 0, "vit: depth ", c.depth, ", classes ", c.classes,
+          ", channels ", c.channels, ", mlp ", c.mlp, ", expected at least 1 each");
+  return c;
+}
 
 }  // namespace
 
@@ -27,31 +39,38 @@ Vit::Block::Block(Parameters& p, const VitConfig& c, int index)
       fc1(p, block_name(index) + ".mlp.fc1", c.dim, c.mlp * c.dim),
       fc2(p, block_name(index) + ".mlp.fc2", c.mlp * c.dim, c.dim) {}
 
-// Each line lets go of the value before it: what the policy does not keep dies here.
-Tensor Vit::Block::operator()(Tape& tape, Tensor x, const VitConfig& c, const ForwardContext& context, int index) const {
-  const auto drop = [&, site = 3 * index + 1](Tensor h, int i) {
-    return dropout(tape, drop_site, h, c.dropout, dropout_stream(context, site + i));
+// Each line lets go of the value before it: what the policy does not keep dies here.  The first branch ends in a scope
+// of its own, or its last value would lie between x and what comes next, and leave a hole in the step's slab.
+Tensor Vit::Block::operator()(Tape& tape, Tensor x, const VitConfig& c, const ForwardContext& context,
+                              int index) const {
+  const auto drop = [&](const Tensor& h, int place) {
+    return dropout(tape, drop_site, h, c.dropout, dropout_stream(context, 1 + 3 * index + place));
   };
-  Tensor h = norm1(tape, x);                          // (B, N, D)
-  h = qkv(tape, h);                                   // (B, N, 3, H, D / H)
-  h = attention(tape, attention_site, h, c.heads);    // (B, N, D)
-  h = drop(proj(tape, h), 0);
-  x = add(tape, add1_site, x, h);
-
-  h = norm2(tape, x);
-  h = fc1(tape, h);                                   // (B, N, 4 D)
-  h = drop(gelu(tape, gelu_site, h, c.gelu), 1);
-  h = drop(fc2(tape, h), 2);                          // (B, N, D)
+  {
+    Tensor h = norm1(tape, x);                        // (B, N, D)
+    h = qkv(tape, h);                                 // (B, N, 3, H, D / H)
+    h = attention(tape, attention_site, h, c.heads);  // (B, N, D)
+    h = proj(tape, h);
+    h = drop(h, 0);
+    x = add(tape, add1_site, x, h);
+  }
+  Tensor h = norm2(tape, x);
+  h = fc1(tape, h);  // (B, N, mlp * D)
+  h = gelu(tape, gelu_site, h, c.gelu);
+  h = drop(h, 1);
+  h = fc2(tape, h);  // (B, N, D)
+  h = drop(h, 2);
   return add(tape, add2_site, x, h);
 }
 
 Vit::Vit(Device& device, const VitConfig& config, uint64_t seed)
-    : config_(config),
+    : config_(checked(config)),
       parameters_(device, seed),
       cls_(&parameters_.add("cls_token", {1, 1, config.dim}, Init::tiny_normal, false)),
       pos_(&parameters_.add("pos_embed", {1, config.tokens(), config.dim}, Init::trunc_normal, false)),
-      patch_weight_(&parameters_.add("patch_embed.proj.weight", {config.dim, config.channels, config.patch, config.patch},
-                                     Init::trunc_normal, true)),
+      patch_weight_(&parameters_.add("patch_embed.proj.weight",
+                                     {config.dim, config.channels, config.patch, config.patch}, Init::trunc_normal,
+                                     true)),
       patch_bias_(&parameters_.add("patch_embed.proj.bias", {config.dim}, Init::zeros, false)),
       blocks_(make_blocks(parameters_, config)),
       norm_(parameters_, "norm", config.dim, config.epsilon),
@@ -65,8 +84,8 @@ std::deque<Vit::Block> Vit::make_blocks(Parameters& parameters, const VitConfig&
 
 Tensor Vit::operator()(Tape& tape, const Tensor& images, const ForwardContext& context) {
   const Shape& s = images.shape();
-  require(s.rank() == 4 && s[1] == config_.channels && s[2] == config_.image && s[3] == config_.image, "vit: images ", s,
-          " do not fit (B, ", config_.channels, ", ", config_.image, ", ", config_.image, ")");
+  require(s.rank() == 4 && s[1] == config_.channels && s[2] == config_.image && s[3] == config_.image, "vit: images ",
+          s, " do not fit (B, ", config_.channels, ", ", config_.image, ", ", config_.image, ")");
   Tensor x = patch_embed(tape, "patch_embed.proj", images, config_.patch, *patch_weight_, *patch_bias_);
   x = add_tokens(tape, "pos_embed", x, *cls_, *pos_);  // (B, N, D)
   x = dropout(tape, "pos_drop", x, config_.dropout, dropout_stream(context, 0));

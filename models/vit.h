@@ -11,9 +11,9 @@ namespace shear {
 
 struct VitConfig {
   int64_t image = 224, patch = 16, dim = 768, depth = 12, heads = 12, classes = 1000, channels = 3;
-  int64_t mlp = 4;          // hidden width of the MLP over dim
-  float epsilon = 1e-6f;    // of LayerNorm
-  float dropout = 0;        // after the embedding, the attention projection and both MLP layers
+  int64_t mlp = 4;        // hidden width of the MLP over dim
+  float epsilon = 1e-6f;  // of LayerNorm
+  float dropout = 0;      // after the embedding, the attention projection and both MLP layers
   GeluForm gelu = GeluForm::exact;
 
   int64_t tokens() const { return (image / patch) * (image / patch) + 1; }

@@ -2,7 +2,6 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
-#include <limits>
 
 #include "models/vit.h"
 
@@ -15,8 +14,8 @@ struct Known {
   int64_t patch, dim, depth, heads;
 };
 constexpr std::array known{
-    Known{"vit_tiny_patch16_224", 16, 192, 12, 3},  Known{"vit_small_patch16_224", 16, 384, 12, 6},
-    Known{"vit_base_patch16_224", 16, 768, 12, 12}, Known{"vit_base_patch32_224", 32, 768, 12, 12},
+    Known{"vit_tiny_patch16_224", 16, 192, 12, 3},    Known{"vit_small_patch16_224", 16, 384, 12, 6},
+    Known{"vit_base_patch16_224", 16, 768, 12, 12},   Known{"vit_base_patch32_224", 32, 768, 12, 12},
     Known{"vit_large_patch16_224", 16, 1024, 24, 16},
 };
 
@@ -27,9 +26,9 @@ struct Key {
   bool needed;  // in the free form
 };
 constexpr std::array keys{
-    Key{"image", &VitConfig::image, 4096, true},     Key{"patch", &VitConfig::patch, 4096, true},
-    Key{"dim", &VitConfig::dim, 16384, true},        Key{"depth", &VitConfig::depth, 256, true},
-    Key{"heads", &VitConfig::heads, 1024, true},     Key{"classes", &VitConfig::classes, 1000000, true},
+    Key{"image", &VitConfig::image, 4096, true},      Key{"patch", &VitConfig::patch, 4096, true},
+    Key{"dim", &VitConfig::dim, 16384, true},         Key{"depth", &VitConfig::depth, 256, true},
+    Key{"heads", &VitConfig::heads, 1024, true},      Key{"classes", &VitConfig::classes, 1000000, true},
     Key{"channels", &VitConfig::channels, 64, false}, Key{"mlp", &VitConfig::mlp, 64, false},
 };
 
@@ -50,12 +49,16 @@ int64_t number(std::string_view spec, const Key& key, std::string_view text) {
 // Reads "key=value,..." into the config and returns which keys were there.
 std::array<bool, keys.size()> read_keys(std::string_view spec, std::string_view list, VitConfig& config) {
   std::array<bool, keys.size()> given{};
-  do {
-    const std::string_view item = list.substr(0, list.find(','));
-    list.remove_prefix(std::min(list.size(), item.size() + 1));
+  for (bool more = true; more;) {
+    const size_t comma = list.find(',');
+    const std::string_view item = list.substr(0, comma);
+    more = comma != std::string_view::npos;
+    if (more) list.remove_prefix(comma + 1);
     const size_t equals = item.find('=');
-    if (equals == std::string_view::npos) fail(Fault::usage, "model ", spec, ": expected key=value, found \"", item, "\"");
-    const auto key = std::find_if(keys.begin(), keys.end(), [&](const Key& k) { return k.name == item.substr(0, equals); });
+    if (equals == std::string_view::npos)
+      fail(Fault::usage, "model ", spec, ": expected key=value, found \"", item, "\"");
+    const auto key =
+        std::find_if(keys.begin(), keys.end(), [&](const Key& k) { return k.name == item.substr(0, equals); });
     if (key == keys.end()) {
       std::string all;
       for (const Key& k : keys) all += (all.empty() ? "" : ", ") + std::string(k.name);
@@ -65,14 +68,15 @@ std::array<bool, keys.size()> read_keys(std::string_view spec, std::string_view 
     if (seen) fail(Fault::usage, "model ", spec, ": key ", key->name, " is given twice");
     seen = true;
     config.*key->field = number(spec, *key, item.substr(equals + 1));
-  } while (!list.empty());
+  }
   return given;
 }
 
 void check(std::string_view spec, const VitConfig& c) {
   if (c.image % c.patch != 0)
     fail(Fault::usage, "model ", spec, ": image ", c.image, " does not divide into patches of ", c.patch);
-  if (c.dim % c.heads != 0) fail(Fault::usage, "model ", spec, ": dim ", c.dim, " does not divide into ", c.heads, " heads");
+  if (c.dim % c.heads != 0)
+    fail(Fault::usage, "model ", spec, ": dim ", c.dim, " does not divide into ", c.heads, " heads");
 }
 
 }  // namespace
@@ -101,7 +105,8 @@ VitConfig parse_vit(std::string_view spec) {
 
 std::string spec(const VitConfig& c) {
   std::string out = "vit:";
-  for (const Key& k : keys) out += (out.back() == ':' ? "" : ",") + std::string(k.name) + "=" + std::to_string(c.*k.field);
+  for (const Key& k : keys)
+    out += (out.back() == ':' ? "" : ",") + std::string(k.name) + "=" + std::to_string(c.*k.field);
   return out;
 }
 

@@ -1,4 +1,4 @@
-// The global operator new, replaced by one that counts.  The array and nothrow forms call these by default.
+// The global operator new, replaced by one that counts, in every form: the address sanitizer has its own of each.
 #include "allocation_counter.h"
 
 #include <atomic>
@@ -9,20 +9,43 @@ namespace {
 
 std::atomic<uint64_t> calls{0};
 
-void* counted(size_t bytes, size_t alignment) {
+void* take(size_t bytes, size_t alignment) noexcept {
   calls.fetch_add(1, std::memory_order_relaxed);
   const size_t rounded = (bytes + alignment - 1) / alignment * alignment;
-  if (void* p = std::aligned_alloc(alignment, rounded > 0 ? rounded : alignment)) return p;
-  throw std::bad_alloc();
+  return std::aligned_alloc(alignment, rounded > 0 ? rounded : alignment);
 }
+
+void* take_or_throw(size_t bytes, size_t alignment) {
+  void* p = take(bytes, alignment);
+  if (!p) throw std::bad_alloc();
+  return p;
+}
+
+constexpr size_t usual = __STDCPP_DEFAULT_NEW_ALIGNMENT__;
+constexpr size_t bytes_of(std::align_val_t alignment) { return static_cast<size_t>(alignment); }
 
 }  // namespace
 
-void* operator new(size_t bytes) { return counted(bytes, __STDCPP_DEFAULT_NEW_ALIGNMENT__); }
-void* operator new(size_t bytes, std::align_val_t alignment) { return counted(bytes, static_cast<size_t>(alignment)); }
+void* operator new(size_t n) { return take_or_throw(n, usual); }
+void* operator new[](size_t n) { return take_or_throw(n, usual); }
+void* operator new(size_t n, std::align_val_t a) { return take_or_throw(n, bytes_of(a)); }
+void* operator new[](size_t n, std::align_val_t a) { return take_or_throw(n, bytes_of(a)); }
+void* operator new(size_t n, const std::nothrow_t&) noexcept { return take(n, usual); }
+void* operator new[](size_t n, const std::nothrow_t&) noexcept { return take(n, usual); }
+void* operator new(size_t n, std::align_val_t a, const std::nothrow_t&) noexcept { return take(n, bytes_of(a)); }
+void* operator new[](size_t n, std::align_val_t a, const std::nothrow_t&) noexcept { return take(n, bytes_of(a)); }
+
 void operator delete(void* p) noexcept { std::free(p); }
+void operator delete[](void* p) noexcept { std::free(p); }
 void operator delete(void* p, size_t) noexcept { std::free(p); }
+void operator delete[](void* p, size_t) noexcept { std::free(p); }
 void operator delete(void* p, std::align_val_t) noexcept { std::free(p); }
+void operator delete[](void* p, std::align_val_t) noexcept { std::free(p); }
 void operator delete(void* p, size_t, std::align_val_t) noexcept { std::free(p); }
+void operator delete[](void* p, size_t, std::align_val_t) noexcept { std::free(p); }
+void operator delete(void* p, const std::nothrow_t&) noexcept { std::free(p); }
+void operator delete[](void* p, const std::nothrow_t&) noexcept { std::free(p); }
+void operator delete(void* p, std::align_val_t, const std::nothrow_t&) noexcept { std::free(p); }
+void operator delete[](void* p, std::align_val_t, const std::nothrow_t&) noexcept { std::free(p); }
 
 uint64_t shear::test::AllocationCounter::total() { return calls.load(std::memory_order_relaxed); }

@@ -12,7 +12,7 @@
 
 namespace shear::test {
 
-// -- Operands --------------------------------------------------------------------------------------------------------
+// -- Operands -------------------------------------------------------------------------------------------------------
 
 Operand normal(const Shape& shape, uint32_t n, double deviation, double mean) {
   Stream stream(7, Purpose::test, n);
@@ -48,7 +48,7 @@ Param make_param(Device& device, std::string name, const Operand& x) {
   return p;
 }
 
-// -- A loss with a chosen gradient -----------------------------------------------------------------------------------
+// -- A loss with a chosen gradient ----------------------------------------------------------------------------------
 
 namespace {
 
@@ -72,7 +72,7 @@ Tensor weighted_sum(Tape& tape, const Tensor& x, const Tensor& weights) {
   return loss;
 }
 
-// -- Setups ----------------------------------------------------------------------------------------------------------
+// -- Setups ---------------------------------------------------------------------------------------------------------
 
 std::span<const Setup> setups() {
   static const std::array all{
@@ -83,7 +83,7 @@ std::span<const Setup> setups() {
   return all;
 }
 
-// -- The reference's gradient ----------------------------------------------------------------------------------------
+// -- The reference's gradient ---------------------------------------------------------------------------------------
 
 namespace {
 
@@ -207,6 +207,7 @@ Run run(Tape& tape, const Problem& problem, const Values& dy, int uses) {
   }
   y = {};
   tape.backward(loss);
+  CHECK(device.meter().live(Category::saved) == 0);  // every ticket was closed
 
   for (size_t i = 0; i < inputs.size(); ++i) {
     const bool wanted = problem.inputs[i].wanted;

@@ -84,24 +84,29 @@ TEST_CASE("frozen parameters of layer normalisation get no gradient, and the oth
   check_gradients(p);
 }
 
-TEST_CASE("two layer normalisations may share gamma and have a beta each") {
-  Problem p;
-  p.inputs = {normal({3, 31}, 1), normal({5, 31}, 2)};
-  p.params = {normal({31}, 3, 0.3, 1), normal({31}, 4), normal({31}, 5)};
-  p.op = [](Tape& tape, std::span<const Tensor> inputs, std::span<Param*> params) {
-    const Tensor a = layernorm(tape, "a", inputs[0], *params[0], *params[1], epsilon);
-    const Tensor b = layernorm(tape, "b", inputs[1], *params[0], *params[2], epsilon);
-    return add(tape, "sum", take_token(tape, "a", a.reshaped({1, 3, 31}), 2),
-               take_token(tape, "b", b.reshaped({1, 5, 31}), 4));
-  };
-  p.reference = [](std::span<const Values> inputs, std::span<const Values> params) {
-    const Values a = reference_layernorm(inputs[0], params[0], params[1], static_cast<double>(epsilon));
-    const Values b = reference_layernorm(inputs[1], params[0], params[2], static_cast<double>(epsilon));
-    Values y(31);
-    for (size_t i = 0; i < 31; ++i) y[i] = a[2 * 31 + i] + b[4 * 31 + i];
-    return y;
-  };
-  check_gradients(p);
+TEST_CASE("two layer normalisations may share one of their parameters and have the other to themselves") {
+  for (const bool share_gamma : {false, true}) {
+    CAPTURE(share_gamma);
+    Problem p;
+    p.inputs = {normal({3, 31}, 1), normal({5, 31}, 2)};
+    p.params = {normal({31}, 3, 0.3, 1), normal({31}, 4), normal({31}, 5, 0.3, 1)};
+    const size_t gamma_of_b = share_gamma ? 0 : 2, beta_of_b = share_gamma ? 2 : 1;
+    p.op = [=](Tape& tape, std::span<const Tensor> x, std::span<Param*> params) {
+      const Tensor a = layernorm(tape, "a", x[0], *params[0], *params[1], epsilon);
+      const Tensor b = layernorm(tape, "b", x[1], *params[gamma_of_b], *params[beta_of_b], epsilon);
+      return add(tape, "sum", take_token(tape, "a", a.reshaped({1, 3, 31}), 2),
+                 take_token(tape, "b", b.reshaped({1, 5, 31}), 4));
+    };
+    p.reference = [=](std::span<const Values> x, std::span<const Values> params) {
+      const double eps = static_cast<double>(epsilon);
+      const Values a = reference_layernorm(x[0], params[0], params[1], eps);
+      const Values b = reference_layernorm(x[1], params[gamma_of_b], params[beta_of_b], eps);
+      Values y(31);
+      for (size_t i = 0; i < 31; ++i) y[i] = a[2 * 31 + i] + b[4 * 31 + i];
+      return y;
+    };
+    check_gradients(p);
+  }
 }
 
 TEST_CASE("layer normalisation saves its input and holds two numbers per row, or nothing where all is frozen") {

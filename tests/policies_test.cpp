@@ -47,7 +47,8 @@ TEST_CASE("every documented policy can be made by its name") {
 TEST_CASE("an unknown policy or key is refused with what is known") {
   CHECK(sentence(Fault::usage, [] { make_policy("ful"); }) == "policy ful: unknown, expected one of full, lean");
   CHECK(sentence(Fault::usage, [] { make_policy("lean:prune=0.5"); }) == "policy lean: unknown key prune");
-  CHECK(sentence(Fault::usage, [] { make_policy("full:"); }) == "policy full:: expected key=value after the colon, found nothing");
+  CHECK(sentence(Fault::usage, [] { make_policy("full:"); }) ==
+        "policy full:: expected key=value after the colon, found nothing");
   CHECK(sentence(Fault::usage, [] { make_policy("full:a"); }) == "policy full:a: expected key=value, found \"a\"");
   CHECK(sentence(Fault::usage, [] { make_policy("full:a=1,a=2"); }) == "policy full:a=1,a=2: key a is given twice");
 }

@@ -86,9 +86,9 @@ TEST_CASE("the plan's bytes are those of a real step") {
   };
   for (const Size& size : {Size{16, 1, 1}, Size{24, 3, 3}, Size{64, 2, 4}})
     for (int64_t batch : {2, 6})
-      for (const char* policy : {"full", "lean"})
-        for (const char* optimizer : {"sgd", "adamw"})
-          for (const char* train : {"all", "head"}) {
+      for (const std::string policy : {"full", "lean"})
+        for (const std::string optimizer : {"sgd", "adamw"})
+          for (const std::string train : {"all", "head"}) {
             CAPTURE(size.dim);
             CAPTURE(batch);
             CAPTURE(policy);
@@ -112,7 +112,7 @@ TEST_CASE("the plan's bytes are those of a real step") {
               CHECK(bench.device.peak() == plan.use);
             }
             CHECK(plan.use.peak >= plan.use.saved + plan.use.parameters + plan.use.gradients + plan.use.optimizer);
-            CHECK(plan.use.saved > 0);
+            CHECK((plan.use.saved > 0 || train == "head"));
             // An inference of as many images as a pass has fits in the same slab.
             Tape tape(bench.device);
             const Tensor x = tape.empty({batch / 2, 3, 16, 16});
@@ -123,7 +123,7 @@ TEST_CASE("the plan's bytes are those of a real step") {
 
 TEST_CASE("the largest batch of a budget fits, and one image more does not") {
   PlanOptions options{.model = model_of(32, 2, 2), .policy = "lean", .threads = 2};
-  constexpr size_t budget = 4 << 20;
+  constexpr size_t budget = 16 << 20;
   const int64_t largest = largest_batch(options, budget);
   REQUIRE(largest > 1);
   options.batch = largest;
@@ -136,8 +136,8 @@ TEST_CASE("the largest batch of a budget fits, and one image more does not") {
 TEST_CASE("a steady-state step allocates nothing") {
   const VitConfig config = model_of(32, 2, 2);
   const Batch batch = random_batch(config, 8);
-  for (const char* policy : {"full", "lean"})
-    for (const char* optimizer : {"sgd", "adamw"}) {
+  for (const std::string policy : {"full", "lean"})
+    for (const std::string optimizer : {"sgd", "adamw"}) {
       CAPTURE(policy);
       CAPTURE(optimizer);
       Bench bench(config, policy, {.name = optimizer}, {.accumulate = 2, .clip = 1, .seed = 4});

@@ -39,7 +39,7 @@ Recipe small_recipe(const fs::path& data) {
 RunOptions in(const fs::path& out) {
   RunOptions run;
   run.out = out;
-  run.threads = 2;
+  run.threads = 1;
   return run;
 }
 
@@ -75,7 +75,7 @@ std::vector<nlohmann::json> timeless(const fs::path& metrics) {
 TEST_CASE("thirty steps are fifteen, a resume and fifteen, bit for bit") {
   const TempDir dir;
   write_idx(dir / "data");
-  for (const char* optimizer : {"adamw", "sgd"}) {
+  for (const auto& [optimizer, threads] : {std::pair<std::string, int>{"adamw", 1}, {"sgd", 2}}) {
     CAPTURE(optimizer);
     Recipe recipe = small_recipe(dir / "data");
     recipe.optimizer = optimizer;
@@ -83,10 +83,12 @@ TEST_CASE("thirty steps are fifteen, a resume and fifteen, bit for bit") {
     recipe.smoothing = 0.1;
     recipe.augment = "pad";
     recipe.accumulate = 2;
-    const fs::path whole = dir / (std::string(optimizer) + "-whole"), parts = dir / (std::string(optimizer) + "-parts");
-    CHECK(train_quietly(recipe, in(whole)).end == TrainEnd::finished);
+    const fs::path whole = dir / (optimizer + "-whole"), parts = dir / (optimizer + "-parts");
+    RunOptions run = in(whole);
+    run.threads = threads;
+    CHECK(train_quietly(recipe, run).end == TrainEnd::finished);
 
-    RunOptions run = in(parts);
+    run.out = parts;
     run.stop_after = 15;
     const TrainOutcome first = train_quietly(recipe, run);
     CHECK(first.end == TrainEnd::interrupted);
@@ -111,20 +113,21 @@ TEST_CASE("training lowers the loss and learns the classes") {
   write_idx(dir / "data");
   Listener listener;
   Recipe recipe = small_recipe(dir / "data");
-  recipe.steps = 60;
+  recipe.steps = 100;
+  recipe.lr = 0.01;
   const TrainOutcome outcome = train(recipe, in(dir / "run"), listener);
-  CHECK(listener.steps.front().loss == doctest::Approx(std::log(4)).epsilon(0.1));
+  CHECK(listener.steps.front().loss == doctest::Approx(std::log(10)).epsilon(0.1));
   CHECK(listener.steps.back().loss < 0.5 * listener.steps.front().loss);
   const auto summary = nlohmann::json::parse(outcome.summary);
   CHECK(summary["accuracy"] > 0.9);
-  CHECK(summary["steps"] == 60);
+  CHECK(summary["steps"] == 100);
   CHECK(summary["accuracy_of"] == "val");
   CHECK(nlohmann::json::parse(contents(dir / "run/summary.json")) == summary);
 }
 
 TEST_CASE("the summary has the keys of the promise, and the measured peak is the planned one") {
   const TempDir dir;
-  write_idx(dir / "data", 64, 0);
+  write_idx(dir / "data", 80, 0);
   Recipe recipe = small_recipe(dir / "data");
   for (const char* policy : {"full", "lean"}) {
     recipe.policy = policy;
@@ -216,8 +219,8 @@ TEST_CASE("a step that does not fit in the limit is refused before anything is c
   const TempDir dir;
   write_idx(dir / "data");
   const Recipe recipe = small_recipe(dir / "data");
-  const VitConfig model = parse_vit(std::string(tiny_model) + ",classes=4");
-  PlanOptions plan{.model = model, .batch = 16, .threads = 2};
+  const VitConfig model = parse_vit(std::string(tiny_model) + ",classes=10");
+  PlanOptions plan{.model = model, .batch = 16, .threads = 1};
   const size_t need = plan_training(plan).use.peak;
   RunOptions run = in(dir / "run");
   run.memory_limit = need - 1;
@@ -239,7 +242,7 @@ TEST_CASE("a resumed run refuses data of another size") {
   write_idx(dir / "data", 48);
   run.resume = true;
   const std::string sentence = message_of(recipe, run, Fault::input);
-  CHECK(sentence.find("the run began with 64") != std::string::npos);
+  CHECK(sentence.find("the run began with 80") != std::string::npos);
 }
 
 TEST_CASE("training the head leaves the rest as it was") {
@@ -264,14 +267,14 @@ TEST_CASE("training the head leaves the rest as it was") {
 
 TEST_CASE("a class without validation images is told of") {
   const TempDir dir;
-  write_idx(dir / "data", 64, 0);
-  write_idx_part(dir / "data", "t10k", 6, 8, 3, 2);
+  write_idx(dir / "data", 80, 0);
+  write_idx_part(dir / "data", "t10k", 16, 8, 8, 2);
   Recipe recipe = small_recipe(dir / "data");
   recipe.steps = 1;
   Listener listener;
   train(recipe, in(dir / "run"), listener);
   REQUIRE(listener.warnings.size() == 1);
-  CHECK(listener.warnings[0] == "the validation part has no image of the class \"3\"");
+  CHECK(listener.warnings[0] == "the validation part has no image of the class 8, 9");
 }
 
 TEST_CASE("a recipe survives its JSON, and refuses what makes no sense") {

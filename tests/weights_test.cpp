@@ -175,7 +175,8 @@ TEST_CASE("classes are matched by name, and one that the model does not know is 
 
 TEST_CASE("an evaluation counts what the model says") {
   const TempDir dir;
-  write_idx(dir / "data", 16, 10);
+  write_idx_part(dir / "data", "train", 4, 8, 4, 1);
+  write_idx_part(dir / "data", "t10k", 10, 8, 4, 2);
   const DataSplits data = open_data(dir / "data");
   Device device(make_cpu_backend(1));
   // Says class 2 for every image, with a certainty that is easy to compute.

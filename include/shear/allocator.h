@@ -69,7 +69,7 @@ class Meter final : public Allocator {
   size_t live(Category c) const { return live_[static_cast<size_t>(c)]; }
   size_t live() const { return total_; }
   size_t peak() const { return peak_total_; }
-  size_t at_peak(Category c) const { return peak_[static_cast<size_t>(c)]; }  // sums to peak()
+  size_t at_peak(Category c) const { return peak_[static_cast<size_t>(c)]; }     // sums to peak()
   size_t highest(Category c) const { return highest_[static_cast<size_t>(c)]; }  // each at its own moment
   uint64_t allocations() const { return allocations_; }
   void restart_peak();  // from here on

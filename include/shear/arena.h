@@ -34,8 +34,8 @@ class Arena final : public Allocator {
   void restart_high_water() { high_ = top_; }
 
  private:
-  using Holes = std::pmr::map<size_t, size_t>;                // offset -> size, none adjacent, none at the top
-  using BySize = std::pmr::set<std::pair<size_t, size_t>>;    // (size, offset): best fit, then lowest
+  using Holes = std::pmr::map<size_t, size_t>;              // offset -> size, none adjacent, none at the top
+  using BySize = std::pmr::set<std::pair<size_t, size_t>>;  // (size, offset): best fit, then lowest
   void add_hole(size_t offset, size_t size);
   void remove_hole(Holes::iterator);
 

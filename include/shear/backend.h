@@ -19,13 +19,15 @@ struct ConstView {
   DType dtype = DType::f32;
 
   ConstView() = default;
-  ConstView(const void* p, int64_t r, int64_t c, int64_t s, DType d = DType::f32) : data(p), rows(r), cols(c), stride(s), dtype(d) {}
+  ConstView(const void* p, int64_t r, int64_t c, int64_t s, DType d = DType::f32)
+      : data(p), rows(r), cols(c), stride(s), dtype(d) {}
   ConstView(const Tensor& t) : ConstView(t.data<void>(), t.rows(), t.cols(), t.cols(), t.dtype()) {}
   const float* row(int64_t r) const { return static_cast<const float*>(data) + r * stride; }
   int64_t elements() const { return rows * cols; }
   bool contiguous() const { return stride == cols || rows <= 1; }
   ConstView band(int64_t first, int64_t n) const {  // n rows from `first`
-    return {static_cast<const char*>(data) + static_cast<size_t>(first * stride) * size_of(dtype), n, cols, stride, dtype};
+    return {static_cast<const char*>(data) + static_cast<size_t>(first * stride) * size_of(dtype), n, cols, stride,
+            dtype};
   }
 };
 
@@ -35,7 +37,8 @@ struct View {
   DType dtype = DType::f32;
 
   View() = default;
-  View(void* p, int64_t r, int64_t c, int64_t s, DType d = DType::f32) : data(p), rows(r), cols(c), stride(s), dtype(d) {}
+  View(void* p, int64_t r, int64_t c, int64_t s, DType d = DType::f32)
+      : data(p), rows(r), cols(c), stride(s), dtype(d) {}
   View(const Tensor& t) : View(t.data<void>(), t.rows(), t.cols(), t.cols(), t.dtype()) {}
   operator ConstView() const { return {data, rows, cols, stride, dtype}; }
   float* row(int64_t r) const { return static_cast<float*>(data) + r * stride; }
@@ -79,22 +82,23 @@ class Backend {
   virtual std::string_view name() const = 0;  // "cpu", "shape"
   virtual bool computes() const { return true; }
   virtual Allocator& memory() = 0;
-  virtual bool on_host() const { return true; }  // whether the host may read its memory as it is
+  virtual bool on_host() const { return true; }        // whether the host may read its memory as it is
   virtual size_t resident_bytes() const { return 0; }  // that the backend holds for itself, whatever it is asked
 
-  // -- Memory ------------------------------------------------------------------------------------------------
+  // -- Memory -------------------------------------------------------------------------------------------------------
   virtual void upload(void* device, const void* host, size_t bytes) = 0;
   virtual void download(void* host, const void* device, size_t bytes) = 0;  // returns when the bytes are there
   virtual void fill(View out, float value) = 0;
   virtual void copy(ConstView x, float beta, View out) = 0;  // out = x + beta * out
 
-  // -- Linear algebra ----------------------------------------------------------------------------------------
+  // -- Linear algebra -----------------------------------------------------------------------------------------------
   // c = op(a) op(b) + beta * c, and plus `bias` (one row, or empty) on every row.
-  virtual void gemm(Transposed ta, ConstView a, Transposed tb, ConstView b, float beta, View c, ConstView bias = {}) = 0;
+  virtual void gemm(Transposed ta, ConstView a, Transposed tb, ConstView b, float beta, View c,
+                    ConstView bias = {}) = 0;
   virtual void column_sums(ConstView x, float beta, View out) = 0;  // out: one row
   virtual double sum_squares(ConstView x) = 0;  // accumulated in f64, in an order fixed by the shape and threads
 
-  // -- Elementwise -------------------------------------------------------------------------------------------
+  // -- Elementwise --------------------------------------------------------------------------------------------------
   virtual void add(ConstView a, ConstView b, View out) = 0;
   virtual void add_row(ConstView x, ConstView row, View out) = 0;  // out[r, c] = x[r, c] + row[c]
   virtual void relu(ConstView x, View y) = 0;
@@ -105,34 +109,36 @@ class Backend {
   // the stream says so.  Forward and backward are the same kernel: no mask is stored.
   virtual void dropout(ConstView x, float p, StreamKey, float beta, View y) = 0;
 
-  // -- Rows --------------------------------------------------------------------------------------------------
+  // -- Rows ---------------------------------------------------------------------------------------------------------
   // y = (x - mean) * rstd * gamma + beta, statistics over a row (biased variance); mean and rstd: one per row.
   virtual void layernorm(ConstView x, ConstView gamma, ConstView beta, float epsilon, View y, View mean, View rstd) = 0;
-  virtual void layernorm_apply(ConstView x, ConstView mean, ConstView rstd, ConstView gamma, ConstView beta, View y) = 0;
+  virtual void layernorm_apply(ConstView x, ConstView mean, ConstView rstd, ConstView gamma, ConstView beta,
+                               View y) = 0;
   // dgamma and dbeta may be empty.  scratch: at least layernorm_scratch(cols) floats.  dx may be dy when beta is 0.
-  virtual void layernorm_grad(ConstView x, ConstView mean, ConstView rstd, ConstView gamma, ConstView dy, float beta_dx, View dx,
-                              float beta_params, View dgamma, View dbeta, View scratch) = 0;
+  virtual void layernorm_grad(ConstView x, ConstView mean, ConstView rstd, ConstView gamma, ConstView dy, float beta_dx,
+                              View dx, float beta_params, View dgamma, View dbeta, View scratch) = 0;
   virtual int64_t layernorm_scratch(int64_t cols) const = 0;
 
   // losses[b] = cross entropy of logits row b against (1 - smoothing) * one-hot + smoothing / classes.
   virtual void cross_entropy(ConstView logits, ConstView labels_i32, float smoothing, View losses) = 0;
   // dlogits = (softmax - target) * scale * dloss[0] + beta * dlogits.
-  virtual void cross_entropy_grad(ConstView logits, ConstView labels_i32, float smoothing, float scale, ConstView dloss, float beta,
-                                  View dlogits) = 0;
+  virtual void cross_entropy_grad(ConstView logits, ConstView labels_i32, float smoothing, float scale, ConstView dloss,
+                                  float beta, View dlogits) = 0;
   virtual void mean(ConstView x, View out) = 0;  // of all elements
 
-  // -- Attention ---------------------------------------------------------------------------------------------
+  // -- Attention ----------------------------------------------------------------------------------------------------
   // context = softmax(q k^T / sqrt(width)) v per head, one tile of query rows at a time: no N x N matrix is ever
   // whole.  log_sum_exp: (B * H, N).  scratch: at least attention_scratch floats.
   virtual void attention(const HeadGrid&, ConstView qkv, View context, View log_sum_exp, View scratch) = 0;
-  virtual void attention_grad(const HeadGrid&, ConstView qkv, ConstView log_sum_exp, ConstView dcontext, View dqkv, View scratch) = 0;
+  virtual void attention_grad(const HeadGrid&, ConstView qkv, ConstView log_sum_exp, ConstView dcontext, View dqkv,
+                              View scratch) = 0;
   virtual int64_t attention_scratch(const HeadGrid&) const = 0;
 
-  // -- Patches -----------------------------------------------------------------------------------------------
+  // -- Patches ------------------------------------------------------------------------------------------------------
   // Rows first .. first + out.rows of the patch matrix (B * count, size) of images (B, C, H, W).
   virtual void gather_patches(const PatchGrid&, ConstView images, int64_t first, View out) = 0;
 
-  // -- Optimizers: one pass over a parameter; the gradient is scaled on the way (clipping, averaging) -----------
+  // -- Optimizers: one pass over a parameter; the gradient is scaled on the way (clipping, averaging) ---------------
   virtual void sgd(const SgdStep&, View w, ConstView g, View velocity) = 0;
   virtual void adamw(const AdamWStep&, View w, ConstView g, View m, View v) = 0;
 };

@@ -37,7 +37,7 @@ class Dataset {
 
 // A data set with its two parts.  Classes are matched by name: val's labels are indices into train's classes.
 struct DataSplits {
-  std::string kind;  // "IDX", "class folders"
+  std::string kind;                     // "IDX", "class folders"
   std::unique_ptr<Dataset> train, val;  // val is null where there is none
 };
 
@@ -62,9 +62,9 @@ CheckReport check_data(const DataSplits&);
 
 enum class Interpolation : uint8_t { bilinear, bicubic };
 
-// Pillow's resize: two passes (horizontal, then vertical), support scaled with the reduction (antialias), bicubic a = -0.5,
-// 8-bit fixed-point coefficients (22 fraction bits), rounded and clipped to 8 bits after each pass.
-// The box [left, right) x [top, bottom) of the source is mapped onto the whole result.
+// Pillow's resize: two passes (horizontal, then vertical), support scaled with the reduction (antialias), bicubic a =
+// -0.5, 8-bit fixed-point coefficients (22 fraction bits), rounded and clipped to 8 bits after each pass. The box
+// [left, right) x [top, bottom) of the source is mapped onto the whole result.
 struct Box {
   double left, top, right, bottom;
 };
@@ -80,11 +80,11 @@ struct Preprocess {
   bool squash = false;  // eval: both sides to `image`, whatever the ratio
 };
 struct Augment {
-  bool random_crop = true;                    // torchvision's RandomResizedCrop; off: as in eval
-  std::array<float, 2> area{0.08f, 1.0f};     // share of the image
+  bool random_crop = true;                 // torchvision's RandomResizedCrop; off: as in eval
+  std::array<float, 2> area{0.08f, 1.0f};  // share of the image
   std::array<float, 2> ratio{3.f / 4, 4.f / 3};
-  bool flip = true;                           // left-right, with probability 1/2
-  int pad = 0;                                // small images: zero-padding and a random cut instead of a random crop
+  bool flip = true;  // left-right, with probability 1/2
+  int pad = 0;       // small images: zero-padding and a random cut instead of a random crop
 };
 void prepare_eval(const Image&, const Preprocess&, float* chw);
 void prepare_train(const Image&, const Preprocess&, const Augment&, Stream&, float* chw);
@@ -106,7 +106,7 @@ class Loader {
  public:
   struct Options {
     int64_t batch = 128;
-    bool training = false;   // shuffled, augmented, only whole batches; else in order, the last may be short
+    bool training = false;  // shuffled, augmented, only whole batches; else in order, the last may be short
     uint64_t seed = 0;
     int threads = 1, ahead = 2;  // batches in flight
     Preprocess preprocess;

@@ -35,8 +35,9 @@ class Device {
 
   // Contents undefined.
   Tensor empty(const Shape&, Category, DType = DType::f32);
-  Tensor upload(const Shape&, Category, std::span<const float>);  // copies
-  std::vector<float> download(const Tensor&);                     // f32
+  Tensor upload(const Shape&, Category, std::span<const float>);    // copies, to F32
+  Tensor upload(const Shape&, Category, std::span<const int32_t>);  // copies, to I32
+  std::vector<float> download(const Tensor&);                       // f32
 
   MemoryUse peak() const;
   void restart_peak();

@@ -33,7 +33,7 @@ class LayerNorm {
 // What a forward pass needs to know beside its input.
 struct ForwardContext {
   uint64_t seed = 0;
-  int64_t step = 0;    // names the dropout streams: optimizer step and micro-batch
+  int64_t step = 0;  // names the dropout streams: optimizer step and micro-batch
 };
 
 }  // namespace shear

@@ -11,10 +11,10 @@ class MemoryPolicy {
  public:
   virtual ~MemoryPolicy() = default;
 
-  virtual std::string name() const = 0;               // as the user spelled it: "lean"
-  virtual void begin_step(int64_t /*step*/) {}        // once per optimizer step: draw this step's subsets
-  virtual Verdict decide(const SaveRequest&) = 0;     // once per value, in forward order
-  virtual void observe(const Param&) {}               // after backward, for each param that got a gradient
+  virtual std::string name() const = 0;            // as the user spelled it: "lean"
+  virtual void begin_step(int64_t /*step*/) {}     // once per optimizer step: draw this step's subsets
+  virtual Verdict decide(const SaveRequest&) = 0;  // once per value, in forward order
+  virtual void observe(const Param&) {}            // after backward, for each param that got a gradient
 };
 
 }  // namespace shear

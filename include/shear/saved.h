@@ -11,8 +11,8 @@
 
 namespace shear {
 
-// -- Forms ---------------------------------------------------------------------------------------------------
-struct Dense {       // the value itself
+// -- Forms ----------------------------------------------------------------------------------------------------------
+struct Dense {  // the value itself
   Tensor values;
 };
 struct Recomputed {  // nothing: made again, a band of rows at a time, from exact values that sleep anyway
@@ -40,7 +40,7 @@ class Forms {
 };
 constexpr Forms operator|(Form a, Form b) { return Forms(a) | Forms(b); }
 
-// -- Verdicts: what a policy may answer ----------------------------------------------------------------------
+// -- Verdicts: what a policy may answer -----------------------------------------------------------------------------
 struct Keep {};       // dense
 struct Recompute {};  // by the value's recipe, if its sources are exact
 using Verdict = std::variant<Keep, Recompute>;

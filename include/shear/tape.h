@@ -46,10 +46,11 @@ class Tape {
   Backend& run() { return device_.run(); }
   bool recording() const { return policy_ != nullptr; }
 
-  // -- What ops call, forward ----------------------------------------------------------------------------------
+  // -- What ops call, forward ---------------------------------------------------------------------------------------
   Tensor empty(const Shape&, DType = DType::f32);  // an activation: contents undefined, in the step's slab
   // Puts the value to sleep in the form that the policy chooses.  A value saved by several ops sleeps once.
-  Saved save(std::string_view site, std::string_view op, const Tensor& value, Forms accepts, const Param* weight = nullptr);
+  Saved save(std::string_view site, std::string_view op, const Tensor& value, Forms accepts,
+             const Param* weight = nullptr);
   Saved hold(std::string_view site, std::string_view op, const Tensor& exact);  // no policy asked
   // How `out` can be made again: a trivially copyable `make(Backward&, first_row, View band)` that opens only
   // `sources`.  Used where a later save of `out` is answered with Recompute.
@@ -63,12 +64,12 @@ class Tape {
   // Asks for the gradient of an input; read it with `grad` after backward.
   void watch(Tensor&);
 
-  // -- What a training step calls ------------------------------------------------------------------------------
+  // -- What a training step calls -----------------------------------------------------------------------------------
   void backward(const Tensor& loss, float seed = 1);  // loss: one element
   const Tensor& grad(const Tensor& watched) const;
   void reset();  // forgets values, gradients and records; keeps their room
 
-  std::span<const SaveRow> report() const { return report_; }  // of this step, in forward order
+  std::span<const SaveRow> report() const { return report_; }   // of this step, in forward order
   std::span<Param* const> touched() const { return touched_; }  // params that got a gradient, in backward order
 
  private:
@@ -103,8 +104,8 @@ class Tape {
   std::vector<Entry> entries_;
   std::vector<Node> nodes_;
   std::vector<Recipe> recipes_;
-  std::vector<Tensor> grads_;   // by slot
-  std::vector<Shape> shapes_;   // of the values whose gradients they are, however consumers reshape them
+  std::vector<Tensor> grads_;  // by slot
+  std::vector<Shape> shapes_;  // of the values whose gradients they are, however consumers reshape them
   std::vector<SaveRow> report_;
   std::vector<Param*> touched_;
 };
@@ -131,7 +132,7 @@ class Backward {
   const Tensor& dense(Saved) const;  // of a value that only accepts dense, or is held
   void close(Saved);                 // as often as it was saved
   void remake(const Recomputed&, int64_t first_row, View band);
-  Tensor scratch(const Shape&);      // in the step's slab
+  Tensor scratch(const Shape&);  // in the step's slab
 
  private:
   Tape& tape_;
@@ -156,7 +157,9 @@ void Tape::recipe(const Tensor& out, std::initializer_list<Saved> sources, Make 
   static_assert(sizeof(Make) <= closure_bytes);
   Recipe& r = recipes_.emplace_back();
   require(sources.size() <= r.sources.size(), "tape: a recipe has at most ", r.sources.size(), " sources");
-  r.run = [](const void* m, Backward& bw, int64_t first, View band) { (*static_cast<const Make*>(m))(bw, first, band); };
+  r.run = [](const void* m, Backward& bw, int64_t first, View band) {
+    (*static_cast<const Make*>(m))(bw, first, band);
+  };
   r.serial = out.serial();
   std::memcpy(r.make.data(), &make, sizeof make);
   size_t i = 0;

@@ -49,9 +49,9 @@ class Tensor {
 
 // A trainable value and its gradient.  `grad` is allocated by the optimizer's owner before the first backward.
 struct Param {
-  std::string name;   // as timm names it: "blocks.3.mlp.fc1.weight"
+  std::string name;  // as timm names it: "blocks.3.mlp.fc1.weight"
   Tensor value;
-  Tensor grad;        // same shape, f32
+  Tensor grad;  // same shape, f32
   bool trainable = true;
   bool decay = true;  // whether weight decay applies: not to biases, norms and embeddings
   int writes = 0;     // times a gradient was added since the last optimizer step; 0: grad holds nothing yet

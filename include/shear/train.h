@@ -13,7 +13,7 @@
 
 namespace shear {
 
-// -- Optimizers by name ----------------------------------------------------------------------------------------------
+// -- Optimizers by name ---------------------------------------------------------------------------------------------
 
 struct OptimizerOptions {
   std::string name = "adamw";  // or "sgd"
@@ -25,7 +25,7 @@ std::unique_ptr<Optimizer> make_optimizer(Device&, Parameters&, const OptimizerO
 // "all", or "head": every parameter but the head's is frozen.  Throws Fault::usage for anything else.
 void choose_trainable(Parameters&, std::string_view which);
 
-// -- One training step -----------------------------------------------------------------------------------------------
+// -- One training step ----------------------------------------------------------------------------------------------
 
 // images (B, C, H, W) -> logits (B, classes)
 using Forward = std::function<Tensor(Tape&, const Tensor& images, const ForwardContext&)>;
@@ -77,8 +77,7 @@ class TrainStep {
 // Where `label` stands among a row of logits: 0 where it is the highest, ties to the lowest index.
 int64_t rank_of(std::span<const float> logits, int64_t label);
 
-// -- Planning: the real tape on a backend that computes nothing
-// --------------------------------------------------------
+// -- Planning: the real tape on a backend that computes nothing -----------------------------------------------------
 
 struct PlanOptions {
   VitConfig model{};
@@ -107,8 +106,7 @@ int64_t largest_batch(PlanOptions, size_t budget);
 // A sentence on what would make the step fit: another policy, more passes.  Empty where nothing known would.
 std::string what_would_fit(PlanOptions, size_t budget);
 
-// -- What a weight file says about itself
-// --------------------------------------------------------------------------------
+// -- What a weight file says about itself ---------------------------------------------------------------------------
 
 // Kept in the metadata of every file that Shear writes, so that a file is enough to evaluate it.
 struct ModelCard {
@@ -132,8 +130,7 @@ struct ImageOptions {
 };
 void apply(const ImageOptions&, Preprocess&);  // throws Fault::usage for values that make no sense
 
-// -- Weights
-// -------------------------------------------------------------------------------------------------------------
+// -- Weights --------------------------------------------------------------------------------------------------------
 
 struct WeightsReport {
   std::vector<std::string> missing;  // parameters that the file does not have: they keep their values
@@ -150,8 +147,7 @@ WeightsReport load_weights(const SafeTensors&, Parameters&, Matching);
 // Parameters only, under their own names: what timm reads.
 void save_weights(const std::filesystem::path&, const Parameters&, const std::map<std::string, std::string>& metadata);
 
-// -- Evaluation
-// ----------------------------------------------------------------------------------------------------------
+// -- Evaluation -----------------------------------------------------------------------------------------------------
 
 struct Evaluation {
   int64_t samples = 0, classes = 0;
@@ -168,8 +164,7 @@ std::optional<Evaluation> evaluate(Device&, const Forward&, const Dataset&, cons
 // The model's class for each class of the data, by name.  Throws Fault::input for a class that the model does not know.
 std::vector<int> match_classes(const std::vector<std::string>& data, const std::vector<std::string>& model);
 
-// -- Training
-// --------------------------------------------------------------------------------------------------------------
+// -- Training -------------------------------------------------------------------------------------------------------
 
 // What the outcome of a training depends on, kept in its checkpoints.  Empty optionals: see resolve_defaults.
 struct Recipe {

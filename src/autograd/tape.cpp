@@ -8,7 +8,7 @@ namespace shear {
 Tape::Tape(Device& device, MemoryPolicy& policy) : device_(device), policy_(&policy) {}
 Tape::Tape(Device& device) : device_(device) {}
 
-// -- Forward ---------------------------------------------------------------------------------------------------------
+// -- Forward --------------------------------------------------------------------------------------------------------
 
 Tensor Tape::empty(const Shape& shape, DType dtype) { return device_.empty(shape, Category::workspace, dtype); }
 
@@ -64,7 +64,8 @@ Saved Tape::save(std::string_view site, std::string_view op, const Tensor& value
 
 // The recipe of a value, if everything it opens sleeps exact.
 const Tape::Recipe* Tape::exact_recipe(const Tensor& value) const {
-  const auto recipe = std::find_if(recipes_.rbegin(), recipes_.rend(), [&](const Recipe& r) { return r.serial == value.serial(); });
+  const auto recipe =
+      std::find_if(recipes_.rbegin(), recipes_.rend(), [&](const Recipe& r) { return r.serial == value.serial(); });
   if (recipe == recipes_.rend()) return nullptr;
   const auto exact = [&](Saved s) {
     return !s.valid() || std::holds_alternative<Dense>(entries_[static_cast<size_t>(s.id)].kept);
@@ -86,11 +87,12 @@ Kept Tape::put_to_sleep(const SaveRequest& request, SaveRow& row) {
   const Kept kept = std::visit(match{
                                    [&](const Keep&) { return dense(""); },
                                    [&](const Recompute&) {
-                                     if (!recipe) return dense("there is no recipe from exact values that this op opens");
+                                     if (!recipe)
+                                       return dense("there is no recipe from exact values that this op opens");
                                      for (Saved s : recipe->sources)
                                        if (s.valid()) ++entries_[static_cast<size_t>(s.id)].uses;
-                                     return Kept{Recomputed{static_cast<int>(recipe - recipes_.data()), request.value.rows(),
-                                                            request.value.cols()}};
+                                     return Kept{Recomputed{static_cast<int>(recipe - recipes_.data()),
+                                                            request.value.rows(), request.value.cols()}};
                                    },
                                },
                                verdict);
@@ -128,10 +130,11 @@ void Tape::release(Saved saved) {
   e.kept = Dense{};
 }
 
-// -- Backward --------------------------------------------------------------------------------------------------------
+// -- Backward -------------------------------------------------------------------------------------------------------
 
 void Tape::backward(const Tensor& loss, float seed) {
-  require(recording() && loss.slot.wanted(), "backward: this value was not computed from anything that wants a gradient");
+  require(recording() && loss.slot.wanted(),
+          "backward: this value was not computed from anything that wants a gradient");
   require(loss.elements() == 1, "backward: a loss has one element, found ", loss.shape());
   Tensor& at_loss = grads_[static_cast<size_t>(loss.slot.id)];
   at_loss = empty(loss.shape());
@@ -156,7 +159,8 @@ const Tensor& Tape::grad(const Tensor& watched) const {
 void Tape::reset() {
   for (size_t i = entries_.size(); i-- > 0;) {
     if (const auto* dense = std::get_if<Dense>(&entries_[i].kept); dense && dense->values)
-      if (const Storage& bytes = dense->values.storage(); bytes.category() == Category::saved) bytes.relabel(Category::workspace);
+      if (const Storage& bytes = dense->values.storage(); bytes.category() == Category::saved)
+        bytes.relabel(Category::workspace);
   }
   entries_.clear();
   nodes_.clear();

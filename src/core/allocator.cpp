@@ -11,11 +11,12 @@
 namespace shear {
 
 std::string_view name(Category c) {
-  constexpr std::array<std::string_view, category_count> names{"parameters", "gradients", "optimizer", "saved", "workspace"};
+  constexpr std::array<std::string_view, category_count> names{"parameters", "gradients", "optimizer", "saved",
+                                                               "workspace"};
   return names[static_cast<size_t>(c)];
 }
 
-// -- Host ------------------------------------------------------------------------------------------------------------
+// -- Host -----------------------------------------------------------------------------------------------------------
 
 // From here on a block gets pages of its own: reserved, and only backed by memory once touched.
 static constexpr size_t own_pages = size_t{1} << 20;
@@ -43,18 +44,19 @@ void HostAllocator::deallocate(void* p, size_t bytes, Category) noexcept {
     munmap(p, bytes);
 }
 
-// -- Shape -----------------------------------------------------------------------------------------------------------
+// -- Shape ----------------------------------------------------------------------------------------------------------
 
 void* ShapeAllocator::allocate(size_t bytes, Category) {
   next_ += aligned(std::max<size_t>(bytes, 1));
   return reinterpret_cast<void*>(next_ - aligned(std::max<size_t>(bytes, 1)));
 }
 
-// -- Limit -----------------------------------------------------------------------------------------------------------
+// -- Limit ----------------------------------------------------------------------------------------------------------
 
 void* Limit::allocate(size_t bytes, Category c) {
   if (bytes > max_ || live_ > max_ - bytes)
-    fail(Fault::memory, "out of memory: ", bytes, " bytes for ", name(c), " on top of ", live_, " pass the limit of ", max_, " bytes");
+    fail(Fault::memory, "out of memory: ", bytes, " bytes for ", name(c), " on top of ", live_, " pass the limit of ",
+         max_, " bytes");
   void* p = upstream_.allocate(bytes, c);
   live_ += bytes;
   return p;
@@ -65,7 +67,7 @@ void Limit::deallocate(void* p, size_t bytes, Category c) noexcept {
   upstream_.deallocate(p, bytes, c);
 }
 
-// -- Meter -----------------------------------------------------------------------------------------------------------
+// -- Meter ----------------------------------------------------------------------------------------------------------
 
 void* Meter::allocate(size_t bytes, Category c) {
   void* p = upstream_.allocate(bytes, c);

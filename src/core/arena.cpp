@@ -37,8 +37,8 @@ void* Arena::allocate(size_t bytes, Category c) {
     if (size > bytes) add_hole(at + bytes, size - bytes);
   } else {
     if (bytes > capacity_ - top_)
-      fail(Fault::memory, "out of memory: ", bytes, " bytes for ", name(c), " do not fit into the step's slab of ", capacity_,
-           " bytes, of which ", live_, " are in use");
+      fail(Fault::memory, "out of memory: ", bytes, " bytes for ", name(c), " do not fit into the step's slab of ",
+           capacity_, " bytes, of which ", live_, " are in use");
     offset = top_;
     top_ += bytes;
     high_ = std::max(high_, top_);

@@ -28,11 +28,21 @@ Device::Device(std::unique_ptr<Backend> backend, const Options& options) : backe
 
 Tensor Device::empty(const Shape& shape, Category category, DType dtype) { return {*meter_, shape, dtype, category}; }
 
-Tensor Device::upload(const Shape& shape, Category category, std::span<const float> values) {
-  require(static_cast<int64_t>(values.size()) == shape.elements(), "upload: ", values.size(), " values for a tensor of ", shape);
-  Tensor t = empty(shape, category);
-  backend_->upload(t.data<void>(), values.data(), t.bytes());
+template <class T>
+static Tensor uploaded(Device& device, const Shape& shape, Category category, DType type, std::span<const T> values) {
+  require(static_cast<int64_t>(values.size()) == shape.elements(), "upload: ", values.size(),
+          " values for a tensor of ", shape);
+  Tensor t = device.empty(shape, category, type);
+  device.run().upload(t.data<void>(), values.data(), t.bytes());
   return t;
+}
+
+Tensor Device::upload(const Shape& shape, Category category, std::span<const float> values) {
+  return uploaded(*this, shape, category, DType::f32, values);
+}
+
+Tensor Device::upload(const Shape& shape, Category category, std::span<const int32_t> values) {
+  return uploaded(*this, shape, category, DType::i32, values);
 }
 
 std::vector<float> Device::download(const Tensor& t) {

@@ -23,7 +23,9 @@ struct Head {
 Head head_of(const HeadGrid& g, ConstView qkv, int64_t index) {
   const int64_t b = index / g.heads, h = index % g.heads, stride = qkv.stride;
   const float* base = qkv.row(b * g.tokens) + h * g.width;
-  return {{base, g.tokens, g.width, stride}, {base + g.model(), g.tokens, g.width, stride}, {base + 2 * g.model(), g.tokens, g.width, stride}};
+  return {{base, g.tokens, g.width, stride},
+          {base + g.model(), g.tokens, g.width, stride},
+          {base + 2 * g.model(), g.tokens, g.width, stride}};
 }
 View slice_of(const HeadGrid& g, View x, int64_t index, int64_t part) {  // part 0, 1, 2 of a packed tensor
   const int64_t b = index / g.heads, h = index % g.heads;
@@ -71,7 +73,8 @@ void CpuBackend::attention(const HeadGrid& g, ConstView qkv, View context, View 
 }
 
 // dV = P' dO;  dP = dO V';  dS = P (dP - rowsum(P dP));  dQ = dS K scale;  dK = dS' Q scale.
-void CpuBackend::attention_grad(const HeadGrid& g, ConstView qkv, ConstView log_sum_exp, ConstView dcontext, View dqkv, View scratch) {
+void CpuBackend::attention_grad(const HeadGrid& g, ConstView qkv, ConstView log_sum_exp, ConstView dcontext, View dqkv,
+                                View scratch) {
   const int64_t n = g.tokens, stride = padded(n), rows = std::min(tile, n);
   const float scale = 1.f / std::sqrt(static_cast<float>(g.width));
 #pragma omp parallel for num_threads(threads_) schedule(static)

@@ -26,7 +26,8 @@ class PackBuffer {
 };
 
 // c = op(a) op(b) + beta * c (+ bias on every row) on the calling thread.
-void gemm_serial(Transposed ta, ConstView a, Transposed tb, ConstView b, float beta, View c, ConstView bias, PackBuffer&);
+void gemm_serial(Transposed ta, ConstView a, Transposed tb, ConstView b, float beta, View c, ConstView bias,
+                 PackBuffer&);
 
 // A slice [first, first + count) of n, the part of thread `index` of `parts`, in multiples of `grain`.
 struct Slice {
@@ -61,8 +62,8 @@ class CpuBackend final : public Backend {
 
   void layernorm(ConstView x, ConstView gamma, ConstView beta, float epsilon, View y, View mean, View rstd) override;
   void layernorm_apply(ConstView x, ConstView mean, ConstView rstd, ConstView gamma, ConstView beta, View y) override;
-  void layernorm_grad(ConstView x, ConstView mean, ConstView rstd, ConstView gamma, ConstView dy, float beta_dx, View dx,
-                      float beta_params, View dgamma, View dbeta, View scratch) override;
+  void layernorm_grad(ConstView x, ConstView mean, ConstView rstd, ConstView gamma, ConstView dy, float beta_dx,
+                      View dx, float beta_params, View dgamma, View dbeta, View scratch) override;
   int64_t layernorm_scratch(int64_t cols) const override;
 
   void cross_entropy(ConstView logits, ConstView labels, float smoothing, View losses) override;
@@ -71,7 +72,8 @@ class CpuBackend final : public Backend {
   void mean(ConstView x, View out) override;
 
   void attention(const HeadGrid&, ConstView qkv, View context, View log_sum_exp, View scratch) override;
-  void attention_grad(const HeadGrid&, ConstView qkv, ConstView log_sum_exp, ConstView dcontext, View dqkv, View scratch) override;
+  void attention_grad(const HeadGrid&, ConstView qkv, ConstView log_sum_exp, ConstView dcontext, View dqkv,
+                      View scratch) override;
   int64_t attention_scratch(const HeadGrid&) const override;
 
   void gather_patches(const PatchGrid&, ConstView images, int64_t first, View out) override;

@@ -39,8 +39,8 @@ void multiply(ConstView a, ConstView b, int64_t inner, View c, PackBuffer& pack)
   Blocking blocking(pack);
   Eigen::internal::general_matrix_matrix_product<Eigen::Index, float, OrderOfB, false, float, OrderOfA, false,
                                                  Eigen::ColMajor, 1>::run(c.cols, c.rows, inner, b.row(0), b.stride,
-                                                                          a.row(0), a.stride, c.row(0), 1, c.stride, 1.f,
-                                                                          blocking, nullptr);
+                                                                          a.row(0), a.stride, c.row(0), 1, c.stride,
+                                                                          1.f, blocking, nullptr);
 }
 
 void prepare(float beta, View c, ConstView bias) {
@@ -71,7 +71,8 @@ Slice slice(int64_t n, int64_t grain, int index, int parts) {
   return {first, last - first};
 }
 
-void gemm_serial(Transposed ta, ConstView a, Transposed tb, ConstView b, float beta, View c, ConstView bias, PackBuffer& pack) {
+void gemm_serial(Transposed ta, ConstView a, Transposed tb, ConstView b, float beta, View c, ConstView bias,
+                 PackBuffer& pack) {
   if (c.rows == 0 || c.cols == 0) return;
   prepare(beta, c, bias);
   const int64_t inner = ta == Transposed::yes ? a.rows : a.cols;
@@ -87,8 +88,8 @@ void CpuBackend::gemm(Transposed ta, ConstView a, Transposed tb, ConstView b, fl
   const bool at = ta == Transposed::yes, bt = tb == Transposed::yes;
   require((at ? a.cols : a.rows) == c.rows && (bt ? b.rows : b.cols) == c.cols &&
               (at ? a.rows : a.cols) == (bt ? b.cols : b.rows),
-          "gemm: (", a.rows, ", ", a.cols, ")", at ? "'" : "", " x (", b.rows, ", ", b.cols, ")", bt ? "'" : "", " -> (", c.rows,
-          ", ", c.cols, ")");
+          "gemm: (", a.rows, ", ", a.cols, ")", at ? "'" : "", " x (", b.rows, ", ", b.cols, ")", bt ? "'" : "",
+          " -> (", c.rows, ", ", c.cols, ")");
   require(a.dtype == DType::f32 && b.dtype == DType::f32 && c.dtype == DType::f32, "gemm: f32 expected");
   const bool by_rows = c.rows >= c.cols;
 #pragma omp parallel num_threads(threads_)

@@ -28,7 +28,8 @@ RowSums sum2(int64_t n, F f) {
 }
 
 // The one expression for a normalised row: forward and recomputation must agree to the bit.
-inline void normalise(const float* x, float mean, float rstd, const float* gamma, const float* beta, int64_t n, float* y) {
+inline void normalise(const float* x, float mean, float rstd, const float* gamma, const float* beta, int64_t n,
+                      float* y) {
 #pragma omp simd
   for (int64_t i = 0; i < n; ++i) y[i] = (x[i] - mean) * rstd * gamma[i] + beta[i];
 }
@@ -78,7 +79,7 @@ void CpuBackend::mean(ConstView x, View out) {
   *out.row(0) = static_cast<float>(sum / static_cast<double>(x.elements()));
 }
 
-// -- LayerNorm -------------------------------------------------------------------------------------------------------
+// -- LayerNorm ------------------------------------------------------------------------------------------------------
 
 void CpuBackend::layernorm(ConstView x, ConstView gamma, ConstView beta, float epsilon, View y, View mean, View rstd) {
   const int64_t n = x.cols;
@@ -87,7 +88,12 @@ void CpuBackend::layernorm(ConstView x, ConstView gamma, ConstView beta, float e
     const float* row = x.row(r);
     const float m = sum2(n, [&](int64_t i) { return RowSums{row[i], 0}; }).a / static_cast<float>(n);
     // A second pass, over a row that is in cache: the squares of what is left do not cancel.
-    const float v = sum2(n, [&](int64_t i) { return RowSums{(row[i] - m) * (row[i] - m), 0}; }).a / static_cast<float>(n);
+    const float v = sum2(n,
+                         [&](int64_t i) {
+                           return RowSums{(row[i] - m) * (row[i] - m), 0};
+                         })
+                        .a /
+                    static_cast<float>(n);
     const float s = 1.f / std::sqrt(v + epsilon);
     mean.row(0)[r] = m;
     rstd.row(0)[r] = s;
@@ -103,9 +109,10 @@ void CpuBackend::layernorm_apply(ConstView x, ConstView mean, ConstView rstd, Co
 
 int64_t CpuBackend::layernorm_scratch(int64_t cols) const { return 2 * threads_ * ((cols + 15) / 16 * 16); }
 
-// With xh = (x - mean) rstd and g = gamma dy: dx = rstd (g - mean(g) - xh mean(g xh)), dgamma = sum dy xh, dbeta = sum dy.
-void CpuBackend::layernorm_grad(ConstView x, ConstView mean, ConstView rstd, ConstView gamma, ConstView dy, float beta_dx, View dx,
-                                float beta_params, View dgamma, View dbeta, View scratch) {
+// With xh = (x - mean) rstd and g = gamma dy: dx = rstd (g - mean(g) - xh mean(g xh)), dgamma = sum dy xh, dbeta = sum
+// dy.
+void CpuBackend::layernorm_grad(ConstView x, ConstView mean, ConstView rstd, ConstView gamma, ConstView dy,
+                                float beta_dx, View dx, float beta_params, View dgamma, View dbeta, View scratch) {
   const int64_t n = x.cols, padded = (n + 15) / 16 * 16;
   const bool wants_x = dx.data != nullptr, wants_params = dgamma.data != nullptr || dbeta.data != nullptr;
   float* partial = scratch.row(0);  // per thread: dgamma, dbeta
@@ -138,7 +145,8 @@ void CpuBackend::layernorm_grad(ConstView x, ConstView mean, ConstView rstd, Con
         for (int64_t i = 0; i < n; ++i) to[i] = s * (g[i] * up[i] - mean_g - (row[i] - m) * s * mean_gx);
       } else {
 #pragma omp simd
-        for (int64_t i = 0; i < n; ++i) to[i] = s * (g[i] * up[i] - mean_g - (row[i] - m) * s * mean_gx) + beta_dx * to[i];
+        for (int64_t i = 0; i < n; ++i)
+          to[i] = s * (g[i] * up[i] - mean_g - (row[i] - m) * s * mean_gx) + beta_dx * to[i];
       }
     }
   }
@@ -155,7 +163,7 @@ void CpuBackend::layernorm_grad(ConstView x, ConstView mean, ConstView rstd, Con
   gather(dbeta, padded);
 }
 
-// -- Loss ------------------------------------------------------------------------------------------------------------
+// -- Loss -----------------------------------------------------------------------------------------------------------
 
 namespace {
 
@@ -181,13 +189,14 @@ void CpuBackend::cross_entropy(ConstView logits, ConstView labels, float smoothi
     const double log_sum = static_cast<double>(s.max) + std::log(static_cast<double>(s.sum));
     double all = 0;
     for (int64_t c = 0; c < n; ++c) all += static_cast<double>(x[c]);
-    const double on = 1.0 - static_cast<double>(smoothing), off = static_cast<double>(smoothing) / static_cast<double>(n);
+    const double on = 1.0 - static_cast<double>(smoothing),
+                 off = static_cast<double>(smoothing) / static_cast<double>(n);
     losses.row(0)[r] = static_cast<float>(log_sum - on * static_cast<double>(x[label[r]]) - off * all);
   }
 }
 
-void CpuBackend::cross_entropy_grad(ConstView logits, ConstView labels, float smoothing, float scale, ConstView dloss, float beta,
-                                    View dlogits) {
+void CpuBackend::cross_entropy_grad(ConstView logits, ConstView labels, float smoothing, float scale, ConstView dloss,
+                                    float beta, View dlogits) {
   const int64_t n = logits.cols;
   const int32_t* label = static_cast<const int32_t*>(labels.data);
   const float up = scale * *dloss.row(0);

@@ -93,7 +93,7 @@ struct Loader::State {
 
   Slot& slot_of(int64_t batch) { return slots[static_cast<size_t>(batch) % slots.size()]; }
 
-  // -- Under the lock ------------------------------------------------------------------------------------------------
+  // -- Under the lock -----------------------------------------------------------------------------------------------
   bool at_end(int64_t batch) const { return !options.training && first_batch + batch >= per_epoch; }
 
   bool has_work() const {
@@ -126,7 +126,7 @@ struct Loader::State {
     return piece;
   }
 
-  // -- On the loader's threads ---------------------------------------------------------------------------------------
+  // -- On the loader's threads --------------------------------------------------------------------------------------
   void work() {
     std::unique_lock lock(mutex);
     for (;;) {
@@ -169,7 +169,7 @@ struct Loader::State {
     prepare_train(image, options.preprocess, options.augment, stream, chw);
   }
 
-  // -- For the caller ------------------------------------------------------------------------------------------------
+  // -- For the caller -----------------------------------------------------------------------------------------------
   void start(int64_t epoch, int64_t batch) {
     std::unique_lock lock(mutex);
     started = false;  // nothing new is handed out; what is being filled is waited for

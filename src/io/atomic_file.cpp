@@ -29,11 +29,12 @@ int uninterrupted(Call call) {
 class Beside {
  public:
   explicit Beside(const fs::path& target)
-      : target_(target), path_(target.parent_path() / (text('.', target.filename().string(), ".tmp"))) {
+      : target_(target), path_(target.parent_path() / text('.', target.filename().string(), ".tmp")) {
     // What a killed process left behind is taken over.  The lock keeps out a second writer of the same target, whose
     // rename would publish our half.  If the file was renamed or removed before we had the lock, it is no longer ours.
-    while (!take())
-      ;
+    for (int tries = 1; !take(); ++tries)
+      if (tries == 100)
+        fail(Fault::input, "cannot write ", target.string(), ": ", path_.string(), " is replaced again and again");
     if (uninterrupted([&] { return ::ftruncate(fd_, 0); }) != 0) stop("empty", errno);
   }
   ~Beside() { drop(); }

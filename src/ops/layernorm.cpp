@@ -34,7 +34,8 @@ struct LayerNormGrad {
       const auto sink = bw.sink_over(x, y);
       dx = sink.into, beta_dx = sink.beta;
     }
-    bw.run().layernorm_grad(in, bw.dense(mean), bw.dense(rstd), gamma->value, dy, beta_dx, dx, beta_params, dgamma, dbeta, scratch);
+    bw.run().layernorm_grad(in, bw.dense(mean), bw.dense(rstd), gamma->value, dy, beta_dx, dx, beta_params, dgamma,
+                            dbeta, scratch);
     bw.close(rstd);
     bw.close(mean);
     bw.close(input);
@@ -46,19 +47,17 @@ struct RemakeOutput {
   const Param *gamma, *beta;
 
   void operator()(Backward& bw, int64_t first, View band) const {
-    const auto part = [&](Saved s) {
-      return ConstView(bw.dense(s).data() + first, 1, band.rows, band.rows);
-    };
-    bw.run().layernorm_apply(ConstView(bw.dense(input)).band(first, band.rows), part(mean), part(rstd), gamma->value, beta->value,
-                             band);
+    const auto part = [&](Saved s) { return ConstView(bw.dense(s).data() + first, 1, band.rows, band.rows); };
+    bw.run().layernorm_apply(ConstView(bw.dense(input)).band(first, band.rows), part(mean), part(rstd), gamma->value,
+                             beta->value, band);
   }
 };
 
 }  // namespace
 
 Tensor layernorm(Tape& tape, Site site, const Tensor& x, Param& gamma, Param& beta, float epsilon) {
-  require(x.cols() == gamma.value.elements() && x.cols() == beta.value.elements(), "layernorm ", site, ": input ", x.shape(),
-          " does not fit gamma ", gamma.value.shape(), " and beta ", beta.value.shape());
+  require(x.cols() == gamma.value.elements() && x.cols() == beta.value.elements(), "layernorm ", site, ": input ",
+          x.shape(), " does not fit gamma ", gamma.value.shape(), " and beta ", beta.value.shape());
   Tensor y = tape.empty(x.shape()), mean = tape.empty({x.rows()}), rstd = tape.empty({x.rows()});
   tape.run().layernorm(x, gamma.value, beta.value, epsilon, y, mean, rstd);
   if (tape.wants_grad(x, {&gamma, &beta})) {

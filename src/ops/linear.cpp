@@ -33,15 +33,14 @@ struct LinearGrad {
 }  // namespace
 
 Tensor linear(Tape& tape, Site site, const Tensor& x, Param& w, Param* b) {
-  require(w.value.shape().rank() == 2 && x.cols() == w.value.cols(), "linear ", site, ": input ", x.shape(), " does not fit weight ",
-          w.value.shape());
+  require(w.value.shape().rank() == 2 && x.cols() == w.value.cols(), "linear ", site, ": input ", x.shape(),
+          " does not fit weight ", w.value.shape());
   require(!b || b->value.elements() == w.value.rows(), "linear ", site, ": bias ", b ? b->value.shape() : Shape{},
           " does not fit weight ", w.value.shape());
   Tensor y = tape.empty(x.shape().with_cols(w.value.rows()));
   tape.run().gemm(Transposed::no, x, Transposed::yes, w.value, 0, y, b ? ConstView(b->value) : ConstView{});
   if (tape.wants_grad(x, {&w, b})) {
-    const Saved input =
-        w.trainable ? tape.save(site, "linear", x, Form::dense | Form::recomputed, &w) : Saved{};
+    const Saved input = w.trainable ? tape.save(site, "linear", x, Form::dense | Form::recomputed, &w) : Saved{};
     tape.record(y, LinearGrad{x.slot, {}, x.shape(), &w, b, input});
   }
   return y;

@@ -13,7 +13,8 @@ struct CrossEntropyGrad {
   void operator()(Backward& bw) const {
     const Tensor& in = bw.dense(logits);
     const auto [dx, beta] = bw.sink(x, in.shape());
-    bw.run().cross_entropy_grad(in, bw.dense(labels), smoothing, 1.f / static_cast<float>(in.rows()), bw.grad(y), beta, dx);
+    bw.run().cross_entropy_grad(in, bw.dense(labels), smoothing, 1.f / static_cast<float>(in.rows()), bw.grad(y), beta,
+                                dx);
     bw.close(labels);
     bw.close(logits);
   }
@@ -22,8 +23,8 @@ struct CrossEntropyGrad {
 }  // namespace
 
 Tensor cross_entropy(Tape& tape, Site site, const Tensor& logits, const Tensor& labels, float smoothing) {
-  require(labels.dtype() == DType::i32 && labels.elements() == logits.rows(), "cross_entropy ", site, ": logits ", logits.shape(),
-          " do not fit labels ", name(labels.dtype()), " ", labels.shape());
+  require(labels.dtype() == DType::i32 && labels.elements() == logits.rows(), "cross_entropy ", site, ": logits ",
+          logits.shape(), " do not fit labels ", name(labels.dtype()), " ", labels.shape());
   const Tensor losses = tape.empty({logits.rows()});
   Tensor loss = tape.empty({1});
   tape.run().cross_entropy(logits, labels, smoothing, losses);

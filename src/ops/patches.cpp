@@ -47,8 +47,8 @@ Tensor patch_embed(Tape& tape, Site site, const Tensor& images, int64_t patch, P
       const int64_t n = std::min(band_rows, rows - first);
       const View part = View(band).band(0, n);
       tape.run().gather_patches(grid, images, first, part);
-      tape.run().gemm(Transposed::no, part, Transposed::yes, w.value.reshaped({width, grid.size()}), 0, View(y).band(first, n),
-                      b.value);
+      tape.run().gemm(Transposed::no, part, Transposed::yes, w.value.reshaped({width, grid.size()}), 0,
+                      View(y).band(first, n), b.value);
     }
   }
   if (tape.wants_grad(images, {&w, &b})) {

@@ -50,8 +50,8 @@ struct TakeTokenGrad {
 
 Tensor add_tokens(Tape& tape, Site site, const Tensor& patches, Param& cls, Param& pos) {
   const Shape& s = patches.shape();
-  require(s.rank() == 3 && cls.value.elements() == s[2] && pos.value.elements() == (s[1] + 1) * s[2], "add_tokens ", site,
-          ": patches ", s, " do not fit class token ", cls.value.shape(), " and positions ", pos.value.shape());
+  require(s.rank() == 3 && cls.value.elements() == s[2] && pos.value.elements() == (s[1] + 1) * s[2], "add_tokens ",
+          site, ": patches ", s, " do not fit class token ", cls.value.shape(), " and positions ", pos.value.shape());
   Tensor y = tape.empty({s[0], s[1] + 1, s[2]});
   const Tensor place = pos.value.reshaped({s[1] + 1, s[2]});
   const ConstView first = ConstView(place).band(0, 1), rest(place.data() + s[2], 1, s[1] * s[2], s[1] * s[2]);

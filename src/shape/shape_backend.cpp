@@ -32,7 +32,8 @@ class ShapeBackend final : public Backend {
   void dropout(ConstView, float, StreamKey, float, View) override {}
   void layernorm(ConstView, ConstView, ConstView, float, View, View, View) override {}
   void layernorm_apply(ConstView, ConstView, ConstView, ConstView, ConstView, View) override {}
-  void layernorm_grad(ConstView, ConstView, ConstView, ConstView, ConstView, float, View, float, View, View, View) override {}
+  void layernorm_grad(ConstView, ConstView, ConstView, ConstView, ConstView, float, View, float, View, View,
+                      View) override {}
   void cross_entropy(ConstView, ConstView, float, View) override {}
   void cross_entropy_grad(ConstView, ConstView, float, float, ConstView, float, View) override {}
   void mean(ConstView, View) override {}

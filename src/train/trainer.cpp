@@ -59,12 +59,23 @@ class Training {
   Clock::time_point start_;
 };
 
+void list(TrainObserver& observer, const std::string& what, const std::vector<std::string>& names) {
+  if (names.empty()) return;
+  std::string line = what;
+  constexpr size_t shown = 8;
+  for (size_t i = 0; i < std::min(names.size(), shown); ++i) line += (i ? ", " : " ") + names[i];
+  if (names.size() > shown) line += text(" and ", names.size() - shown, " more");
+  observer.warn(line);
+}
+
 // A class that the validation part lacks is no fault of the labels, which go by name, but its accuracy is not measured.
 void warn_of_missing(const Dataset& val, TrainObserver& observer) {
   std::vector<bool> seen(val.classes().size());
   for (int64_t i = 0; i < val.size(); ++i) seen[static_cast<size_t>(val.label(i))] = true;
+  std::vector<std::string> missing;
   for (size_t c = 0; c < seen.size(); ++c)
-    if (!seen[c]) observer.warn(text("the validation part has no image of the class \"", val.classes()[c], "\""));
+    if (!seen[c]) missing.push_back(val.classes()[c]);
+  list(observer, "the validation part has no image of the class", missing);
 }
 
 // The optimizer sees which parameters are trainable when it is made.
@@ -106,15 +117,6 @@ Training::Training(const Recipe& recipe, const RunOptions& run, std::unique_ptr<
   progress_.val_samples = val;
   progress_.threads = run_.threads;
   history_.reserve(setup_.steps);
-}
-
-void list(TrainObserver& observer, const std::string& what, const std::vector<std::string>& names) {
-  if (names.empty()) return;
-  std::string line = what;
-  constexpr size_t shown = 8;
-  for (size_t i = 0; i < std::min(names.size(), shown); ++i) line += (i ? ", " : " ") + names[i];
-  if (names.size() > shown) line += text(" and ", names.size() - shown, " more");
-  observer.warn(line);
 }
 
 void Training::begin() {
