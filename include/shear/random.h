@@ -47,7 +47,10 @@ class Stream {
   Stream(uint64_t seed, Purpose purpose, uint64_t a = 0, uint64_t b = 0)
       : key_{seed, static_cast<uint32_t>(purpose), static_cast<uint32_t>(a), static_cast<uint32_t>(b)} {}
 
-  uint32_t word() { return key_.word(next_++); }
+  uint32_t word() {
+    if (next_ % 4 == 0) four_ = key_.four(static_cast<uint32_t>(next_ / 4));
+    return four_[next_++ % 4];
+  }
   float uniform() { return unit_float(word()); }  // [0, 1)
   float uniform(float low, float high) { return low + (high - low) * uniform(); }
   uint32_t below(uint32_t n) { return static_cast<uint32_t>((uint64_t{word()} * n) >> 32); }
@@ -59,6 +62,7 @@ class Stream {
  private:
   StreamKey key_;
   uint64_t next_ = 0;
+  std::array<uint32_t, 4> four_{};  // the block that word next_ lies in
 };
 
 }  // namespace shear
