@@ -61,7 +61,8 @@ class Tape {
   void record(Tensor& out, Grad grad);
   bool wants_grad(const Tensor& x, std::initializer_list<const Param*> params) const;
 
-  // Asks for the gradient of an input; read it with `grad` after backward.
+  // Asks for the gradient of an input, in every step anew; read it with `grad` after backward.  Of an input: a computed
+  // value would be cut off from what it was computed from.
   void watch(Tensor&);
 
   // -- What a training step calls -----------------------------------------------------------------------------------

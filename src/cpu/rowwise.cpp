@@ -1,6 +1,7 @@
 // Kernels that look at whole rows or columns: LayerNorm, sums, the loss.
 #include <omp.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "cpu/cpu_backend.h"
@@ -54,6 +55,7 @@ void CpuBackend::column_sums(ConstView x, float beta, View out) {
 }
 
 double CpuBackend::sum_squares(ConstView x) {
+  std::fill(partial_.begin(), partial_.end(), 0.0);  // there may be fewer threads than asked for
 #pragma omp parallel num_threads(threads_)
   {
     const auto [first, count] = slice(x.rows, 1, omp_get_thread_num(), omp_get_num_threads());
