@@ -22,7 +22,8 @@ std::string sentence(Fault fault, F f) {
 }
 
 SaveRequest request(const Tensor& value, bool recomputable) {
-  return {"blocks.0.mlp.fc2", "linear", value, Form::dense | Form::recomputed, nullptr, recomputable};
+  return {"blocks.0.mlp.fc2", "linear", value, Form::dense | Form::recomputed, nullptr,
+          recomputable ? SaveRequest::Recipe::exact : SaveRequest::Recipe::none};
 }
 
 }  // namespace

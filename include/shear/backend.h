@@ -67,6 +67,36 @@ struct HeadGrid {
   int64_t model() const { return heads * width; }
 };
 
+// How a value that sleeps is written: whole, as f16, or as affine codes of 8, 4 or 2 bits per row (offset + scale *
+// code).
+enum class Code : uint8_t { f32, f16, u8, u4, u2 };
+constexpr int bits_of(Code c) {
+  constexpr int bits[] = {32, 16, 8, 4, 2};
+  return bits[static_cast<size_t>(c)];
+}
+
+// A matrix asleep.  Without a mask every value is there, row by row.  With one, of each sample's sample_rows rows the
+// `kept` largest magnitudes are, in row order (f32 or f16), and a set bit says where; ties go to the lowest index.
+struct PackedView {
+  Code code = Code::f32;
+  int64_t rows = 0, cols = 0, sample_rows = 0, kept = 0;
+  void* values = nullptr;
+  uint32_t* bits = nullptr;  // (rows, mask_words()) or null: no mask
+  float* affine = nullptr;   // (rows, 2): offset and scale of the codes, or null
+
+  bool masked() const { return bits != nullptr; }
+  int64_t mask_words() const { return (cols + 31) / 32; }
+  int64_t row_bytes() const { return (cols * bits_of(code) + 7) / 8; }  // of a row without a mask
+};
+
+// What is packed: x, or its chosen rows, or its chosen columns, gathered on the way.
+struct PackSource {
+  ConstView x;
+  const int32_t* row_index = nullptr;  // on the device, like the data
+  const int32_t* column_index = nullptr;
+  const StreamKey* rounding = nullptr;  // codes are rounded at random, without bias; null: to the nearest
+};
+
 struct SgdStep {
   float lr, momentum, weight_decay, gradient_scale;
   bool nesterov;
@@ -133,6 +163,17 @@ class Backend {
   virtual void attention_grad(const HeadGrid&, ConstView qkv, ConstView log_sum_exp, ConstView dcontext, View dqkv,
                               View scratch) = 0;
   virtual int64_t attention_scratch(const HeadGrid&) const = 0;
+
+  // -- Putting to sleep and waking ----------------------------------------------------------------------------------
+  // out says the shape, the code and the mask; scratch: at least pack_scratch(cols) floats.
+  virtual void pack(const PackSource&, const PackedView& out, View scratch) = 0;
+  virtual int64_t pack_scratch(int64_t cols) const = 0;
+  virtual void unpack(const PackedView&, int64_t first_row, View out) = 0;  // as many rows as out has
+  // out[r] = scale[r] * x[index[r]]
+  virtual void gather_rows(ConstView x, ConstView index_i32, ConstView scale, View out) = 0;
+  // out[:, index[c]] = scale[c] * x[:, c] + beta * out[:, index[c]]; with beta 0 the other columns become zero.
+  virtual void scatter_columns(ConstView x, ConstView index_i32, ConstView scale, float beta, View out) = 0;
+  virtual void column_square_sums(ConstView x, View out) = 0;
 
   // -- Patches ------------------------------------------------------------------------------------------------------
   // Rows first .. first + out.rows of the patch matrix (B * count, size) of images (B, C, H, W).

@@ -4,10 +4,11 @@
 // open: see policy.h.
 #pragma once
 #include <cstdint>
+#include <span>
 #include <string_view>
 #include <variant>
 
-#include "shear/tensor.h"
+#include "shear/backend.h"
 
 namespace shear {
 
@@ -15,13 +16,36 @@ namespace shear {
 struct Dense {  // the value itself
   Tensor values;
 };
-struct Recomputed {  // nothing: made again, a band of rows at a time, from exact values that sleep anyway
+struct Recomputed {  // nothing: made again, a band of rows at a time, from values that sleep anyway
   int recipe;
   int64_t rows, cols;
 };
-using Kept = std::variant<Dense, Recomputed>;
+// Every row and column, in a short code, or only the largest magnitudes of each sample: the others read as zero.
+struct Packed {
+  Code code = Code::f32;
+  int64_t rows = 0, cols = 0, sample_rows = 0, kept = 0;  // kept: values per sample
+  Tensor values;                                          // rows * row_bytes, or (samples, kept)
+  Tensor bits;    // (rows, ceil(cols / 32)) U32, a set bit: kept; empty: all of them
+  Tensor affine;  // (rows, 2): offset and scale of u8, u4, u2 codes
 
-enum class Form : uint8_t { dense = 1, recomputed = 2 };  // 1 << the index in Kept
+  PackedView view() const {
+    return {code, rows, cols, sample_rows, kept, values.data<void>(), bits.data<uint32_t>(), affine.data<float>()};
+  }
+};
+struct Columns {  // some columns; the others were never stored
+  int64_t cols = 0;
+  Packed chosen;  // (rows, index.elements())
+  Tensor index;   // I32, ascending
+  Tensor scale;   // 1 / p of each: what makes the estimate unbiased
+};
+struct Rows {  // the same along tokens
+  int64_t rows = 0;
+  Packed chosen;  // (index.elements(), cols)
+  Tensor index, scale;
+};
+using Kept = std::variant<Dense, Recomputed, Packed, Columns, Rows>;
+
+enum class Form : uint8_t { dense = 1, recomputed = 2, packed = 4, columns = 8, rows = 16 };  // 1 << the index in Kept
 inline Form form_of(const Kept& k) { return static_cast<Form>(1u << k.index()); }
 
 // What a consumer can open.  Dense is always welcome.
@@ -42,19 +66,40 @@ constexpr Forms operator|(Form a, Form b) { return Forms(a) | Forms(b); }
 
 // -- Verdicts: what a policy may answer -----------------------------------------------------------------------------
 struct Keep {};       // dense
-struct Recompute {};  // by the value's recipe, if its sources are exact
-using Verdict = std::variant<Keep, Recompute>;
+struct Recompute {    // by the value's recipe
+  bool exact = true;  // only if its sources sleep exact; else also from lossy ones
+};
+struct Pack {
+  double keep = 1;  // share of each sample's values that is kept, the largest magnitudes; 1: all, no mask
+  Code code = Code::f16;
+  bool stochastic = false;  // codes rounded at random, without bias
+};
+struct TopColumns {  // the columns of largest norm
+  double keep;
+  Code code = Code::f16;
+};
+struct SampleColumns {  // the policy's draw; spans need only live during the call
+  std::span<const int32_t> index;
+  std::span<const float> scale;
+  Pack inside;
+};
+struct SampleRows {
+  std::span<const int32_t> index;
+  std::span<const float> scale;
+  Pack inside;
+};
+using Verdict = std::variant<Keep, Recompute, Pack, TopColumns, SampleColumns, SampleRows>;
 
-std::string_view name(const Verdict&);  // "keep", "recompute"
-std::string_view name(const Kept&);     // "dense", "recomputed"
+std::string_view name(const Verdict&);  // "keep", "recompute", "pack", ...
+std::string_view name(const Kept&);     // "dense", "recomputed", "packed", ...
 
 // The question that an op puts to the policy, through the tape.
 struct SaveRequest {
-  std::string_view site, op;  // "blocks.3.mlp.fc1", "linear"
-  const Tensor& value;        // still dense: a policy may look
-  Forms accepts;              // what this op's backward can open
-  const Param* weight;        // whose gradient wants it, or null
-  bool recomputable = false;  // it has a recipe whose sources sleep exact, and the op opens what is made again
+  std::string_view site, op;                                                 // "blocks.3.mlp.fc1", "linear"
+  const Tensor& value;                                                       // still dense: a policy may look
+  Forms accepts;                                                             // what this op's backward can open
+  const Param* weight;                                                       // whose gradient wants it, or null
+  enum class Recipe : uint8_t { none, lossy, exact } recipe = Recipe::none;  // how its sources sleep, where it has one
 };
 
 template <class... F>

@@ -70,6 +70,16 @@ class Tape {
   const Tensor& grad(const Tensor& watched) const;
   void reset();  // forgets values, gradients and records; keeps their room
 
+  // The stream that codes are rounded with, fresh for each value: named by the step.
+  void set_rounding(uint64_t seed, int64_t step) {
+    rounding_ = {seed, static_cast<uint32_t>(Purpose::policy), static_cast<uint32_t>(step), 0};
+  }
+  // Room on the host for a choice among n, kept from step to step.
+  std::vector<float>& host_floats(int64_t n);
+  std::vector<int32_t>& host_indices(int64_t n);
+  // The form in which a value sleeps.
+  Form form(Saved s) const { return form_of(entries_[static_cast<size_t>(s.id)].kept); }
+
   std::span<const SaveRow> report() const { return report_; }   // of this step, in forward order
   std::span<Param* const> touched() const { return touched_; }  // params that got a gradient, in backward order
 
@@ -95,7 +105,8 @@ class Tape {
 
   Saved share(const Tensor& value, Forms accepts, SaveRow&);
   Kept put_to_sleep(const SaveRequest&, SaveRow&);
-  const Recipe* exact_recipe(const Tensor& value) const;
+  const Recipe* recipe_of(const Tensor& value) const;
+  SaveRequest::Recipe quality(const Recipe*) const;
   void release(Saved);
   void release_sources(const Kept&);
   Slot new_slot(const Shape&);
@@ -109,6 +120,9 @@ class Tape {
   std::vector<Shape> shapes_;  // of the values whose gradients they are, however consumers reshape them
   std::vector<SaveRow> report_;
   std::vector<Param*> touched_;
+  std::vector<float> host_floats_;
+  std::vector<int32_t> host_indices_;
+  StreamKey rounding_{0, static_cast<uint32_t>(Purpose::policy), 0, 0};
 };
 
 // What a gradient sees: the gradient that arrives, what was saved, and where to add its results.
@@ -133,6 +147,9 @@ class Backward {
   const Tensor& dense(Saved) const;  // of a value that only accepts dense, or is held
   void close(Saved);                 // as often as it was saved
   void remake(const Recomputed&, int64_t first_row, View band);
+  // Rows of a value that sleeps in full width (dense, recomputed, packed): where it lies if dense, else waken into
+  // `room`.
+  ConstView rows(const Kept&, int64_t first_row, View room);
   Tensor scratch(const Shape&);  // in the step's slab
 
  private:

@@ -3,13 +3,47 @@
 
 namespace shear {
 
+namespace {
+
+// Full width, whatever it sleeps in: bands, added up.
+void add_bands(Backward& bw, const Kept& x, int64_t rows, int64_t cols, ConstView dy, View dw, float beta) {
+  each_band(bw, x, rows, cols, band_rows, [&](int64_t first, int64_t n, ConstView part) {
+    bw.run().gemm(Transposed::yes, dy.band(first, n), Transposed::no, part, first == 0 ? beta : 1.f, dw);
+  });
+}
+
+// dw[:, index] = scale * dy^T x[:, index]: a GEMM over the columns that are there.
+void add_columns(Backward& bw, const Columns& x, ConstView dy, View dw, float beta) {
+  const Packed& chosen = x.chosen;
+  const Tensor part = bw.scratch({dw.rows, chosen.cols});
+  add_bands(bw, chosen, chosen.rows, chosen.cols, dy, part, 0);
+  bw.run().scatter_columns(part, x.index, x.scale, beta, dw);
+}
+
+// dw = (scale * dy[index])^T x[index]: the rows of dy are gathered and scaled, those of x unpacked, a band at a time.
+void add_rows(Backward& bw, const Rows& x, ConstView dy, View dw, float beta) {
+  const Packed& chosen = x.chosen;
+  const int64_t band = std::min(band_rows, chosen.rows);
+  const Tensor room = bw.scratch({band, chosen.cols}), up = bw.scratch({band, dy.cols});
+  for (int64_t first = 0; first < chosen.rows; first += band) {
+    const int64_t n = std::min(band, chosen.rows - first);
+    const View xs = View(room).band(0, n), ys = View(up).band(0, n);
+    bw.run().unpack(chosen.view(), first, xs);
+    bw.run().gather_rows(dy, ConstView(x.index.data<int32_t>() + first, 1, n, n, DType::i32),
+                         ConstView(x.scale.data() + first, 1, n, n), ys);
+    bw.run().gemm(Transposed::yes, ys, Transposed::no, xs, first == 0 ? beta : 1.f, dw);
+  }
+}
+
+}  // namespace
+
 void weight_grad(Backward& bw, const Kept& x, const Tensor& dy, const Tensor& dw, float beta) {
   std::visit(match{
                  [&](const Dense& d) { bw.run().gemm(Transposed::yes, dy, Transposed::no, d.values, beta, dw); },
-                 [&](const Recomputed& r) {
-                   banded_weight_grad(bw, r.rows, r.cols, dy, dw, beta,
-                                      [&](int64_t first, View band) { bw.remake(r, first, band); });
-                 },
+                 [&](const Recomputed& r) { add_bands(bw, x, r.rows, r.cols, dy, dw, beta); },
+                 [&](const Packed& p) { add_bands(bw, x, p.rows, p.cols, dy, dw, beta); },
+                 [&](const Columns& c) { add_columns(bw, c, dy, dw, beta); },
+                 [&](const Rows& r) { add_rows(bw, r, dy, dw, beta); },
              },
              x);
 }

@@ -1,5 +1,7 @@
 // Contractions: what a gradient computes with a saved value, in whatever form it woke.
 #pragma once
+#include <algorithm>
+
 #include "shear/tape.h"
 
 namespace shear {
@@ -8,18 +10,17 @@ namespace shear {
 // the CPU's GEMM accumulates over at once: a sum over bands then has the bits of the sum over the whole.
 inline constexpr int64_t band_rows = 1152;
 
-// dw = dy^T x + beta * dw.   dy (M, out), x (M, in), dw (out, in).
+// dw = dy^T x + beta * dw.   dy (M, out), x (M, in), dw (out, in).  Columns and Rows do only their share of the work.
 void weight_grad(Backward&, const Kept& x, const Tensor& dy, const Tensor& dw, float beta);
 
-// The same for an x that `fill(first_row, View band)` makes, a band at a time.
-template <class Fill>
-void banded_weight_grad(Backward& bw, int64_t rows, int64_t cols, ConstView dy, View dw, float beta, Fill fill) {
-  const Tensor band = bw.scratch({std::min(band_rows, rows), cols});
-  for (int64_t first = 0; first < rows; first += band_rows) {
-    const int64_t n = std::min(band_rows, rows - first);
-    const View part = View(band).band(0, n);
-    fill(first, part);
-    bw.run().gemm(Transposed::yes, dy.band(first, n), Transposed::no, part, first == 0 ? beta : 1.f, dw);
+// f(first_row, n, x) over a value that sleeps in full width: at once if dense, else bands of at most `band` rows.
+template <class F>
+void each_band(Backward& bw, const Kept& x, int64_t rows, int64_t cols, int64_t band, F f) {
+  if (const auto* dense = std::get_if<Dense>(&x)) return f(int64_t{0}, rows, ConstView(dense->values));
+  const Tensor room = bw.scratch({std::min(band, rows), cols});
+  for (int64_t first = 0; first < rows; first += band) {
+    const int64_t n = std::min(band, rows - first);
+    f(first, n, bw.rows(x, first, View(room).band(0, n)));
   }
 }
 

@@ -4,11 +4,15 @@
 namespace shear {
 
 std::string_view name(const Verdict& v) {
-  return std::visit(match{[](const Keep&) { return "keep"; }, [](const Recompute&) { return "recompute"; }}, v);
+  constexpr std::string_view names[] = {"keep", "recompute", "pack", "top columns", "sample columns", "sample rows"};
+  static_assert(std::size(names) == std::variant_size_v<Verdict>);
+  return names[v.index()];
 }
 
 std::string_view name(const Kept& k) {
-  return std::visit(match{[](const Dense&) { return "dense"; }, [](const Recomputed&) { return "recomputed"; }}, k);
+  constexpr std::string_view names[] = {"dense", "recomputed", "packed", "columns", "rows"};
+  static_assert(std::size(names) == std::variant_size_v<Kept>);
+  return names[k.index()];
 }
 
 }  // namespace shear

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "autograd/pack.h"
+
 namespace shear {
 
 Tape::Tape(Device& device, MemoryPolicy& policy) : device_(device), policy_(&policy) {}
@@ -62,43 +64,77 @@ Saved Tape::save(std::string_view site, std::string_view op, const Tensor& value
   return {static_cast<int>(entries_.size()) - 1};
 }
 
-// The recipe of a value, if everything it opens sleeps exact.
-const Tape::Recipe* Tape::exact_recipe(const Tensor& value) const {
+const Tape::Recipe* Tape::recipe_of(const Tensor& value) const {
   const auto recipe =
       std::find_if(recipes_.rbegin(), recipes_.rend(), [&](const Recipe& r) { return r.serial == value.serial(); });
-  if (recipe == recipes_.rend()) return nullptr;
-  const auto exact = [&](Saved s) {
-    return !s.valid() || std::holds_alternative<Dense>(entries_[static_cast<size_t>(s.id)].kept);
-  };
-  return std::all_of(recipe->sources.begin(), recipe->sources.end(), exact) ? &*recipe : nullptr;
+  return recipe == recipes_.rend() ? nullptr : &*recipe;
+}
+
+SaveRequest::Recipe Tape::quality(const Recipe* recipe) const {
+  if (!recipe) return SaveRequest::Recipe::none;
+  SaveRequest::Recipe quality = SaveRequest::Recipe::exact;
+  for (Saved s : recipe->sources) {
+    if (!s.valid() || form(s) == Form::dense) continue;
+    if (form(s) != Form::packed) return SaveRequest::Recipe::none;  // a part of the rows or columns makes nothing
+    quality = SaveRequest::Recipe::lossy;
+  }
+  return quality;
 }
 
 // Carries out the policy's verdict, or says in the report why not.
 Kept Tape::put_to_sleep(const SaveRequest& request, SaveRow& row) {
-  const Recipe* recipe = request.accepts.has(Form::recomputed) ? exact_recipe(request.value) : nullptr;
+  const Recipe* recipe = request.accepts.has(Form::recomputed) ? recipe_of(request.value) : nullptr;
   SaveRequest asked = request;
-  asked.recomputable = recipe != nullptr;
+  asked.recipe = quality(recipe);
   const Verdict verdict = policy_->decide(asked);
+  const Tensor& value = request.value;
+  StreamKey rounding = rounding_;
+  rounding.b = static_cast<uint32_t>(entries_.size());
   const auto dense = [&](std::string_view why) -> Kept {
     row.why = why;
-    row.saved_bytes = request.value.storage().bytes();
-    return keep(request.value);
+    return keep(value);
   };
-  const Kept kept = std::visit(match{
-                                   [&](const Keep&) { return dense(""); },
-                                   [&](const Recompute&) {
-                                     if (!recipe)
-                                       return dense("there is no recipe from exact values that this op opens");
-                                     for (Saved s : recipe->sources)
-                                       if (s.valid()) ++entries_[static_cast<size_t>(s.id)].uses;
-                                     return Kept{Recomputed{static_cast<int>(recipe - recipes_.data()),
-                                                            request.value.rows(), request.value.cols()}};
-                                   },
-                               },
-                               verdict);
+  const auto accepts = [&](Form f) { return request.accepts.has(f); };
+  static constexpr std::string_view refused = "this op does not open that form";
+  Kept kept =
+      std::visit(match{
+                     [&](const Keep&) { return dense(""); },
+                     [&](const Recompute& r) {
+                       if (asked.recipe == SaveRequest::Recipe::none)
+                         return dense("there is no recipe that this op opens");
+                       if (r.exact && asked.recipe == SaveRequest::Recipe::lossy)
+                         return dense("a source of its recipe is not exact");
+                       for (Saved s : recipe->sources)
+                         if (s.valid()) ++entries_[static_cast<size_t>(s.id)].uses;
+                       return Kept{Recomputed{static_cast<int>(recipe - recipes_.data()), value.rows(), value.cols()}};
+                     },
+                     [&](const Pack& p) {
+                       return accepts(Form::packed) ? Kept{pack_all(*this, value, p, rounding)} : dense(refused);
+                     },
+                     [&](const TopColumns& c) {
+                       return accepts(Form::columns) ? Kept{pack_top_columns(*this, value, c)} : dense(refused);
+                     },
+                     [&](const SampleColumns& c) {
+                       return accepts(Form::columns) ? Kept{pack_columns(*this, value, c, rounding)} : dense(refused);
+                     },
+                     [&](const SampleRows& r) {
+                       return accepts(Form::rows) ? Kept{pack_rows(*this, value, r, rounding)} : dense(refused);
+                     },
+                 },
+                 verdict);
   row.asked = name(verdict);
   row.got = name(kept);
+  row.saved_bytes = bytes_of(kept);
   return kept;
+}
+
+std::vector<float>& Tape::host_floats(int64_t n) {
+  host_floats_.resize(static_cast<size_t>(n));
+  return host_floats_;
+}
+std::vector<int32_t>& Tape::host_indices(int64_t n) {
+  host_indices_.resize(static_cast<size_t>(n));
+  return host_indices_;
 }
 
 Saved Tape::hold(std::string_view site, std::string_view op, const Tensor& exact) {
@@ -218,6 +254,24 @@ const Tensor& Backward::dense(Saved s) const {
   const auto* kept = std::get_if<Dense>(&open(s));
   require(kept && kept->values, "backward: a dense value was expected to sleep here");
   return kept->values;
+}
+
+ConstView Backward::rows(const Kept& kept, int64_t first, View room) {
+  return std::visit(match{
+                        [&](const Dense& d) { return ConstView(d.values).band(first, room.rows); },
+                        [&](const Recomputed& r) {
+                          remake(r, first, room);
+                          return ConstView(room);
+                        },
+                        [&](const Packed& p) {
+                          run().unpack(p.view(), first, room);
+                          return ConstView(room);
+                        },
+                        [&](const auto&) -> ConstView {
+                          fail(Fault::internal, "backward: only some of this value's rows or columns sleep");
+                        },
+                    },
+                    kept);
 }
 
 void Backward::close(Saved s) { tape_.release(s); }

@@ -76,6 +76,13 @@ class CpuBackend final : public Backend {
                       View scratch) override;
   int64_t attention_scratch(const HeadGrid&) const override;
 
+  void pack(const PackSource&, const PackedView& out, View scratch) override;
+  int64_t pack_scratch(int64_t cols) const override;
+  void unpack(const PackedView&, int64_t first_row, View out) override;
+  void gather_rows(ConstView x, ConstView index, ConstView scale, View out) override;
+  void scatter_columns(ConstView x, ConstView index, ConstView scale, float beta, View out) override;
+  void column_square_sums(ConstView x, View out) override;
+
   void gather_patches(const PatchGrid&, ConstView images, int64_t first, View out) override;
 
   void sgd(const SgdStep&, View w, ConstView g, View velocity) override;

@@ -1,4 +1,5 @@
 // y = x Phi(x)
+#include "autograd/contract.h"
 #include "shear/ops.h"
 
 namespace shear {
@@ -13,7 +14,11 @@ struct GeluGrad {
   void operator()(Backward& bw) const {
     if (x.wanted()) {
       const auto [dx, beta] = bw.sink_over(x, y);
-      bw.run().gelu_grad(form, bw.dense(input), bw.grad(y), beta, dx);
+      const Tensor& dy = bw.grad(y);
+      each_band(bw, bw.open(input), dy.rows(), dy.cols(), band_rows,
+                [&, to = View(dx), b = beta](int64_t first, int64_t n, ConstView in) {
+                  bw.run().gelu_grad(form, in, ConstView(dy).band(first, n), b, to.band(first, n));
+                });
     }
     bw.close(input);
   }
@@ -24,7 +29,7 @@ struct RemakeOutput {
   GeluForm form;
 
   void operator()(Backward& bw, int64_t first, View band) const {
-    bw.run().gelu(form, ConstView(bw.dense(input)).band(first, band.rows), band);
+    bw.run().gelu(form, bw.rows(bw.open(input), first, band), band);
   }
 };
 
@@ -34,7 +39,7 @@ Tensor gelu(Tape& tape, Site site, const Tensor& x, GeluForm form) {
   Tensor y = tape.empty(x.shape());
   tape.run().gelu(form, x, y);
   if (tape.wants_grad(x, {})) {
-    const Saved input = tape.save(site, "gelu", x, Form::dense);
+    const Saved input = tape.save(site, "gelu", x, Form::packed);
     tape.record(y, GeluGrad{x.slot, {}, form, input});
     tape.recipe(y, {input}, RemakeOutput{input, form});
   }

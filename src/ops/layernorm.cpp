@@ -1,11 +1,15 @@
 // y = (x - mean) / sqrt(var + epsilon) * gamma + beta, over rows
 #include <algorithm>
 
+#include "autograd/contract.h"
 #include "shear/ops.h"
 
 namespace shear {
 
 namespace {
+
+// The statistics of n rows from `first`.
+ConstView part(ConstView statistics, int64_t first, int64_t n) { return {statistics.row(0) + first, 1, n, n}; }
 
 struct LayerNormGrad {
   Slot x, y;
@@ -14,8 +18,7 @@ struct LayerNormGrad {
 
   void operator()(Backward& bw) const {
     const Tensor& dy = bw.grad(y);
-    const Tensor& in = bw.dense(input);
-    const Tensor scratch = bw.scratch({bw.run().layernorm_scratch(in.cols())});
+    const Tensor scratch = bw.scratch({bw.run().layernorm_scratch(dy.cols())});
     View dx, dgamma, dbeta;
     float beta_dx = 0, beta_gamma = 0, beta_beta = 0;
     if (gamma->trainable) {
@@ -34,8 +37,12 @@ struct LayerNormGrad {
       const auto sink = bw.sink_over(x, y);
       dx = sink.into, beta_dx = sink.beta;
     }
-    bw.run().layernorm_grad(in, bw.dense(mean), bw.dense(rstd), gamma->value, dy, beta_dx, dx, beta_params, dgamma,
-                            dbeta, scratch);
+    const ConstView means = bw.dense(mean), rstds = bw.dense(rstd);
+    each_band(bw, bw.open(input), dy.rows(), dy.cols(), band_rows, [&](int64_t first, int64_t n, ConstView in) {
+      bw.run().layernorm_grad(in, part(means, first, n), part(rstds, first, n), gamma->value,
+                              ConstView(dy).band(first, n), beta_dx, dx.data ? dx.band(first, n) : dx,
+                              first == 0 ? beta_params : 1.f, dgamma, dbeta, scratch);
+    });
     bw.close(rstd);
     bw.close(mean);
     bw.close(input);
@@ -47,9 +54,8 @@ struct RemakeOutput {
   const Param *gamma, *beta;
 
   void operator()(Backward& bw, int64_t first, View band) const {
-    const auto part = [&](Saved s) { return ConstView(bw.dense(s).data() + first, 1, band.rows, band.rows); };
-    bw.run().layernorm_apply(ConstView(bw.dense(input)).band(first, band.rows), part(mean), part(rstd), gamma->value,
-                             beta->value, band);
+    bw.run().layernorm_apply(bw.rows(bw.open(input), first, band), part(bw.dense(mean), first, band.rows),
+                             part(bw.dense(rstd), first, band.rows), gamma->value, beta->value, band);
   }
 };
 
@@ -61,7 +67,7 @@ Tensor layernorm(Tape& tape, Site site, const Tensor& x, Param& gamma, Param& be
   Tensor y = tape.empty(x.shape()), mean = tape.empty({x.rows()}), rstd = tape.empty({x.rows()});
   tape.run().layernorm(x, gamma.value, beta.value, epsilon, y, mean, rstd);
   if (tape.wants_grad(x, {&gamma, &beta})) {
-    const Saved input = tape.save(site, "layernorm", x, Form::dense);
+    const Saved input = tape.save(site, "layernorm", x, Form::packed);
     const Saved m = tape.hold(site, "layernorm", mean), r = tape.hold(site, "layernorm", rstd);
     tape.record(y, LayerNormGrad{x.slot, {}, &gamma, &beta, input, m, r});
     tape.recipe(y, {input, m, r}, RemakeOutput{input, m, r, &gamma, &beta});

@@ -40,7 +40,9 @@ Tensor linear(Tape& tape, Site site, const Tensor& x, Param& w, Param* b) {
   Tensor y = tape.empty(x.shape().with_cols(w.value.rows()));
   tape.run().gemm(Transposed::no, x, Transposed::yes, w.value, 0, y, b ? ConstView(b->value) : ConstView{});
   if (tape.wants_grad(x, {&w, b})) {
-    const Saved input = w.trainable ? tape.save(site, "linear", x, Form::dense | Form::recomputed, &w) : Saved{};
+    const Saved input =
+        w.trainable ? tape.save(site, "linear", x, Form::recomputed | Form::packed | Form::columns | Form::rows, &w)
+                    : Saved{};
     tape.record(y, LinearGrad{x.slot, {}, x.shape(), &w, b, input});
   }
   return y;

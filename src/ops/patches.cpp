@@ -18,8 +18,14 @@ struct PatchEmbedGrad {
     if (images.valid()) {
       const auto [dw, beta] = bw.sink(*w);
       const Tensor& pixels = bw.dense(images);
-      banded_weight_grad(bw, batch * grid.count(), grid.size(), dy, dw.reshaped({dy.cols(), grid.size()}), beta,
-                         [&](int64_t first, View band) { bw.run().gather_patches(grid, pixels, first, band); });
+      const Tensor kernel = dw.reshaped({dy.cols(), grid.size()}),
+                   band = bw.scratch({std::min(band_rows, dy.rows()), grid.size()});
+      for (int64_t first = 0; first < dy.rows(); first += band_rows) {
+        const View part = View(band).band(0, std::min(band_rows, dy.rows() - first));
+        bw.run().gather_patches(grid, pixels, first, part);
+        bw.run().gemm(Transposed::yes, ConstView(dy).band(first, part.rows), Transposed::no, part,
+                      first == 0 ? beta : 1.f, kernel);
+      }
       bw.close(images);
     }
     if (b->trainable) {

@@ -11,7 +11,7 @@ class Lean final : public MemoryPolicy {
  public:
   std::string name() const override { return "lean"; }
   Verdict decide(const SaveRequest& request) override {
-    if (request.recomputable) return Recompute{};
+    if (request.recipe == SaveRequest::Recipe::exact) return Recompute{};
     return Keep{};
   }
 };

@@ -39,6 +39,12 @@ class ShapeBackend final : public Backend {
   void mean(ConstView, View) override {}
   void attention(const HeadGrid&, ConstView, View, View, View) override {}
   void attention_grad(const HeadGrid&, ConstView, ConstView, ConstView, View, View) override {}
+  void pack(const PackSource&, const PackedView&, View) override {}
+  int64_t pack_scratch(int64_t cols) const override { return like_->pack_scratch(cols); }
+  void unpack(const PackedView&, int64_t, View) override {}
+  void gather_rows(ConstView, ConstView, ConstView, View) override {}
+  void scatter_columns(ConstView, ConstView, ConstView, float, View) override {}
+  void column_square_sums(ConstView, View) override {}
   void gather_patches(const PatchGrid&, ConstView, int64_t, View) override {}
   void sgd(const SgdStep&, View, ConstView, View) override {}
   void adamw(const AdamWStep&, View, ConstView, View, View) override {}

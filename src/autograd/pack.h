@@ -1,0 +1,19 @@
+// Putting a value to sleep in one of the lossy forms.  Sizes follow from shapes and verdicts alone.
+#pragma once
+#include "shear/saved.h"
+#include "shear/tape.h"
+
+namespace shear {
+
+// Rows of one sample: all dimensions between the first and the last.
+int64_t sample_rows(const Tensor& value);
+// How many of n a share keeps: at least one.
+int64_t kept_of(double share, int64_t n);
+size_t bytes_of(const Kept&);
+
+Packed pack_all(Tape&, const Tensor& value, const Pack&, const StreamKey& rounding);
+Columns pack_top_columns(Tape&, const Tensor& value, const TopColumns&);
+Columns pack_columns(Tape&, const Tensor& value, const SampleColumns&, const StreamKey& rounding);
+Rows pack_rows(Tape&, const Tensor& value, const SampleRows&, const StreamKey& rounding);
+
+}  // namespace shear

@@ -1,0 +1,30 @@
+// f16 to and from f32, a row at a time.
+#pragma once
+#include <bit>
+#include <cstdint>
+#if defined(__F16C__)
+#include <immintrin.h>
+#endif
+
+namespace shear::cpu {
+
+inline void to_f16(const float* x, int64_t n, uint16_t* y) {
+  int64_t i = 0;
+#if defined(__F16C__)
+  for (; i + 8 <= n; i += 8)
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(y + i),
+                     _mm256_cvtps_ph(_mm256_loadu_ps(x + i), _MM_FROUND_TO_NEAREST_INT));
+#endif
+  for (; i < n; ++i) y[i] = std::bit_cast<uint16_t>(static_cast<_Float16>(x[i]));
+}
+
+inline void from_f16(const uint16_t* x, int64_t n, float* y) {
+  int64_t i = 0;
+#if defined(__F16C__)
+  for (; i + 8 <= n; i += 8)
+    _mm256_storeu_ps(y + i, _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(x + i))));
+#endif
+  for (; i < n; ++i) y[i] = static_cast<float>(std::bit_cast<_Float16>(x[i]));
+}
+
+}  // namespace shear::cpu
