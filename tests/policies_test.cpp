@@ -1,28 +1,20 @@
 // The policies by name, and what each of them asks for.
 #include <doctest/doctest.h>
 
-#include "shear/error.h"
+#include "errors.h"
 #include "shear/policies.h"
 
 using namespace shear;
+using shear::test::sentence;
 
 namespace {
 
-// Runs f and returns the sentence of the Error that it throws, checking the fault.
-template <class F>
-std::string sentence(Fault fault, F f) {
-  try {
-    f();
-  } catch (const Error& e) {
-    CHECK(e.fault() == fault);
-    return e.what();
-  }
-  FAIL("no error was thrown");
-  return "";
-}
-
 SaveRequest request(const Tensor& value, bool recomputable) {
-  return {"blocks.0.mlp.fc2", "linear", value, Form::dense | Form::recomputed, nullptr,
+  return {"blocks.0.mlp.fc2",
+          "linear",
+          value,
+          Form::dense | Form::recomputed,
+          nullptr,
           recomputable ? SaveRequest::Recipe::exact : SaveRequest::Recipe::none};
 }
 

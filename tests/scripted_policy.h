@@ -12,7 +12,8 @@ class Scripted final : public MemoryPolicy {
   explicit Scripted(Verdict answer) : answer_(answer) {}
   std::string name() const override { return "scripted"; }
   Verdict decide(const SaveRequest& r) override {
-    asked.push_back(std::string(r.op) + " " + std::string(r.site) + (r.recipe == SaveRequest::Recipe::exact ? " recomputable" : ""));
+    asked.push_back(std::string(r.op) + " " + std::string(r.site) +
+                    (r.recipe == SaveRequest::Recipe::exact ? " recomputable" : ""));
     return answer_;
   }
   void observe(const Param& p) override { observed.push_back(p.name); }

@@ -64,12 +64,14 @@ Saved Tape::save(std::string_view site, std::string_view op, const Tensor& value
   return {static_cast<int>(entries_.size()) - 1};
 }
 
+// How a value was made, where an op has said so.
 const Tape::Recipe* Tape::recipe_of(const Tensor& value) const {
   const auto recipe =
       std::find_if(recipes_.rbegin(), recipes_.rend(), [&](const Recipe& r) { return r.serial == value.serial(); });
   return recipe == recipes_.rend() ? nullptr : &*recipe;
 }
 
+// What a recipe is worth, by how its sources sleep.
 SaveRequest::Recipe Tape::quality(const Recipe* recipe) const {
   if (!recipe) return SaveRequest::Recipe::none;
   SaveRequest::Recipe quality = SaveRequest::Recipe::exact;
@@ -96,32 +98,30 @@ Kept Tape::put_to_sleep(const SaveRequest& request, SaveRow& row) {
   };
   const auto accepts = [&](Form f) { return request.accepts.has(f); };
   static constexpr std::string_view refused = "this op does not open that form";
-  Kept kept =
-      std::visit(match{
-                     [&](const Keep&) { return dense(""); },
-                     [&](const Recompute& r) {
-                       if (asked.recipe == SaveRequest::Recipe::none)
-                         return dense("there is no recipe that this op opens");
-                       if (r.exact && asked.recipe == SaveRequest::Recipe::lossy)
-                         return dense("a source of its recipe is not exact");
-                       for (Saved s : recipe->sources)
-                         if (s.valid()) ++entries_[static_cast<size_t>(s.id)].uses;
-                       return Kept{Recomputed{static_cast<int>(recipe - recipes_.data()), value.rows(), value.cols()}};
-                     },
-                     [&](const Pack& p) {
-                       return accepts(Form::packed) ? Kept{pack_all(*this, value, p, rounding)} : dense(refused);
-                     },
-                     [&](const TopColumns& c) {
-                       return accepts(Form::columns) ? Kept{pack_top_columns(*this, value, c)} : dense(refused);
-                     },
-                     [&](const SampleColumns& c) {
-                       return accepts(Form::columns) ? Kept{pack_columns(*this, value, c, rounding)} : dense(refused);
-                     },
-                     [&](const SampleRows& r) {
-                       return accepts(Form::rows) ? Kept{pack_rows(*this, value, r, rounding)} : dense(refused);
-                     },
-                 },
-                 verdict);
+  Kept kept = std::visit(
+      match{
+          [&](const Keep&) { return dense(""); },
+          [&](const Recompute& r) {
+            const SaveRequest::Recipe least = r.exact ? SaveRequest::Recipe::exact : SaveRequest::Recipe::lossy;
+            if (asked.recipe < least) return dense("there is no recipe from exact values that this op opens");
+            for (Saved s : recipe->sources)
+              if (s.valid()) ++entries_[static_cast<size_t>(s.id)].uses;
+            return Kept{Recomputed{static_cast<int>(recipe - recipes_.data()), value.rows(), value.cols()}};
+          },
+          [&](const Pack& p) {
+            return accepts(Form::packed) ? Kept{pack_all(*this, value, p, rounding)} : dense(refused);
+          },
+          [&](const TopColumns& c) {
+            return accepts(Form::columns) ? Kept{pack_top_columns(*this, value, c)} : dense(refused);
+          },
+          [&](const SampleColumns& c) {
+            return accepts(Form::columns) ? Kept{pack_columns(*this, value, c, rounding)} : dense(refused);
+          },
+          [&](const SampleRows& r) {
+            return accepts(Form::rows) ? Kept{pack_rows(*this, value, r, rounding)} : dense(refused);
+          },
+      },
+      verdict);
   row.asked = name(verdict);
   row.got = name(kept);
   row.saved_bytes = bytes_of(kept);
