@@ -60,7 +60,7 @@ Saved Tape::save(std::string_view site, std::string_view op, const Tensor& value
   SaveRow& row = report_.emplace_back(SaveRow{site, op, "-", "shared", "", value.bytes(), 0});
   if (const Saved known = share(value, accepts, row); known.valid()) return known;
   Kept kept = put_to_sleep({site, op, value, accepts, weight}, row);
-  entries_.push_back({std::move(kept), value.serial(), 1});
+  entries_.emplace_back(std::move(kept), value.serial(), 1);
   return {static_cast<int>(entries_.size()) - 1};
 }
 
@@ -142,7 +142,7 @@ Saved Tape::hold(std::string_view site, std::string_view op, const Tensor& exact
   SaveRow& row = report_.emplace_back(SaveRow{site, op, "-", "held", "", exact.bytes(), 0});
   if (const Saved known = share(exact, Form::dense, row); known.valid()) return known;
   row.saved_bytes = exact.storage().bytes();
-  entries_.push_back({keep(exact), exact.serial(), 1});
+  entries_.emplace_back(keep(exact), exact.serial(), 1);
   return {static_cast<int>(entries_.size()) - 1};
 }
 
