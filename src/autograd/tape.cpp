@@ -37,6 +37,14 @@ static Dense keep(const Tensor& value) {
   return kept;
 }
 
+// Somebody else may still hold a value that was kept dense: it is theirs now.
+static void give_back(const Kept& kept) {
+  const auto* dense = std::get_if<Dense>(&kept);
+  if (!dense || !dense->values) return;
+  const Storage& bytes = dense->values.storage();
+  if (bytes.category() == Category::saved) bytes.relabel(Category::workspace);
+}
+
 // The ticket of a value that sleeps already, or none.  Newest first, since consumers stand close together.
 Saved Tape::share(const Tensor& value, Forms accepts, SaveRow& row) {
   for (size_t i = entries_.size(); i-- > 0;) {
@@ -158,11 +166,7 @@ void Tape::release(Saved saved) {
   require(e.uses > 0, "tape: a ticket was closed more often than its value was saved");
   if (--e.uses > 0) return;
   release_sources(e.kept);
-  if (auto* dense = std::get_if<Dense>(&e.kept)) {
-    // Somebody else may still hold the value: it is theirs now.
-    const Storage& bytes = dense->values.storage();
-    if (bytes.category() == Category::saved) bytes.relabel(Category::workspace);
-  }
+  give_back(e.kept);
   e.kept = Dense{};
 }
 
@@ -193,11 +197,7 @@ const Tensor& Tape::grad(const Tensor& watched) const {
 }
 
 void Tape::reset() {
-  for (size_t i = entries_.size(); i-- > 0;) {
-    if (const auto* dense = std::get_if<Dense>(&entries_[i].kept); dense && dense->values)
-      if (const Storage& bytes = dense->values.storage(); bytes.category() == Category::saved)
-        bytes.relabel(Category::workspace);
-  }
+  for (const Entry& e : entries_) give_back(e.kept);
   entries_.clear();
   nodes_.clear();
   recipes_.clear();

@@ -227,18 +227,4 @@ void CpuBackend::scatter_columns(ConstView x, ConstView index, ConstView scale, 
   }
 }
 
-void CpuBackend::column_square_sums(ConstView x, View out) {
-#pragma omp parallel for num_threads(threads_) schedule(static) if (x.elements() > 16384)
-  for (int64_t first = 0; first < x.cols; first += 64) {
-    const int64_t n = std::min<int64_t>(64, x.cols - first);
-    float sums[64] = {};
-    for (int64_t r = 0; r < x.rows; ++r) {
-      const float* row = x.row(r) + first;
-#pragma omp simd
-      for (int64_t c = 0; c < n; ++c) sums[c] += row[c] * row[c];
-    }
-    std::memcpy(out.row(0) + first, sums, static_cast<size_t>(n) * sizeof(float));
-  }
-}
-
 }  // namespace shear::cpu

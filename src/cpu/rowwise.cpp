@@ -35,23 +35,34 @@ inline void normalise(const float* x, float mean, float rstd, const float* gamma
   for (int64_t i = 0; i < n; ++i) y[i] = (x[i] - mean) * rstd * gamma[i] + beta[i];
 }
 
-}  // namespace
-
-void CpuBackend::column_sums(ConstView x, float beta, View out) {
-  // Each thread owns a range of columns and walks down the rows: the order of addition is that of the rows. 16 columns
-  // to a cache line, four lines at a time.
-#pragma omp parallel for num_threads(threads_) schedule(static) if (x.elements() > 16384)
+// out[c] = sum of f(x[r, c]) over the rows + beta * out[c].  Each thread owns a range of columns and walks down the
+// rows: the order of addition is that of the rows.  16 columns to a cache line, four lines at a time.
+template <class F>
+void add_up_columns(int threads, ConstView x, F f, float beta, View out) {
+#pragma omp parallel for num_threads(threads) schedule(static) if (x.elements() > 16384)
   for (int64_t first = 0; first < x.cols; first += 64) {
     const int64_t n = std::min<int64_t>(64, x.cols - first);
     float sums[64] = {};
     for (int64_t r = 0; r < x.rows; ++r) {
       const float* row = x.row(r) + first;
 #pragma omp simd
-      for (int64_t c = 0; c < n; ++c) sums[c] += row[c];
+      for (int64_t c = 0; c < n; ++c) sums[c] += f(row[c]);
     }
     float* to = out.row(0) + first;
     for (int64_t c = 0; c < n; ++c) to[c] = beta == 0 ? sums[c] : sums[c] + beta * to[c];
   }
+}
+
+}  // namespace
+
+void CpuBackend::column_sums(ConstView x, float beta, View out) {
+  add_up_columns(
+      threads_, x, [](float v) { return v; }, beta, out);
+}
+
+void CpuBackend::column_square_sums(ConstView x, View out) {
+  add_up_columns(
+      threads_, x, [](float v) { return v * v; }, 0, out);
 }
 
 double CpuBackend::sum_squares(ConstView x) {
