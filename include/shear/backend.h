@@ -76,26 +76,45 @@ constexpr int bits_of(Code c) {
 }
 
 // A matrix asleep.  Without a mask every value is there, row by row.  With one, of each sample's sample_rows rows the
-// `kept` largest magnitudes are, in row order (f32 or f16), and a set bit says where; ties go to the lowest index.
+// `kept` largest magnitudes are (f32 or f16), and a set bit says where; ties go to the lowest index, row by row.  Where
+// a row is `parts` tensors side by side (the queries, keys and values of one linear), each part of each sample has its
+// own `kept` largest: values are (samples, parts, kept), in row order, and each part of a row begins a new mask word.
 struct PackedView {
   Code code = Code::f32;
-  int64_t rows = 0, cols = 0, sample_rows = 0, kept = 0;
+  int64_t rows = 0, cols = 0, sample_rows = 0, kept = 0, parts = 1;
   void* values = nullptr;
-  uint32_t* bits = nullptr;  // (rows, mask_words()) or null: no mask
+  uint32_t* bits = nullptr;  // (rows, parts, mask_words()) or null: no mask
   float* affine = nullptr;   // (rows, 2): offset and scale of the codes, or null
 
   bool masked() const { return bits != nullptr; }
-  int64_t mask_words() const { return (cols + 31) / 32; }
+  int64_t part_cols() const { return cols / parts; }
+  int64_t mask_words() const { return (part_cols() + 31) / 32; }        // of one part of one row
   int64_t row_bytes() const { return (cols * bits_of(code) + 7) / 8; }  // of a row without a mask
 };
 
-// What is packed: x, or its chosen rows, or its chosen columns, gathered on the way.
+// A function whose slope at x can be packed in place of x.
+enum class Slope : uint8_t { none, gelu, gelu_tanh };
+
+// What is packed: x, or its chosen rows, or its chosen columns, gathered on the way; or the slope of a function there.
 struct PackSource {
   ConstView x;
   const int32_t* row_index = nullptr;  // on the device, like the data
-  const int32_t* column_index = nullptr;
+  const int32_t* column_index =
+      nullptr;                          // (groups, cols): rows_per_group rows after another have a choice of their own
+  int64_t rows_per_group = 0;           // 0: one choice for all rows
   const StreamKey* rounding = nullptr;  // codes are rounded at random, without bias; null: to the nearest
+  // Slopes lie between -0.13 and 1.13.  Their codes are on a fixed grid on which 0 and 1 are exact, see slope_grid.
+  Slope slope = Slope::none;
 };
+// The affine map of a slope's codes: u8, u4, u2.
+struct SlopeGrid {
+  float offset, scale;
+};
+constexpr SlopeGrid slope_grid(Code c) {
+  if (c == Code::u8) return {-26.f / 200, 1.f / 200};  // -0.13 ... 1.145
+  if (c == Code::u4) return {-2.f / 12, 1.f / 12};     // -0.17 ... 1.08
+  return {0.f, 0.5f};                                  // 0, 0.5, 1, and a code that rounding never gives
+}
 
 struct SgdStep {
   float lr, momentum, weight_decay, gradient_scale;
@@ -130,7 +149,8 @@ class Backend {
 
   // -- Elementwise --------------------------------------------------------------------------------------------------
   virtual void add(ConstView a, ConstView b, View out) = 0;
-  virtual void add_row(ConstView x, ConstView row, View out) = 0;  // out[r, c] = x[r, c] + row[c]
+  virtual void add_row(ConstView x, ConstView row, View out) = 0;             // out[r, c] = x[r, c] + row[c]
+  virtual void multiply(ConstView a, ConstView b, float beta, View out) = 0;  // out = a * b + beta * out; may be b
   virtual void relu(ConstView x, View y) = 0;
   virtual void relu_grad(ConstView y, ConstView dy, float beta, View dx) = 0;  // dx may be dy
   virtual void gelu(GeluForm, ConstView x, View y) = 0;
@@ -157,11 +177,15 @@ class Backend {
   virtual void mean(ConstView x, View out) = 0;  // of all elements
 
   // -- Attention ----------------------------------------------------------------------------------------------------
-  // context = softmax(q k^T / sqrt(width)) v per head, one tile of query rows at a time: no N x N matrix is ever
-  // whole.  log_sum_exp: (B * H, N).  scratch: at least attention_scratch floats.
-  virtual void attention(const HeadGrid&, ConstView qkv, View context, View log_sum_exp, View scratch) = 0;
-  virtual void attention_grad(const HeadGrid&, ConstView qkv, ConstView log_sum_exp, ConstView dcontext, View dqkv,
-                              View scratch) = 0;
+  // context = softmax(q k^T / sqrt(width)) v per head, one tile of query rows at a time.  Writes the log-sum-exp of
+  // each row of scores (B * H, N), or the probabilities (B * H * N, N), where the view is not empty; without the
+  // latter no N x N matrix is ever whole.  scratch: at least attention_scratch floats.
+  virtual void attention(const HeadGrid&, ConstView qkv, View context, View log_sum_exp, View probabilities,
+                         View scratch) = 0;
+  // The gradient at qkv, with the probabilities as given, else from the log-sum-exp, else computed anew from qkv.
+  // Given probabilities may be pruned: rows then do not sum to one, and dS = P (dP - rowsum(P dP)) is taken at them.
+  virtual void attention_grad(const HeadGrid&, ConstView qkv, ConstView log_sum_exp, ConstView probabilities,
+                              ConstView dcontext, View dqkv, View scratch) = 0;
   virtual int64_t attention_scratch(const HeadGrid&) const = 0;
 
   // -- Putting to sleep and waking ----------------------------------------------------------------------------------
@@ -172,6 +196,7 @@ class Backend {
   // out[r] = scale[r] * x[index[r]]
   virtual void gather_rows(ConstView x, ConstView index_i32, ConstView scale, View out) = 0;
   // out[:, index[c]] = scale[c] * x[:, c] + beta * out[:, index[c]]; with beta 0 the other columns become zero.
+  // An index may come twice with scale 0: such a column is left out.
   virtual void scatter_columns(ConstView x, ConstView index_i32, ConstView scale, float beta, View out) = 0;
   virtual void column_square_sums(ConstView x, View out) = 0;
 

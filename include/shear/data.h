@@ -37,13 +37,13 @@ class Dataset {
 
 // A data set with its two parts.  Classes are matched by name: val's labels are indices into train's classes.
 struct DataSplits {
-  std::string kind;                     // "IDX", "class folders"
+  std::string kind;                     // "IDX", "CIFAR-10", "class folders"
   std::unique_ptr<Dataset> train, val;  // val is null where there is none
 };
 
-// Recognises IDX (plain or gzip: train-images-idx3-ubyte[.gz] ...) and folders of class folders (with train/ and
-// val/, valid/ or test/, or flat: then all of it is train).  `val` names another folder or data set of the same
-// kind for validation; empty: none.  Throws Fault::input with one sentence.
+// Recognises IDX (plain or gzip: train-images-idx3-ubyte[.gz] ...), CIFAR-10 and CIFAR-100 in binary, and folders of
+// class folders (with train/ and val/, valid/ or test/, or flat: then all of it is train).  `val` names another folder
+// or data set of the same kind for validation; empty: none.  Throws Fault::input with one sentence.
 DataSplits open_data(const std::filesystem::path& data, const std::filesystem::path& val = {});
 
 // What `shear check` tells: reads every sample.

@@ -1,20 +1,60 @@
 // A memory policy decides how each saved activation waits for backward.  It knows neither ops nor storage, and
 // never packs, frees or copies: it answers with a verdict, and the tape carries it out or says why not.
 #pragma once
+#include <memory>
 #include <string>
+#include <vector>
 
 #include "shear/saved.h"
 
 namespace shear {
 
+// Ways of computing that an op has beside its usual one, for policies that ask for them.
+enum class Way : uint8_t {
+  materialised_attention,  // the N x N probabilities are whole and saved through the policy; else tiled
+  segment_made_again,      // of a block of the model only the input is kept: backward runs the block once more
+};
+
+// The gradient of a parameter, once it is complete.  What it is asked for is computed then.
+class GradientView {
+ public:
+  virtual ~GradientView() = default;
+  virtual const Param& param() const = 0;
+  // The sum of squares of each column of a (out, in) weight's gradient; valid until the next call.
+  virtual std::span<const float> column_square_sums() = 0;
+};
+
+// What a policy carries from step to step, by name: kept in checkpoints.
+struct PolicyState {
+  std::string name;
+  std::span<float> values;
+};
+
+// How one site is sampled: for metrics.jsonl.
+struct SamplingReport {
+  std::string site;
+  std::array<float, 5> probability;  // least, quartiles, largest
+  double share;                      // kept of what was there
+  size_t bytes;                      // saved for it in this step
+};
+
 class MemoryPolicy {
  public:
   virtual ~MemoryPolicy() = default;
 
-  virtual std::string name() const = 0;            // as the user spelled it: "lean"
-  virtual void begin_step(int64_t /*step*/) {}     // once per optimizer step: draw this step's subsets
+  virtual std::string name() const = 0;                   // as the user spelled it: "lean"
+  virtual void prepare(std::span<const Param* const>) {}  // once, before the first step: what will be trained
+  virtual void begin_step(int64_t /*step*/) {}            // once per optimizer step: draw this step's subsets
+  virtual bool wants(Way, std::string_view /*site*/) const { return false; }
   virtual Verdict decide(const SaveRequest&) = 0;  // once per value, in forward order
-  virtual void observe(const Param&) {}            // after backward, for each param that got a gradient
+  virtual void observe(GradientView&) {}           // after backward, for each param that got a gradient
+
+  // The columns of a parameter's gradient that this step left out by choice, and whose momentum and weight decay are
+  // to be left alone too (0 in a mask of one float per column); empty: all of them count.
+  virtual std::span<const float> active_columns(const Param&) const { return {}; }
+
+  virtual std::vector<PolicyState> state() { return {}; }
+  virtual std::vector<SamplingReport> report() const { return {}; }
 };
 
 }  // namespace shear

@@ -23,19 +23,21 @@ struct Recomputed {  // nothing: made again, a band of rows at a time, from valu
 // Every row and column, in a short code, or only the largest magnitudes of each sample: the others read as zero.
 struct Packed {
   Code code = Code::f32;
-  int64_t rows = 0, cols = 0, sample_rows = 0, kept = 0;  // kept: values per sample
-  Tensor values;                                          // rows * row_bytes, or (samples, kept)
-  Tensor bits;    // (rows, ceil(cols / 32)) U32, a set bit: kept; empty: all of them
+  int64_t rows = 0, cols = 0, sample_rows = 0, kept = 0, parts = 1;  // kept: values per sample and part
+  Tensor values;                                                     // rows * row_bytes, or (samples, parts, kept)
+  Tensor bits;    // (rows, parts, ceil(cols / parts / 32)) U32, a set bit: kept; empty: all of them
   Tensor affine;  // (rows, 2): offset and scale of u8, u4, u2 codes
 
   PackedView view() const {
-    return {code, rows, cols, sample_rows, kept, values.data<void>(), bits.data<uint32_t>(), affine.data<float>()};
+    return {
+        code, rows, cols, sample_rows, kept, parts, values.data<void>(), bits.data<uint32_t>(), affine.data<float>()};
   }
 };
-struct Columns {  // some columns; the others were never stored
-  int64_t cols = 0;
-  Packed chosen;  // (rows, index.elements())
-  Tensor index;   // I32, ascending
+// Some columns; the others were never stored.  Each group of rows_per_group rows has a choice of its own.
+struct Columns {
+  int64_t cols = 0, rows_per_group = 0;
+  Packed chosen;  // (rows, columns kept)
+  Tensor index;   // (groups, columns kept) I32, ascending in each group
   Tensor scale;   // 1 / p of each: what makes the estimate unbiased
 };
 struct Rows {  // the same along tokens
@@ -43,9 +45,13 @@ struct Rows {  // the same along tokens
   Packed chosen;  // (index.elements(), cols)
   Tensor index, scale;
 };
-using Kept = std::variant<Dense, Recomputed, Packed, Columns, Rows>;
+struct Slopes {  // not the value, but the slope there of the function that it went through
+  Packed codes;
+};
+using Kept = std::variant<Dense, Recomputed, Packed, Columns, Rows, Slopes>;
 
-enum class Form : uint8_t { dense = 1, recomputed = 2, packed = 4, columns = 8, rows = 16 };  // 1 << the index in Kept
+// 1 << the index in Kept
+enum class Form : uint8_t { dense = 1, recomputed = 2, packed = 4, columns = 8, rows = 16, slopes = 32 };
 inline Form form_of(const Kept& k) { return static_cast<Form>(1u << k.index()); }
 
 // What a consumer can open.  Dense is always welcome.
@@ -78,17 +84,22 @@ struct TopColumns {  // the columns of largest norm
   double keep;
   Code code = Code::f16;
 };
-struct SampleColumns {  // the policy's draw; spans need only live during the call
-  std::span<const int32_t> index;
+// The policy's draw; spans need only live until the next question.  A scale of 0 fills up: its column counts nothing.
+struct SampleColumns {
+  std::span<const int32_t> index;  // (groups, columns kept), ascending in each group; none: nothing is kept at all
   std::span<const float> scale;
   Pack inside;
+  int64_t groups = 1;  // of images, in batch order, each ceil(images / groups) of them
 };
 struct SampleRows {
   std::span<const int32_t> index;
   std::span<const float> scale;
   Pack inside;
 };
-using Verdict = std::variant<Keep, Recompute, Pack, TopColumns, SampleColumns, SampleRows>;
+struct PackSlope {  // the slope of the function that the value goes through, on a fixed grid
+  Code code = Code::u4;
+};
+using Verdict = std::variant<Keep, Recompute, Pack, TopColumns, SampleColumns, SampleRows, PackSlope>;
 
 std::string_view name(const Verdict&);  // "keep", "recompute", "pack", ...
 std::string_view name(const Kept&);     // "dense", "recomputed", "packed", ...

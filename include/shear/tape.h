@@ -44,13 +44,15 @@ class Tape {
 
   Device& device() { return device_; }
   Backend& run() { return device_.run(); }
-  bool recording() const { return policy_ != nullptr; }
+  bool recording() const { return policy_ != nullptr && !paused_; }
 
   // -- What ops call, forward ---------------------------------------------------------------------------------------
   Tensor empty(const Shape&, DType = DType::f32);  // an activation: contents undefined, in the step's slab
   // Puts the value to sleep in the form that the policy chooses.  A value saved by several ops sleeps once.
+  // `weight`: whose gradient wants it.  `parts`: tensors side by side in its rows, each pruned by itself.  `slope`: the
+  // function that the value goes through, for an op that accepts Form::slopes.
   Saved save(std::string_view site, std::string_view op, const Tensor& value, Forms accepts,
-             const Param* weight = nullptr);
+             const Param* weight = nullptr, int64_t parts = 1, Slope slope = Slope::none);
   Saved hold(std::string_view site, std::string_view op, const Tensor& exact);  // no policy asked
   // How `out` can be made again: a trivially copyable `make(Backward&, first_row, View band)` that opens only
   // `sources`.  Used where a later save of `out` is answered with Recompute.
@@ -59,7 +61,13 @@ class Tape {
   // Remembers the gradient of `out`, a trivially copyable `grad(Backward&)` with a member `Slot y`.
   template <class Grad>
   void record(Tensor& out, Grad grad);
-  bool wants_grad(const Tensor& x, std::initializer_list<const Param*> params) const;
+  bool wants_grad(const Tensor& x, std::initializer_list<const Param*> params);
+  // Whether the policy wants an op at this site computed in another than its usual way.
+  bool wants(Way way, std::string_view site) const { return policy_ && policy_->wants(way, site); }
+  // body(tape, x), a trivially copyable function of an activation.  Where the policy wants it, of all that happens in
+  // it only x is kept: backward runs it once more, with the same bits, and goes on through what that saved.
+  template <class Body>
+  Tensor segment(std::string_view site, Tensor x, Body body);
 
   // Asks for the gradient of an input, in every step anew; read it with `grad` after backward.  Of an input: a computed
   // value would be cut off from what it was computed from.
@@ -103,6 +111,8 @@ class Tape {
     uint64_t serial;
   };
 
+  class Observation;
+
   Saved share(const Tensor& value, Forms accepts, SaveRow&);
   Kept put_to_sleep(const SaveRequest&, SaveRow&);
   const Recipe* recipe_of(const Tensor& value) const;
@@ -113,6 +123,8 @@ class Tape {
 
   Device& device_;
   MemoryPolicy* policy_ = nullptr;
+  bool paused_ = false, would_record_ = false;  // while the forward pass of a segment is not recorded
+  bool in_backward_ = false;
   std::vector<Entry> entries_;
   std::vector<Node> nodes_;
   std::vector<Recipe> recipes_;
@@ -151,6 +163,9 @@ class Backward {
   // `room`.
   ConstView rows(const Kept&, int64_t first_row, View room);
   Tensor scratch(const Shape&);  // in the step's slab
+  // Once more, recorded: what the tape walks through next is what body(tape, x) records, from the gradient of y on.
+  template <class Body>
+  void again(Saved input, Slot x, Slot y, const Body& body);
 
  private:
   Tape& tape_;
@@ -167,6 +182,37 @@ void Tape::record(Tensor& out, Grad grad) {
   n.run = [](const void* g, Backward& bw) { (*static_cast<const Grad*>(g))(bw); };
   n.out = out.slot;
   std::memcpy(n.grad.data(), &grad, sizeof grad);
+}
+
+template <class Body>
+Tensor Tape::segment(std::string_view site, Tensor x, Body body) {
+  if (!recording() || !wants(Way::segment_made_again, site)) return body(*this, std::move(x));
+  struct SegmentGrad {
+    Slot x, y;
+    Saved input;
+    Body body;
+    void operator()(Backward& bw) const { bw.again(input, x, y, body); }
+  };
+  const Slot slot = x.slot;
+  const Saved input = save(site, "segment", x, Form::dense);
+  paused_ = true;
+  would_record_ = false;
+  Tensor y = body(*this, std::move(x));
+  paused_ = false;
+  if (would_record_)
+    record(y, SegmentGrad{slot, {}, input, body});
+  else
+    release(input);  // nothing in it wants a gradient
+  return y;
+}
+
+template <class Body>
+void Backward::again(Saved input, Slot x, Slot y, const Body& body) {
+  Tensor in = dense(input);
+  in.slot = x;
+  const Tensor out = body(tape_, std::move(in));
+  close(input);
+  tape_.grads_[static_cast<size_t>(out.slot.id)] = tape_.grads_[static_cast<size_t>(y.id)];
 }
 
 template <class Make>

@@ -1,0 +1,170 @@
+// CIFAR-10 and CIFAR-100 in their binary layout: records of fixed length, one after the other, with no header.
+//
+//   CIFAR-10:  data_batch_1.bin ... data_batch_5.bin, test_batch.bin: a label, then 3072 bytes of pixels
+//   CIFAR-100: train.bin, test.bin: a coarse label, a fine label, then 3072 bytes of pixels
+//
+// Pixels are 32 x 32, all of red, then all of green, then all of blue.  Names of classes stand in batches.meta.txt or
+// fine_label_names.txt, one a line.  https://www.cs.toronto.edu/~kriz/cifar.html
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+
+#include "data/sources.h"
+#include "shear/error.h"
+
+namespace shear {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr int side = 32, colours = 3;
+constexpr size_t plane = side * side, pixels = colours * plane;
+
+struct Layout {
+  const char* kind;
+  size_t labels, classes;  // bytes before the pixels, of which the last is the class
+  std::vector<std::string> train;
+  const char *test, *names;
+  size_t record() const { return labels + pixels; }
+};
+
+const Layout& ten() {
+  static const Layout layout{
+      "CIFAR-10",
+      1,
+      10,
+      {"data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin", "data_batch_5.bin"},
+      "test_batch.bin",
+      "batches.meta.txt"};
+  return layout;
+}
+const Layout& hundred() {
+  static const Layout layout{"CIFAR-100", 2, 100, {"train.bin"}, "test.bin", "fine_label_names.txt"};
+  return layout;
+}
+
+bool is_file(const fs::path& path) {
+  std::error_code error;
+  return fs::is_regular_file(path, error);
+}
+
+std::vector<fs::path> present(const fs::path& folder, const std::vector<std::string>& names) {
+  std::vector<fs::path> found;
+  for (const std::string& name : names)
+    if (is_file(folder / name)) found.push_back(folder / name);
+  return found;
+}
+
+// CIFAR-100's names are plain ones: its file of labels, or records of the right length, must stand for them.
+const Layout* layout_of(const fs::path& folder) {
+  if (!present(folder, ten().train).empty() || is_file(folder / ten().test)) return &ten();
+  const std::vector<fs::path> found = present(folder, {hundred().train[0], hundred().test});
+  if (found.empty()) return nullptr;
+  std::error_code error;
+  if (is_file(folder / hundred().names) || fs::file_size(found[0], error) % hundred().record() == 0) return &hundred();
+  return nullptr;
+}
+
+// One file's records.
+std::vector<uint8_t> read_records(const fs::path& path, const Layout& layout) {
+  std::ifstream in(path, std::ios::binary | std::ios::ate);
+  if (!in) fail(Fault::input, path.string(), ": cannot be opened (", std::strerror(errno), ")");
+  const size_t bytes = static_cast<size_t>(in.tellg());
+  if (bytes == 0 || bytes % layout.record() != 0)
+    fail(Fault::input, path.string(), ": holds ", bytes, " bytes, expected a multiple of ", layout.kind,
+         "'s records of ", layout.record());
+  std::vector<uint8_t> records(bytes);
+  in.seekg(0);
+  if (!in.read(reinterpret_cast<char*>(records.data()), static_cast<std::streamsize>(bytes)))
+    fail(Fault::input, path.string(), ": cannot be read to its end, expected ", bytes, " bytes");
+  for (size_t at = layout.labels - 1; at < bytes; at += layout.record())
+    if (records[at] >= layout.classes)
+      fail(Fault::input, path.string(), ": image ", at / layout.record(), " has the class ", int{records[at]},
+           ", expected 0 to ", layout.classes - 1);
+  return records;
+}
+
+class CifarDataset final : public Dataset {
+ public:
+  CifarDataset(const std::vector<fs::path>& files, const Layout& layout, std::vector<std::string> classes)
+      : layout_(layout), classes_(std::move(classes)) {
+    for (const fs::path& file : files) {
+      parts_.push_back({file, read_records(file, layout), size_});
+      size_ += static_cast<int64_t>(parts_.back().records.size() / layout.record());
+    }
+  }
+
+  int64_t size() const override { return size_; }
+  int channels() const override { return colours; }
+  const std::vector<std::string>& classes() const override { return classes_; }
+  int label(int64_t index) const override { return record(index)[layout_.labels - 1]; }
+  Image read(int64_t index) const override {
+    const uint8_t* planes = record(index) + layout_.labels;
+    Image image{side, side, colours, std::vector<uint8_t>(pixels)};
+    for (size_t i = 0; i < plane; ++i)
+      for (size_t c = 0; c < size_t{colours}; ++c) image.pixels[i * size_t{colours} + c] = planes[c * plane + i];
+    return image;
+  }
+  std::string describe(int64_t index) const override {
+    const Part& part = part_of(index);
+    return text(part.file.string(), ", image ", index - part.first);
+  }
+
+ private:
+  struct Part {
+    fs::path file;
+    std::vector<uint8_t> records;
+    int64_t first;
+  };
+  const Part& part_of(int64_t index) const {
+    size_t i = parts_.size() - 1;
+    while (parts_[i].first > index) --i;
+    return parts_[i];
+  }
+  const uint8_t* record(int64_t index) const {
+    const Part& part = part_of(index);
+    return part.records.data() + static_cast<size_t>(index - part.first) * layout_.record();
+  }
+
+  const Layout& layout_;
+  std::vector<std::string> classes_;
+  std::vector<Part> parts_;
+  int64_t size_ = 0;
+};
+
+// Where the file of names is missing or short, classes are their numbers.
+std::vector<std::string> class_names(const fs::path& folder, const Layout& layout) {
+  std::vector<std::string> names;
+  std::ifstream in(folder / layout.names);
+  for (std::string line; names.size() < layout.classes && std::getline(in, line);) {
+    while (!line.empty() && (line.back() == '\r' || line.back() == ' ')) line.pop_back();
+    if (!line.empty()) names.push_back(line);
+  }
+  if (names.size() == layout.classes) return names;
+  names.clear();
+  for (size_t i = 0; i < layout.classes; ++i) names.push_back(std::to_string(i));
+  return names;
+}
+
+}  // namespace
+
+bool holds_cifar(const fs::path& folder) { return layout_of(folder) != nullptr; }
+
+DataSplits open_cifar(const fs::path& data, const fs::path& val) {
+  const Layout& layout = *layout_of(data);
+  const std::vector<fs::path> train = present(data, layout.train);
+  if (train.empty())
+    fail(Fault::input, data.string(), ": holds test images but none to train on, expected ", layout.train[0]);
+  const std::vector<std::string> names = class_names(data, layout);
+  DataSplits splits{layout.kind, std::make_unique<CifarDataset>(train, layout, names), nullptr};
+  const fs::path folder = val.empty() ? data : val;
+  if (!val.empty() && layout_of(val) != &layout)
+    fail(Fault::input, val.string(), ": is not ", layout.kind, ", expected the same data set as ", data.string());
+  if (is_file(folder / layout.test))
+    splits.val = std::make_unique<CifarDataset>(std::vector{folder / layout.test}, layout, names);
+  else if (!val.empty())  // a set of its own, named for validation: all it has is for that
+    splits.val = std::make_unique<CifarDataset>(present(folder, layout.train), layout, names);
+  return splits;
+}
+
+}  // namespace shear
