@@ -92,6 +92,10 @@ void CpuBackend::add_row(ConstView x, ConstView row, View out) {
   });
 }
 
+void CpuBackend::multiply(ConstView a, ConstView b, float beta, View out) {
+  map2(threads_, a, b, beta, out, [](float x, float y) { return x * y; });
+}
+
 void CpuBackend::relu(ConstView x, View y) {
   map(threads_, x, y, [](float v) { return v < 0 ? 0.f : v; });  // nan stays nan
 }
