@@ -5,6 +5,7 @@
 //
 // Pixels are 32 x 32, all of red, then all of green, then all of blue.  Names of classes stand in batches.meta.txt or
 // fine_label_names.txt, one a line.  https://www.cs.toronto.edu/~kriz/cifar.html
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <fstream>
@@ -55,24 +56,28 @@ std::vector<fs::path> present(const fs::path& folder, const std::vector<std::str
   return found;
 }
 
-// CIFAR-100's names are plain ones: its file of labels, or records of the right length, must stand for them.
+// CIFAR-100's names are plain ones: its file of labels, or a file of whole records, must stand for them.
 const Layout* layout_of(const fs::path& folder) {
   if (!present(folder, ten().train).empty() || is_file(folder / ten().test)) return &ten();
   const std::vector<fs::path> found = present(folder, {hundred().train[0], hundred().test});
+  const auto is_whole = [](const fs::path& path) {
+    std::error_code error;
+    return fs::file_size(path, error) % hundred().record() == 0;
+  };
   if (found.empty()) return nullptr;
-  std::error_code error;
-  if (is_file(folder / hundred().names) || fs::file_size(found[0], error) % hundred().record() == 0) return &hundred();
-  return nullptr;
+  return is_file(folder / hundred().names) || std::any_of(found.begin(), found.end(), is_whole) ? &hundred() : nullptr;
 }
 
 // One file's records.
 std::vector<uint8_t> read_records(const fs::path& path, const Layout& layout) {
   std::ifstream in(path, std::ios::binary | std::ios::ate);
   if (!in) fail(Fault::input, path.string(), ": cannot be opened (", std::strerror(errno), ")");
-  const size_t bytes = static_cast<size_t>(in.tellg());
+  const std::streamoff end = in.tellg();
+  if (end < 0) fail(Fault::input, path.string(), ": cannot be read (", std::strerror(errno), ")");
+  const size_t bytes = static_cast<size_t>(end);
   if (bytes == 0 || bytes % layout.record() != 0)
-    fail(Fault::input, path.string(), ": holds ", bytes, " bytes, expected a multiple of ", layout.kind,
-         "'s records of ", layout.record());
+    fail(Fault::input, path.string(), ": holds ", bytes, " bytes, expected one or more whole records of ", layout.kind,
+         ", of ", layout.record(), " bytes each");
   std::vector<uint8_t> records(bytes);
   in.seekg(0);
   if (!in.read(reinterpret_cast<char*>(records.data()), static_cast<std::streamsize>(bytes)))
@@ -155,11 +160,12 @@ DataSplits open_cifar(const fs::path& data, const fs::path& val) {
   const std::vector<fs::path> train = present(data, layout.train);
   if (train.empty())
     fail(Fault::input, data.string(), ": holds test images but none to train on, expected ", layout.train[0]);
+  if (!val.empty())
+    if (const Layout* other = layout_of(val); other != &layout)
+      fail(Fault::input, val.string(), ": is ", other->kind, ", expected ", layout.kind, " as ", data.string());
   const std::vector<std::string> names = class_names(data, layout);
   DataSplits splits{layout.kind, std::make_unique<CifarDataset>(train, layout, names), nullptr};
   const fs::path folder = val.empty() ? data : val;
-  if (!val.empty() && layout_of(val) != &layout)
-    fail(Fault::input, val.string(), ": is not ", layout.kind, ", expected the same data set as ", data.string());
   if (is_file(folder / layout.test))
     splits.val = std::make_unique<CifarDataset>(std::vector{folder / layout.test}, layout, names);
   else if (!val.empty())  // a set of its own, named for validation: all it has is for that
