@@ -142,6 +142,33 @@ TEST_CASE("of any values exactly the largest are kept, as a sort would have it, 
       }
 }
 
+TEST_CASE("what a sample of the values misses is found nevertheless") {
+  Bench bench;
+  const int64_t rows = 15000, cols = 8;  // narrow rows have little room: the sample's guess is often wrong
+  for (uint32_t draw = 0; draw < 4; ++draw)
+    for (const int64_t kept : {int64_t{120}, int64_t{24000}, int64_t{60000}, rows * cols - 3}) {
+      const Floats x = normal_values(rows * cols, 100 + draw);
+      const PackedView shape = shape_of(Code::f32, rows, cols, rows, kept);
+      CHECK(bench.unpack(bench.pack(source_of(x, rows, cols), shape)) == pruned_by_hand(x, shape));
+    }
+}
+
+TEST_CASE("the k-th largest may be the first or the last of many equal ones") {
+  Bench bench;
+  const int64_t rows = 300, cols = 160, n = rows * cols;
+  Floats x = normal_values(n, 12);
+  for (float& v : x) v = v > 1 ? v : v > 0 ? 0.75f : 0.f;
+  const auto ones = std::count_if(x.begin(), x.end(), [](float v) { return v > 0.75f; });
+  const auto zeros = std::count(x.begin(), x.end(), 0.f);
+  for (const int64_t edge : {ones, n - zeros})
+    for (int64_t kept = edge - 2; kept <= edge + 2; ++kept) {
+      const PackedView shape = shape_of(Code::f32, rows, cols, rows, kept);
+      const Asleep a = bench.pack(source_of(x, rows, cols), shape);
+      CHECK(bench.unpack(a) == pruned_by_hand(x, shape));
+      CHECK(set_bits(a) == kept);
+    }
+}
+
 TEST_CASE("tensors side by side in a row keep their own largest") {
   Bench bench;
   const int64_t rows = 34, cols = 3 * 37;
@@ -217,7 +244,7 @@ TEST_CASE("a slope lies on a fixed grid, where zero and one are exact") {
       const bool coded = bits_of(code) <= 8;
       const auto scale = static_cast<double>(slope_grid(code).scale),
                  offset = static_cast<double>(slope_grid(code).offset);
-      const double top = offset + scale * ((1 << bits_of(code)) - 1);
+      const double top = offset + scale * (std::exp2(bits_of(code)) - 1);
       for (int64_t i = 0; i < rows * cols; ++i) {
         const double exact = slope(static_cast<double>(x[at(i)])), clamped = std::clamp(exact, offset, top);
         const double error = std::abs(static_cast<double>(back[at(i)]) - (coded ? clamped : exact));
@@ -232,7 +259,7 @@ TEST_CASE("a slope lies on a fixed grid, where zero and one are exact") {
   }
 }
 
-TEST_CASE("codes rounded at random are right on average, nearest or not, and the grid itself stays") {
+TEST_CASE("codes rounded at random are right on average, column by column, and the end of the grid stays") {
   Bench bench;
   const int64_t rows = 4000, cols = 75;
   Floats x(at(rows * cols));
@@ -264,6 +291,30 @@ TEST_CASE("codes rounded at random are right on average, nearest or not, and the
     // Independent from one column to the next: all means together are no larger than chance has it.
     CHECK(std::sqrt(squares / static_cast<double>(cols)) < 0.5 * step / std::sqrt(rows));
   }
+}
+
+TEST_CASE("each value is rounded by a draw of its own") {
+  Bench bench;
+  const int64_t rows = 3000, cols = 202;
+  Floats x(at(rows * cols), 0.5f);  // between two codes, but for the ends of the range
+  for (int64_t r = 0; r < rows; ++r) x[at(r * cols)] = 0, x[at(r * cols + 1)] = 3;
+  const StreamKey key{12, static_cast<uint32_t>(Purpose::policy), 2, 3};
+  PackSource source = source_of(x, rows, cols);
+  source.rounding = &key;
+  const Floats back = bench.unpack(bench.pack(source, shape_of(Code::u2, rows, cols, rows, 0)));
+  Floats by_row(at(rows)), by_column(at(cols));
+  for (int64_t r = 0; r < rows; ++r)
+    for (int64_t c = 2; c < cols; ++c) {
+      const float up = back[at(r * cols + c)] - 0.5f;  // a half to either side
+      by_row[at(r)] += up;
+      by_column[at(c)] += up;
+    }
+  // Sums of 200 and of 3000 such: their squares are a quarter of that many on average.
+  const auto mean_square = [](const Floats& sums, int64_t n) {
+    return std::inner_product(sums.begin(), sums.end(), sums.begin(), 0.0) / static_cast<double>(n);
+  };
+  CHECK(mean_square(by_row, rows) == doctest::Approx(200 / 4.).epsilon(0.13));  // five sigma
+  CHECK(mean_square(by_column, cols - 2) == doctest::Approx(3000 / 4.).epsilon(0.5));
 }
 
 TEST_CASE("codes come back within half a step of their row, whatever its range") {

@@ -18,7 +18,6 @@ constexpr int64_t drawn = 64;   // values whose roundings are drawn together: 16
 // Numbers in (0, 1), in steps of 2^-16, whose mean is a half.
 void draw(const StreamKey& stream, uint32_t first_block, float* out) {
   uint32_t words[4][8];
-#pragma omp simd
   for (uint32_t b = 0; b < 8; ++b) {
     const auto four = stream.four(first_block + b);
     words[0][b] = four[0], words[1][b] = four[1], words[2][b] = four[2], words[3][b] = four[3];

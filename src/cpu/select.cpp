@@ -64,13 +64,14 @@ struct Bracket {
 // Where the k-th lies, from magnitudes at places of their own in equal stretches of the block: strides of one length
 // would fall on few columns.
 Bracket bracket(const Block& block, int64_t kept, const SelectRoom& room) {
-  const int64_t n = block.elements(), drawn = std::clamp<int64_t>(n / 64, 512, std::min<int64_t>(room.capacity, 16384));
-  const int64_t stretch = n / drawn;
+  const int64_t n = block.elements(), most = std::min<int64_t>(room.capacity, 16384);
+  const int64_t drawn = std::clamp<int64_t>(n / 64, 1024, most);
+  const double stretch = static_cast<double>(n) / static_cast<double>(drawn);
   const float* row = nullptr;
   int64_t at = -1;
   for (int64_t j = 0; j < drawn; ++j) {
-    const uint64_t hash = static_cast<uint32_t>(j) * 0x9E3779B9u;
-    const int64_t i = j * stretch + static_cast<int64_t>(hash * static_cast<uint64_t>(stretch) >> 32);
+    const double somewhere = static_cast<double>(static_cast<uint32_t>(j) * 0x9E3779B9u) * 0x1p-32;  // in [0, 1)
+    const auto i = static_cast<int64_t>((static_cast<double>(j) + somewhere) * stretch);
     if (i / block.cols != at) row = block.row(at = i / block.cols);
     room.some[j] = magnitude(row[i % block.cols]);
   }
@@ -137,7 +138,7 @@ void narrow(const float* x, int64_t n, const Bracket& b, uint32_t* some, Found& 
 
 }  // namespace
 
-int64_t SelectRoom::some_of(int64_t cols) { return std::clamp<int64_t>(16 * cols, 1024, 32768) + cols; }
+int64_t SelectRoom::some_of(int64_t cols) { return std::clamp<int64_t>(24 * cols, 2048, 32768) + cols; }
 
 Threshold select(const Block& block, int64_t kept, const SelectRoom& room) {
   if (kept <= 0) return {largest, 0};
