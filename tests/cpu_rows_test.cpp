@@ -178,8 +178,8 @@ TEST_CASE("attention and its gradient are the same strided, on one thread and on
         const Rows qkv(rows, 3 * model, gap, 4), dy(rows, model, gap, 5);
         Rows y(rows, model, gap, 6), lse(g.batch * g.heads, g.tokens, 0, 7), dx(rows, 3 * model, gap, 8);
         Rows scratch(1, cpu->attention_scratch(g), 0, 9);
-        cpu->attention(g, qkv, y, lse, scratch);
-        cpu->attention_grad(g, qkv, lse, dy, dx, scratch);
+        cpu->attention(g, qkv, y, lse, {}, scratch);
+        cpu->attention_grad(g, qkv, lse, {}, dy, dx, scratch);
         if (threads == 1 && gap == 0) first_y = y, first_lse = lse, first_dx = dx;
         CHECK(same(y, first_y));
         CHECK(same(lse, first_lse));
