@@ -38,7 +38,8 @@ TEST_CASE("every documented policy can be made by its name") {
 }
 
 TEST_CASE("an unknown policy or key is refused with what is known") {
-  CHECK(sentence(Fault::usage, [] { make_policy("ful"); }) == "policy ful: unknown, expected one of full, lean");
+  CHECK(sentence(Fault::usage, [] { make_policy("ful"); }) ==
+        "policy ful: unknown, expected one of full, lean, checkpoint, backrazor, prebr-, prebr, prebr++, tokens");
   CHECK(sentence(Fault::usage, [] { make_policy("lean:prune=0.5"); }) == "policy lean: unknown key prune");
   CHECK(sentence(Fault::usage, [] { make_policy("full:"); }) ==
         "policy full:: expected key=value after the colon, found nothing");

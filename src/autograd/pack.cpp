@@ -68,7 +68,7 @@ Tensor upload(Tape& tape, std::span<const T> values, DType type) {
 
 }  // namespace
 
-Packed pack_all(Tape& tape, const Tensor& value, int64_t parts, const Pack& how, const StreamKey& rounding) {
+Packed pack_all(Tape& tape, const Tensor& value, const Pack& how, const StreamKey& rounding, int64_t parts) {
   return pack_as(tape, {.x = value, .rounding = how.stochastic ? &rounding : nullptr}, value.rows(), value.cols(),
                  sample_rows(value), how, parts);
 }

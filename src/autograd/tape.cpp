@@ -123,7 +123,7 @@ Kept Tape::put_to_sleep(const SaveRequest& request, SaveRow& row) {
             return Kept{Recomputed{static_cast<int>(recipe - recipes_.data()), value.rows(), value.cols()}};
           },
           [&](const Pack& p) {
-            return accepts(Form::packed) ? Kept{pack_all(*this, value, request.parts, p, rounding)} : dense(refused);
+            return accepts(Form::packed) ? Kept{pack_all(*this, value, p, rounding, request.parts)} : dense(refused);
           },
           [&](const TopColumns& c) {
             return accepts(Form::columns) ? Kept{pack_top_columns(*this, value, c)} : dense(refused);
