@@ -47,8 +47,12 @@ int run(const Flags& flags) {
   }
 
   parameters.make_gradients();
+  std::vector<const Param*> trained;
+  for (const Param& p : parameters) trained.push_back(&p);
+  policy->prepare(trained);
   policy->begin_step(0);
   Tape tape(device, *policy);
+  tape.set_rounding(flags.seed, 0);
   std::vector<float> logits_out;
   float loss_out = 0;
   {
