@@ -27,7 +27,8 @@ const VitConfig& checked(const VitConfig& c) {
 }  // namespace
 
 Vit::Block::Block(Parameters& p, const VitConfig& c, int index)
-    : attention_site(block_name(index) + ".attn"),
+    : site(block_name(index)),
+      attention_site(block_name(index) + ".attn"),
       gelu_site(block_name(index) + ".mlp.act"),
       add1_site(block_name(index) + ".add1"),
       add2_site(block_name(index) + ".add2"),
@@ -56,7 +57,7 @@ Tensor Vit::Block::operator()(Tape& tape, Tensor x, const VitConfig& c, const Fo
   }
   Tensor h = norm2(tape, x);
   h = fc1(tape, h);  // (B, N, mlp * D)
-  h = gelu(tape, gelu_site, h, c.gelu);
+  h = gelu(tape, gelu_site, std::move(h), c.gelu);
   h = drop(h, 1);
   h = fc2(tape, h);  // (B, N, D)
   h = drop(h, 2);
@@ -89,7 +90,10 @@ Tensor Vit::operator()(Tape& tape, const Tensor& images, const ForwardContext& c
   Tensor x = patch_embed(tape, "patch_embed.proj", images, config_.patch, *patch_weight_, *patch_bias_);
   x = add_tokens(tape, "pos_embed", x, *cls_, *pos_);  // (B, N, D)
   x = dropout(tape, "pos_drop", x, config_.dropout, dropout_stream(context, 0));
-  for (int i = 0; const Block& block : blocks_) x = block(tape, std::move(x), config_, context, i++);
+  for (int i = 0; const Block& block : blocks_)
+    x = tape.segment(block.site, std::move(x), [b = &block, c = &config_, context, at = i++](Tape& t, Tensor in) {
+      return (*b)(t, std::move(in), *c, context, at);
+    });
   // The head sees the class token alone, and a norm works on each token by itself: taking the token first gives the
   // same logits, and the norm keeps B rows for its gradient instead of B * N.
   x = take_token(tape, "cls_token", x, 0);  // (B, D)

@@ -41,7 +41,7 @@ class Vit {
     Block(Parameters&, const VitConfig&, int index);
     Tensor operator()(Tape&, Tensor x, const VitConfig&, const ForwardContext&, int index) const;
 
-    std::string attention_site, gelu_site, add1_site, add2_site, drop_site;
+    std::string site, attention_site, gelu_site, add1_site, add2_site, drop_site;
     LayerNorm norm1;
     Linear qkv, proj;
     LayerNorm norm2;

@@ -16,7 +16,7 @@ class Scripted final : public MemoryPolicy {
                     (r.recipe == SaveRequest::Recipe::exact ? " recomputable" : ""));
     return answer_;
   }
-  void observe(const Param& p) override { observed.push_back(p.name); }
+  void observe(GradientView& g) override { observed.push_back(g.param().name); }
 
   std::vector<std::string> asked, observed;
 

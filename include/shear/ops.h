@@ -19,8 +19,9 @@ Tensor linear(Tape&, Site, const Tensor& x, Param& w, Param* b);
 // Saves x; holds mean and 1/std per row.
 Tensor layernorm(Tape&, Site, const Tensor& x, Param& gamma, Param& beta, float epsilon);
 
-// y = x Phi(x), by erf or by the tanh approximation.  Hendrycks & Gimpel 2016.  Saves x.
-Tensor gelu(Tape&, Site, const Tensor& x, GeluForm form = GeluForm::exact);
+// y = x Phi(x), by erf or by the tanh approximation.  Hendrycks & Gimpel 2016.  Saves x, or its slope where the policy
+// prefers that.  An x that is given away is written over where it does not sleep dense.
+Tensor gelu(Tape&, Site, Tensor x, GeluForm form = GeluForm::exact);
 
 // y = max(x, 0).  Saves y.
 Tensor relu(Tape&, Site, const Tensor& x);
@@ -33,8 +34,11 @@ Tensor add(Tape&, Site, const Tensor& a, const Tensor& b);
 Tensor dropout(Tape&, Site, const Tensor& x, float p, StreamKey);
 
 // Multi-head self-attention on packed qkv (B, N, 3 * H * width) -> (B, N, H * width), scaled by 1/sqrt(width).
-// Tiled: no N x N matrix is ever whole (Rabe & Staats 2021; Dao et al. 2022).  Saves qkv; holds the
-// log-sum-exp (B * H, N).
+// Tiled: no N x N matrix is ever whole (Rabe & Staats 2021; Dao et al. 2022).  Saves qkv; holds the log-sum-exp
+// (B * H, N) where qkv sleeps dense.  Where it sleeps pruned, backward computes the softmax anew from what is left: the
+// exact gradient of attention at the pruned point (Sheared Backpropagation, PreBR++).
+// Where the policy wants materialised_attention the probabilities (B, H * N, N) are whole and saved too: backward
+// then is BackRazor's, dS = P (dP - rowsum(P dP)) at the pruned P.
 Tensor attention(Tape&, Site, const Tensor& qkv, int64_t heads);
 
 // Patches of images (B, C, H, W), each times w (D, C * p * p) or (D, C, p, p), plus b -> (B, P, D): a convolution

@@ -9,8 +9,9 @@
 
 namespace shear {
 
-// "full", "lean", or "NAME:key=value,...".  Throws Fault::usage for what it does not know, naming what it does.
-std::unique_ptr<MemoryPolicy> make_policy(std::string_view spec);
+// "full", "lean", or "NAME:key=value,...".  Several by site: "tokens@blocks.*.mlp.*|lean" takes the first whose pattern
+// fits.  `seed`: of what it draws.  Throws Fault::usage for what it does not know, naming what it does.
+std::unique_ptr<MemoryPolicy> make_policy(std::string_view spec, uint64_t seed = 0);
 
 struct PolicyDoc {
   std::string_view name, what, keys;

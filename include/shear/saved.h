@@ -111,6 +111,8 @@ struct SaveRequest {
   Forms accepts;                                                             // what this op's backward can open
   const Param* weight;                                                       // whose gradient wants it, or null
   enum class Recipe : uint8_t { none, lossy, exact } recipe = Recipe::none;  // how its sources sleep, where it has one
+  int64_t parts = 1;          // tensors side by side in its rows, each pruned by itself
+  Slope slope = Slope::none;  // the function that it goes through
 };
 
 template <class... F>

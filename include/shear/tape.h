@@ -44,7 +44,8 @@ class Tape {
 
   Device& device() { return device_; }
   Backend& run() { return device_.run(); }
-  bool recording() const { return policy_ != nullptr && !paused_; }
+  bool training() const { return policy_ != nullptr; }
+  bool recording() const { return training() && !paused_; }  // not in the first pass of a segment that is made again
 
   // -- What ops call, forward ---------------------------------------------------------------------------------------
   Tensor empty(const Shape&, DType = DType::f32);  // an activation: contents undefined, in the step's slab

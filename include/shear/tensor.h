@@ -39,6 +39,8 @@ class Tensor {
 
   // The same value under another shape of as many elements: same bytes, serial and slot.
   Tensor reshaped(const Shape&) const;
+  // A new value in the same bytes, to be written over the old one.
+  Tensor renamed() const;
 
  private:
   Storage storage_;

@@ -12,12 +12,26 @@ void add_bands(Backward& bw, const Kept& x, int64_t rows, int64_t cols, ConstVie
   });
 }
 
-// dw[:, index] = scale * dy^T x[:, index]: a GEMM over the columns that are there.
+// dw[:, index] = scale * dy^T x[:, index]: a GEMM over the columns that are there, group by group.
 void add_columns(Backward& bw, const Columns& x, ConstView dy, View dw, float beta) {
   const Packed& chosen = x.chosen;
+  if (chosen.cols == 0) {
+    if (beta == 0) bw.run().fill(dw, 0);
+    return;
+  }
   const Tensor part = bw.scratch({dw.rows, chosen.cols});
-  add_bands(bw, chosen, chosen.rows, chosen.cols, dy, part, 0);
-  bw.run().scatter_columns(part, x.index, x.scale, beta, dw);
+  const Tensor room = bw.scratch({std::min(band_rows, x.rows_per_group), chosen.cols});
+  const int64_t n = chosen.cols;
+  for (int64_t group = 0; group * x.rows_per_group < chosen.rows; ++group) {
+    const int64_t begin = group * x.rows_per_group, end = std::min(begin + x.rows_per_group, chosen.rows);
+    for (int64_t first = begin; first < end; first += band_rows) {
+      const View xs = View(room).band(0, std::min(band_rows, end - first));
+      bw.run().unpack(chosen.view(), first, xs);
+      bw.run().gemm(Transposed::yes, dy.band(first, xs.rows), Transposed::no, xs, first == begin ? 0.f : 1.f, part);
+    }
+    bw.run().scatter_columns(part, ConstView(x.index.data<int32_t>() + group * n, 1, n, n, DType::i32),
+                             ConstView(x.scale.data() + group * n, 1, n, n), group == 0 ? beta : 1.f, dw);
+  }
 }
 
 // dw = (scale * dy[index])^T x[index]: the rows of dy are gathered and scaled, those of x unpacked, a band at a time.
@@ -44,6 +58,7 @@ void weight_grad(Backward& bw, const Kept& x, const Tensor& dy, const Tensor& dw
                  [&](const Packed& p) { add_bands(bw, x, p.rows, p.cols, dy, dw, beta); },
                  [&](const Columns& c) { add_columns(bw, c, dy, dw, beta); },
                  [&](const Rows& r) { add_rows(bw, r, dy, dw, beta); },
+                 [](const Slopes&) { fail(Fault::internal, "weight_grad: slopes stand for no value"); },
              },
              x);
 }

@@ -23,10 +23,11 @@ size_t bytes_of(const Kept& kept) {
   const auto chosen = [&](const auto& c) {
     return packed(c.chosen) + c.index.storage().bytes() + c.scale.storage().bytes();
   };
-  return std::visit(match{[](const Dense& d) { return d.values.storage().bytes(); },
-                          [](const Recomputed&) { return size_t{0}; }, [&](const Packed& p) { return packed(p); },
-                          [&](const Columns& c) { return chosen(c); }, [&](const Rows& r) { return chosen(r); }},
-                    kept);
+  return std::visit(
+      match{[](const Dense& d) { return d.values.storage().bytes(); }, [](const Recomputed&) { return size_t{0}; },
+            [&](const Packed& p) { return packed(p); }, [&](const Columns& c) { return chosen(c); },
+            [&](const Rows& r) { return chosen(r); }, [&](const Slopes& s) { return packed(s.codes); }},
+      kept);
 }
 
 namespace {
@@ -34,20 +35,21 @@ namespace {
 Tensor saved(Tape& tape, const Shape& shape, DType type) { return tape.device().empty(shape, Category::saved, type); }
 
 Packed pack_as(Tape& tape, const PackSource& source, int64_t rows, int64_t cols, int64_t rows_per_sample,
-               const Pack& how) {
+               const Pack& how, int64_t parts = 1) {
   Packed p;
   p.code = how.code;
   p.rows = rows;
   p.cols = cols;
   p.sample_rows = rows_per_sample;
-  p.kept = kept_of(how.keep, rows_per_sample * cols);
+  p.parts = parts;
+  p.kept = kept_of(how.keep, rows_per_sample * (cols / parts));
   const bool masked = how.keep < 1;
   require(!masked || how.code == Code::f32 || how.code == Code::f16, "pack: a mask goes with f32 or f16, not with ",
           bits_of(how.code), "-bit codes");
   if (masked) {
     const int64_t samples = rows / rows_per_sample;
-    p.values = saved(tape, {samples, p.kept}, how.code == Code::f32 ? DType::f32 : DType::f16);
-    p.bits = saved(tape, {rows, (cols + 31) / 32}, DType::u32);
+    p.values = saved(tape, {samples, parts, p.kept}, how.code == Code::f32 ? DType::f32 : DType::f16);
+    p.bits = saved(tape, {rows, parts, (cols / parts + 31) / 32}, DType::u32);
   } else {
     p.values = saved(tape, {rows, (cols * bits_of(how.code) + 7) / 8}, DType::u8);
     if (bits_of(how.code) <= 8) p.affine = saved(tape, {rows, 2}, DType::f32);
@@ -66,18 +68,34 @@ Tensor upload(Tape& tape, std::span<const T> values, DType type) {
 
 }  // namespace
 
-Packed pack_all(Tape& tape, const Tensor& value, const Pack& how, const StreamKey& rounding) {
-  return pack_as(tape, {value, nullptr, nullptr, how.stochastic ? &rounding : nullptr}, value.rows(), value.cols(),
-                 sample_rows(value), how);
+Packed pack_all(Tape& tape, const Tensor& value, int64_t parts, const Pack& how, const StreamKey& rounding) {
+  return pack_as(tape, {.x = value, .rounding = how.stochastic ? &rounding : nullptr}, value.rows(), value.cols(),
+                 sample_rows(value), how, parts);
+}
+
+Slopes pack_slopes(Tape& tape, const Tensor& value, Slope slope, Code code) {
+  return {pack_as(tape, {.x = value, .slope = slope}, value.rows(), value.cols(), sample_rows(value), {.code = code})};
 }
 
 Columns pack_columns(Tape& tape, const Tensor& value, const SampleColumns& sample, const StreamKey& rounding) {
+  require(sample.groups > 0 && sample.index.size() == sample.scale.size() &&
+              sample.index.size() % static_cast<size_t>(sample.groups) == 0,
+          "pack: ", sample.index.size(), " columns and ", sample.scale.size(), " scales for ", sample.groups,
+          " groups");
+  const int64_t per_sample = sample_rows(value), samples = value.rows() / per_sample;
   Columns c;
   c.cols = value.cols();
+  c.rows_per_group = (samples + sample.groups - 1) / sample.groups * per_sample;
+  c.chosen.rows = value.rows();
+  if (sample.index.empty()) return c;
   c.index = upload(tape, sample.index, DType::i32);
   c.scale = upload(tape, sample.scale, DType::f32);
-  c.chosen = pack_as(tape, {value, nullptr, c.index.data<int32_t>(), sample.inside.stochastic ? &rounding : nullptr},
-                     value.rows(), c.index.elements(), sample_rows(value), sample.inside);
+  c.chosen = pack_as(tape,
+                     {.x = value,
+                      .column_index = c.index.data<int32_t>(),
+                      .rows_per_group = sample.groups > 1 ? c.rows_per_group : 0,
+                      .rounding = sample.inside.stochastic ? &rounding : nullptr},
+                     value.rows(), c.index.elements() / sample.groups, per_sample, sample.inside);
   return c;
 }
 
@@ -87,8 +105,10 @@ Rows pack_rows(Tape& tape, const Tensor& value, const SampleRows& sample, const 
   r.index = upload(tape, sample.index, DType::i32);
   r.scale = upload(tape, sample.scale, DType::f32);
   const int64_t chosen = r.index.elements();
-  r.chosen = pack_as(tape, {value, r.index.data<int32_t>(), nullptr, sample.inside.stochastic ? &rounding : nullptr},
-                     chosen, value.cols(), chosen, sample.inside);
+  r.chosen = pack_as(
+      tape,
+      {.x = value, .row_index = r.index.data<int32_t>(), .rounding = sample.inside.stochastic ? &rounding : nullptr},
+      chosen, value.cols(), chosen, sample.inside);
   return r;
 }
 

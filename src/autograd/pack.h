@@ -11,7 +11,8 @@ int64_t sample_rows(const Tensor& value);
 int64_t kept_of(double share, int64_t n);
 size_t bytes_of(const Kept&);
 
-Packed pack_all(Tape&, const Tensor& value, const Pack&, const StreamKey& rounding);
+Packed pack_all(Tape&, const Tensor& value, int64_t parts, const Pack&, const StreamKey& rounding);
+Slopes pack_slopes(Tape&, const Tensor& value, Slope, Code);
 Columns pack_top_columns(Tape&, const Tensor& value, const TopColumns&);
 Columns pack_columns(Tape&, const Tensor& value, const SampleColumns&, const StreamKey& rounding);
 Rows pack_rows(Tape&, const Tensor& value, const SampleRows&, const StreamKey& rounding);

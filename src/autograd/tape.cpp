@@ -14,9 +14,13 @@ Tape::Tape(Device& device) : device_(device) {}
 
 Tensor Tape::empty(const Shape& shape, DType dtype) { return device_.empty(shape, Category::workspace, dtype); }
 
-bool Tape::wants_grad(const Tensor& x, std::initializer_list<const Param*> params) const {
-  if (!recording()) return false;
-  return x.slot.wanted() || std::any_of(params.begin(), params.end(), [](const Param* p) { return p && p->trainable; });
+bool Tape::wants_grad(const Tensor& x, std::initializer_list<const Param*> params) {
+  if (!policy_) return false;
+  const bool wanted =
+      x.slot.wanted() || std::any_of(params.begin(), params.end(), [](const Param* p) { return p && p->trainable; });
+  if (!paused_) return wanted;
+  would_record_ |= wanted;
+  return false;
 }
 
 Slot Tape::new_slot(const Shape& shape) {
@@ -63,11 +67,13 @@ Saved Tape::share(const Tensor& value, Forms accepts, SaveRow& row) {
   return {};
 }
 
-Saved Tape::save(std::string_view site, std::string_view op, const Tensor& value, Forms accepts, const Param* weight) {
+Saved Tape::save(std::string_view site, std::string_view op, const Tensor& value, Forms accepts, const Param* weight,
+                 int64_t parts, Slope slope) {
   require(recording(), op, " ", site, ": an inference tape saves nothing");
   SaveRow& row = report_.emplace_back(SaveRow{site, op, "-", "shared", "", value.bytes(), 0});
+  if (in_backward_) row.why = "made again in backward";
   if (const Saved known = share(value, accepts, row); known.valid()) return known;
-  Kept kept = put_to_sleep({site, op, value, accepts, weight}, row);
+  Kept kept = put_to_sleep({site, op, value, accepts, weight, SaveRequest::Recipe::none, parts, slope}, row);
   entries_.emplace_back(std::move(kept), value.serial(), 1);
   return {static_cast<int>(entries_.size()) - 1};
 }
@@ -101,7 +107,7 @@ Kept Tape::put_to_sleep(const SaveRequest& request, SaveRow& row) {
   StreamKey rounding = rounding_;
   rounding.b = static_cast<uint32_t>(entries_.size());
   const auto dense = [&](std::string_view why) -> Kept {
-    row.why = why;
+    if (!why.empty()) row.why = why;
     return keep(value);
   };
   const auto accepts = [&](Form f) { return request.accepts.has(f); };
@@ -117,7 +123,7 @@ Kept Tape::put_to_sleep(const SaveRequest& request, SaveRow& row) {
             return Kept{Recomputed{static_cast<int>(recipe - recipes_.data()), value.rows(), value.cols()}};
           },
           [&](const Pack& p) {
-            return accepts(Form::packed) ? Kept{pack_all(*this, value, p, rounding)} : dense(refused);
+            return accepts(Form::packed) ? Kept{pack_all(*this, value, request.parts, p, rounding)} : dense(refused);
           },
           [&](const TopColumns& c) {
             return accepts(Form::columns) ? Kept{pack_top_columns(*this, value, c)} : dense(refused);
@@ -127,6 +133,9 @@ Kept Tape::put_to_sleep(const SaveRequest& request, SaveRow& row) {
           },
           [&](const SampleRows& r) {
             return accepts(Form::rows) ? Kept{pack_rows(*this, value, r, rounding)} : dense(refused);
+          },
+          [&](const PackSlope& s) {
+            return accepts(Form::slopes) ? Kept{pack_slopes(*this, value, request.slope, s.code)} : dense(refused);
           },
       },
       verdict);
@@ -172,6 +181,24 @@ void Tape::release(Saved saved) {
 
 // -- Backward -------------------------------------------------------------------------------------------------------
 
+// A gradient as a policy sees it.
+class Tape::Observation final : public GradientView {
+ public:
+  Observation(Tape& tape, const Param& param) : tape_(tape), param_(param) {}
+  const Param& param() const override { return param_; }
+  std::span<const float> column_square_sums() override {
+    std::vector<float>& sums = tape_.host_floats(param_.grad.cols());
+    const Tensor on_device = tape_.empty({param_.grad.cols()});
+    tape_.run().column_square_sums(param_.grad, on_device);
+    tape_.run().download(sums.data(), on_device.data<void>(), on_device.bytes());
+    return sums;
+  }
+
+ private:
+  Tape& tape_;
+  const Param& param_;
+};
+
 void Tape::backward(const Tensor& loss, float seed) {
   require(recording() && loss.slot.wanted(),
           "backward: this value was not computed from anything that wants a gradient");
@@ -180,7 +207,8 @@ void Tape::backward(const Tensor& loss, float seed) {
   at_loss = empty(loss.shape());
   run().fill(at_loss, seed);
   Backward bw(*this);
-  while (!nodes_.empty()) {
+  in_backward_ = true;
+  while (!nodes_.empty()) {  // a segment that is made again appends to them
     const Node node = nodes_.back();
     nodes_.pop_back();
     Tensor& arrived = grads_[static_cast<size_t>(node.out.id)];
@@ -188,7 +216,11 @@ void Tape::backward(const Tensor& loss, float seed) {
     node.run(node.grad.data(), bw);
     grads_[static_cast<size_t>(node.out.id)] = {};
   }
-  for (Param* p : touched_) policy_->observe(*p);
+  in_backward_ = false;
+  for (const Param* p : touched_) {
+    Observation seen(*this, *p);
+    policy_->observe(seen);
+  }
 }
 
 const Tensor& Tape::grad(const Tensor& watched) const {
@@ -205,6 +237,7 @@ void Tape::reset() {
   shapes_.clear();
   report_.clear();
   touched_.clear();
+  paused_ = in_backward_ = false;
 }
 
 Backward::Sink Backward::sink(Slot x, const Shape& shape) {

@@ -23,4 +23,11 @@ Tensor Tensor::reshaped(const Shape& shape) const {
   return t;
 }
 
+Tensor Tensor::renamed() const {
+  Tensor t = *this;
+  t.serial_ = next_serial();
+  t.slot = {};
+  return t;
+}
+
 }  // namespace shear

@@ -13,7 +13,13 @@ namespace shear::cpu {
 
 namespace {
 
-constexpr int64_t tile = 64;  // queries
+constexpr int64_t tile = 64;  // queries, at most
+
+// As few tiles as that allows, and none of them a remainder.
+int64_t tile_rows(int64_t tokens) {
+  const int64_t tiles = (tokens + tile - 1) / tile;
+  return (tokens + tiles - 1) / tiles;
+}
 
 int64_t padded(int64_t n) { return (n + 15) / 16 * 16; }
 
@@ -32,14 +38,32 @@ View slice_of(const HeadGrid& g, View x, int64_t index, int64_t part) {  // part
   return {x.row(b * g.tokens) + h * g.width + part * g.model(), g.tokens, g.width, x.stride};
 }
 
+// s = softmax(scale * s) in place; its log-sum-exp.
+float softmax_row(float* s, int64_t n, float scale) {
+  float max = s[0];
+#pragma omp simd reduction(max : max)
+  for (int64_t c = 0; c < n; ++c) max = s[c] > max ? s[c] : max;
+  float sum = 0;
+#pragma omp simd reduction(+ : sum)
+  for (int64_t c = 0; c < n; ++c) {
+    s[c] = exp(scale * (s[c] - max));
+    sum += s[c];
+  }
+  const float inverse = 1.f / sum;
+#pragma omp simd
+  for (int64_t c = 0; c < n; ++c) s[c] *= inverse;
+  return scale * max + std::log(sum);
+}
+
 }  // namespace
 
 int64_t CpuBackend::attention_scratch(const HeadGrid& g) const {
-  return threads_ * 2 * std::min(tile, g.tokens) * padded(g.tokens);
+  return threads_ * 2 * tile_rows(g.tokens) * padded(g.tokens);
 }
 
-void CpuBackend::attention(const HeadGrid& g, ConstView qkv, View context, View log_sum_exp, View scratch) {
-  const int64_t n = g.tokens, stride = padded(n), rows = std::min(tile, n);
+void CpuBackend::attention(const HeadGrid& g, ConstView qkv, View context, View log_sum_exp, View probabilities,
+                           View scratch) {
+  const int64_t n = g.tokens, stride = padded(n), rows = tile_rows(n);
   const float scale = 1.f / std::sqrt(static_cast<float>(g.width));
 #pragma omp parallel for num_threads(threads_) schedule(static)
   for (int64_t index = 0; index < g.batch * g.heads; ++index) {
@@ -47,25 +71,14 @@ void CpuBackend::attention(const HeadGrid& g, ConstView qkv, View context, View 
     PackBuffer& pack = packs_[static_cast<size_t>(t)];
     const Head head = head_of(g, qkv, index);
     const View out = slice_of(g, context, index, 0);
-    for (int64_t first = 0; first < n; first += tile) {
-      const int64_t count = std::min(tile, n - first);
-      const View p(scratch.row(0) + t * 2 * rows * stride, count, n, stride);
+    for (int64_t first = 0; first < n; first += rows) {
+      const int64_t count = std::min(rows, n - first);
+      const View p = probabilities.data ? probabilities.band(index * n + first, count)
+                                        : View(scratch.row(0) + t * 2 * rows * stride, count, n, stride);
       gemm_serial(Transposed::no, head.q.band(first, count), Transposed::yes, head.k, 0, p, {}, pack);
       for (int64_t r = 0; r < count; ++r) {
-        float* s = p.row(r);
-        float max = s[0];
-#pragma omp simd reduction(max : max)
-        for (int64_t c = 0; c < n; ++c) max = s[c] > max ? s[c] : max;
-        float sum = 0;
-#pragma omp simd reduction(+ : sum)
-        for (int64_t c = 0; c < n; ++c) {
-          s[c] = exp(scale * (s[c] - max));
-          sum += s[c];
-        }
-        const float inverse = 1.f / sum;
-#pragma omp simd
-        for (int64_t c = 0; c < n; ++c) s[c] *= inverse;
-        log_sum_exp.row(index)[first + r] = scale * max + std::log(sum);
+        const float lse = softmax_row(p.row(r), n, scale);
+        if (log_sum_exp.data) log_sum_exp.row(index)[first + r] = lse;
       }
       gemm_serial(Transposed::no, p, Transposed::no, head.v, 0, out.band(first, count), {}, pack);
     }
@@ -73,9 +86,9 @@ void CpuBackend::attention(const HeadGrid& g, ConstView qkv, View context, View 
 }
 
 // dV = P' dO;  dP = dO V';  dS = P (dP - rowsum(P dP));  dQ = dS K scale;  dK = dS' Q scale.
-void CpuBackend::attention_grad(const HeadGrid& g, ConstView qkv, ConstView log_sum_exp, ConstView dcontext, View dqkv,
-                                View scratch) {
-  const int64_t n = g.tokens, stride = padded(n), rows = std::min(tile, n);
+void CpuBackend::attention_grad(const HeadGrid& g, ConstView qkv, ConstView log_sum_exp, ConstView probabilities,
+                                ConstView dcontext, View dqkv, View scratch) {
+  const int64_t n = g.tokens, stride = padded(n), rows = tile_rows(n);
   const float scale = 1.f / std::sqrt(static_cast<float>(g.width));
 #pragma omp parallel for num_threads(threads_) schedule(static)
   for (int64_t index = 0; index < g.batch * g.heads; ++index) {
@@ -85,26 +98,33 @@ void CpuBackend::attention_grad(const HeadGrid& g, ConstView qkv, ConstView log_
     const int64_t b = index / g.heads, h = index % g.heads;
     const ConstView up(dcontext.row(b * n) + h * g.width, n, g.width, dcontext.stride);
     const View dq = slice_of(g, dqkv, index, 0), dk = slice_of(g, dqkv, index, 1), dv = slice_of(g, dqkv, index, 2);
-    for (int64_t first = 0; first < n; first += tile) {
-      const int64_t count = std::min(tile, n - first);
+    for (int64_t first = 0; first < n; first += rows) {
+      const int64_t count = std::min(rows, n - first);
       const float beta = first == 0 ? 0.f : 1.f;
       float* mine = scratch.row(0) + t * 2 * rows * stride;
-      const View p(mine, count, n, stride), d(mine + rows * stride, count, n, stride);
+      const View room(mine, count, n, stride), d(mine + rows * stride, count, n, stride);
       const ConstView q = head.q.band(first, count), o = up.band(first, count);
-      gemm_serial(Transposed::no, q, Transposed::yes, head.k, 0, p, {}, pack);
+      const ConstView p = probabilities.data ? probabilities.band(index * n + first, count) : ConstView(room);
+      if (!probabilities.data) gemm_serial(Transposed::no, q, Transposed::yes, head.k, 0, room, {}, pack);
       gemm_serial(Transposed::no, o, Transposed::yes, head.v, 0, d, {}, pack);
       for (int64_t r = 0; r < count; ++r) {
-        float *s = p.row(r), *dp = d.row(r);
-        const float lse = log_sum_exp.row(index)[first + r];
+        float *s = room.row(r), *dp = d.row(r);
+        if (log_sum_exp.data) {
+          const float lse = log_sum_exp.row(index)[first + r];
+#pragma omp simd
+          for (int64_t c = 0; c < n; ++c) {
+            const float log_p = scale * s[c] - lse;
+            s[c] = exp(log_p > 0 ? 0.f : log_p);  // no more than one, whatever was lost of scores of 1e15
+          }
+        } else if (!probabilities.data) {
+          softmax_row(s, n, scale);
+        }
+        const float* known = p.row(r);
         float dot = 0;
 #pragma omp simd reduction(+ : dot)
-        for (int64_t c = 0; c < n; ++c) {
-          const float log_p = scale * s[c] - lse;
-          s[c] = exp(log_p > 0 ? 0.f : log_p);  // no more than one, whatever was lost of scores of 1e15
-          dot += s[c] * dp[c];
-        }
+        for (int64_t c = 0; c < n; ++c) dot += known[c] * dp[c];
 #pragma omp simd
-        for (int64_t c = 0; c < n; ++c) dp[c] = s[c] * (dp[c] - dot) * scale;
+        for (int64_t c = 0; c < n; ++c) dp[c] = known[c] * (dp[c] - dot) * scale;
       }
       gemm_serial(Transposed::yes, p, Transposed::no, o, beta, dv, {}, pack);
       gemm_serial(Transposed::yes, d, Transposed::no, q, beta, dk, {}, pack);

@@ -54,6 +54,7 @@ class CpuBackend final : public Backend {
 
   void add(ConstView a, ConstView b, View out) override;
   void add_row(ConstView x, ConstView row, View out) override;
+  void multiply(ConstView a, ConstView b, float beta, View out) override;
   void relu(ConstView x, View y) override;
   void relu_grad(ConstView y, ConstView dy, float beta, View dx) override;
   void gelu(GeluForm, ConstView x, View y) override;
@@ -71,9 +72,10 @@ class CpuBackend final : public Backend {
                           View dlogits) override;
   void mean(ConstView x, View out) override;
 
-  void attention(const HeadGrid&, ConstView qkv, View context, View log_sum_exp, View scratch) override;
-  void attention_grad(const HeadGrid&, ConstView qkv, ConstView log_sum_exp, ConstView dcontext, View dqkv,
-                      View scratch) override;
+  void attention(const HeadGrid&, ConstView qkv, View context, View log_sum_exp, View probabilities,
+                 View scratch) override;
+  void attention_grad(const HeadGrid&, ConstView qkv, ConstView log_sum_exp, ConstView probabilities,
+                      ConstView dcontext, View dqkv, View scratch) override;
   int64_t attention_scratch(const HeadGrid&) const override;
 
   void pack(const PackSource&, const PackedView& out, View scratch) override;

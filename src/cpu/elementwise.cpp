@@ -69,6 +69,20 @@ void CpuBackend::add(ConstView a, ConstView b, View out) {
   map2(threads_, a, b, 0, out, [](float x, float y) { return x + y; });
 }
 
+void CpuBackend::multiply(ConstView a, ConstView b, float beta, View out) {
+  pieces(threads_, out.rows, out.cols, [=](int64_t r, int64_t first, int64_t n) {
+    const float *p = a.row(r) + first, *q = b.row(r) + first;
+    float* to = out.row(r) + first;
+    if (beta == 0) {
+#pragma omp simd
+      for (int64_t i = 0; i < n; ++i) to[i] = p[i] * q[i];
+    } else {
+#pragma omp simd
+      for (int64_t i = 0; i < n; ++i) to[i] = p[i] * q[i] + beta * to[i];
+    }
+  });
+}
+
 void CpuBackend::add_row(ConstView x, ConstView row, View out) {
   pieces(threads_, out.rows, out.cols, [=](int64_t r, int64_t first, int64_t n) {
     const float *p = x.row(r) + first, *q = row.row(0) + first;
@@ -76,6 +90,10 @@ void CpuBackend::add_row(ConstView x, ConstView row, View out) {
 #pragma omp simd
     for (int64_t i = 0; i < n; ++i) to[i] = p[i] + q[i];
   });
+}
+
+void CpuBackend::multiply(ConstView a, ConstView b, float beta, View out) {
+  map2(threads_, a, b, beta, out, [](float x, float y) { return x * y; });
 }
 
 void CpuBackend::relu(ConstView x, View y) {

@@ -21,7 +21,8 @@ Tensor add(Tape& tape, Site site, const Tensor& a, const Tensor& b) {
   require(a.shape() == b.shape(), "add ", site, ": ", a.shape(), " and ", b.shape(), " differ");
   Tensor y = tape.empty(a.shape());
   tape.run().add(a, b, y);
-  if (tape.recording() && (a.slot.wanted() || b.slot.wanted())) tape.record(y, AddGrad{a.slot, b.slot, {}});
+  const bool first = tape.wants_grad(a, {}), second = tape.wants_grad(b, {});
+  if (first || second) tape.record(y, AddGrad{a.slot, b.slot, {}});
   return y;
 }
 

@@ -20,10 +20,10 @@ struct DropoutGrad {
 
 Tensor dropout(Tape& tape, Site site, const Tensor& x, float p, StreamKey key) {
   require(p >= 0 && p < 1, "dropout ", site, ": p is ", p, ", expected 0 <= p < 1");
-  if (p == 0 || !tape.recording()) return x;
+  if (p == 0 || !tape.training()) return x;
   Tensor y = tape.empty(x.shape());
   tape.run().dropout(x, p, key, 0, y);
-  if (x.slot.wanted()) tape.record(y, DropoutGrad{x.slot, {}, p, key});
+  if (tape.wants_grad(x, {})) tape.record(y, DropoutGrad{x.slot, {}, p, key});
   return y;
 }
 

@@ -15,10 +15,18 @@ struct GeluGrad {
     if (x.wanted()) {
       const auto [dx, beta] = bw.sink_over(x, y);
       const Tensor& dy = bw.grad(y);
-      each_band(bw, bw.open(input), dy.rows(), dy.cols(), band_rows,
-                [&, to = View(dx), b = beta](int64_t first, int64_t n, ConstView in) {
-                  bw.run().gelu_grad(form, in, ConstView(dy).band(first, n), b, to.band(first, n));
-                });
+      const Kept& kept = bw.open(input);
+      if (const auto* slopes = std::get_if<Slopes>(&kept)) {
+        each_band(bw, slopes->codes, dy.rows(), dy.cols(), band_rows,
+                  [&, to = View(dx), b = beta](int64_t first, int64_t n, ConstView slope) {
+                    bw.run().multiply(slope, ConstView(dy).band(first, n), b, to.band(first, n));
+                  });
+      } else {
+        each_band(bw, kept, dy.rows(), dy.cols(), band_rows,
+                  [&, to = View(dx), b = beta](int64_t first, int64_t n, ConstView in) {
+                    bw.run().gelu_grad(form, in, ConstView(dy).band(first, n), b, to.band(first, n));
+                  });
+      }
     }
     bw.close(input);
   }
@@ -35,12 +43,18 @@ struct RemakeOutput {
 
 }  // namespace
 
-Tensor gelu(Tape& tape, Site site, const Tensor& x, GeluForm form) {
-  Tensor y = tape.empty(x.shape());
+Tensor gelu(Tape& tape, Site site, Tensor x, GeluForm form) {
+  const Slot slot = x.slot;
+  const bool wanted = tape.wants_grad(x, {});
+  Saved input;
+  if (wanted)
+    input = tape.save(site, "gelu", x, Form::packed | Form::slopes, nullptr, 1,
+                      form == GeluForm::exact ? Slope::gelu : Slope::gelu_tanh);
+  // Where x sleeps in another form and nobody else holds it, y takes its place.
+  Tensor y = x.storage().unique() ? x.renamed() : tape.empty(x.shape());
   tape.run().gelu(form, x, y);
-  if (tape.wants_grad(x, {})) {
-    const Saved input = tape.save(site, "gelu", x, Form::packed);
-    tape.record(y, GeluGrad{x.slot, {}, form, input});
+  if (wanted) {
+    tape.record(y, GeluGrad{slot, {}, form, input});
     tape.recipe(y, {input}, RemakeOutput{input, form});
   }
   return y;

@@ -17,8 +17,18 @@ struct Entry {
 };
 
 constexpr std::array entries{
-    Entry{{"full", "every value dense, as PyTorch eager keeps it", ""}, make_full},
-    Entry{{"lean", "exact gradients: LayerNorm and GELU outputs are made again in backward", ""}, make_lean},
+    Entry{{"full", "exact: every value dense, as PyTorch eager keeps it", "attention=tiled|materialised"}, make_full},
+    Entry{{"lean", "exact: LayerNorm and GELU outputs are made again in backward", ""}, make_lean},
+    Entry{{"checkpoint", "exact: of each block the input alone, the block is made again", ""}, make_checkpoint},
+    Entry{{"backrazor", "the largest elements of each image, by a bitmask", "prune=0.8"}, make_backrazor},
+    Entry{{"prebr-", "the input columns of largest norm", "prune=0.8"}, make_prebackrazor_minus},
+    Entry{{"prebr", "input columns drawn by a bandit before they are pruned",
+           "prune=0.8,sample=1-prune,granularity=column|tensor,period=20,pmin=0.05,groups=1,draw=fixed|bernoulli,"
+           "learn=1,normalise=1,rate=0.2,scale=1,frozen=zero|skip"},
+          make_prebackrazor},
+    Entry{{"prebr++", "prebr, with attention recomputed from pruned queries, keys and values", "as prebr"},
+          make_prebackrazor},
+    Entry{{"tokens", "a stratified sample of each image's tokens, unbiased", "keep=0.4,bits=8,prune=0.8"}, make_tokens},
 };
 
 std::string known_names() {
@@ -29,7 +39,7 @@ std::string known_names() {
 
 }  // namespace
 
-PolicyKeys::PolicyKeys(std::string_view spec) {
+PolicyKeys::PolicyKeys(std::string_view spec, uint64_t seed) : spec_(spec), seed_(seed) {
   const size_t colon = spec.find(':');
   policy_ = spec.substr(0, colon);
   std::string_view rest = colon == std::string_view::npos ? "" : spec.substr(colon + 1);
@@ -58,12 +68,38 @@ double PolicyKeys::number(const std::string& key, double otherwise, double low, 
   return value;
 }
 
+double PolicyKeys::peek(const std::string& key, double otherwise) const {
+  PolicyKeys copy = *this;
+  return copy.number(key, otherwise, -1e300, 1e300);
+}
+
+std::string PolicyKeys::choice(const std::string& key, std::initializer_list<std::string_view> words) {
+  const auto it = left_.find(key);
+  if (it == left_.end()) return std::string(*words.begin());
+  const std::string text = it->second;
+  left_.erase(it);
+  std::string known;
+  for (std::string_view word : words) {
+    if (word == text) return text;
+    known += (known.empty() ? "" : " or ") + std::string(word);
+  }
+  fail(Fault::usage, "policy ", policy_, ": ", key, "=", text, ", expected ", known);
+}
+
+Code PolicyKeys::bits(const std::string& key, Code otherwise) {
+  const double asked = number(key, bits_of(otherwise), 2, 32);
+  for (const Code c : {Code::f32, Code::f16, Code::u8, Code::u4, Code::u2})
+    if (bits_of(c) == asked) return c;
+  fail(Fault::usage, "policy ", policy_, ": ", key, "=", asked, ", expected 2, 4, 8, 16 or 32");
+}
+
 void PolicyKeys::done() const {
   if (!left_.empty()) fail(Fault::usage, "policy ", policy_, ": unknown key ", left_.begin()->first);
 }
 
-std::unique_ptr<MemoryPolicy> make_policy(std::string_view spec) {
-  PolicyKeys keys(spec);
+std::unique_ptr<MemoryPolicy> make_policy(std::string_view spec, uint64_t seed) {
+  if (spec.find_first_of("@|") != std::string_view::npos) return make_by_site(spec, seed);
+  PolicyKeys keys(spec, seed);
   for (const Entry& e : entries)
     if (e.doc.name == keys.policy()) return e.make(keys);
   fail(Fault::usage, "policy ", keys.policy(), ": unknown, expected one of ", known_names());

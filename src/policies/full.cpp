@@ -7,15 +7,21 @@ namespace {
 
 class Full final : public MemoryPolicy {
  public:
-  std::string name() const override { return "full"; }
+  explicit Full(PolicyKeys& keys) : name_(keys.spec()) {
+    materialised_ = keys.choice("attention", {"tiled", "materialised"}) == "materialised";
+    keys.done();
+  }
+  std::string name() const override { return name_; }
+  bool wants(Way way, std::string_view) const override { return way == Way::materialised_attention && materialised_; }
   Verdict decide(const SaveRequest&) override { return Keep{}; }
+
+ private:
+  std::string name_;
+  bool materialised_;
 };
 
 }  // namespace
 
-std::unique_ptr<MemoryPolicy> make_full(PolicyKeys& keys) {
-  keys.done();
-  return std::make_unique<Full>();
-}
+std::unique_ptr<MemoryPolicy> make_full(PolicyKeys& keys) { return std::make_unique<Full>(keys); }
 
 }  // namespace shear

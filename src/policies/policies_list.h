@@ -13,18 +13,34 @@ namespace shear {
 // Fault::usage for those that are left.
 class PolicyKeys {
  public:
-  explicit PolicyKeys(std::string_view spec);
+  PolicyKeys(std::string_view spec, uint64_t seed);
+  const std::string& spec() const { return spec_; }  // as the user spelled it
   const std::string& policy() const { return policy_; }
+  uint64_t seed() const { return seed_; }  // of what it draws
   // The number of a key, or its default; throws Fault::usage outside [low, high].
   double number(const std::string& key, double otherwise, double low, double high);
+  double peek(const std::string& key, double otherwise) const;  // without taking it
+  // One of several words, of which the first is the default.
+  std::string choice(const std::string& key, std::initializer_list<std::string_view> words);
+  bool flag(const std::string& key, bool otherwise) { return number(key, otherwise ? 1 : 0, 0, 1) != 0; }
+  Code bits(const std::string& key, Code otherwise);  // 32, 16, 8, 4 or 2
   void done() const;
 
  private:
-  std::string policy_;
+  std::string spec_, policy_;
+  uint64_t seed_;
   std::map<std::string, std::string> left_;
 };
 
 std::unique_ptr<MemoryPolicy> make_full(PolicyKeys&);
 std::unique_ptr<MemoryPolicy> make_lean(PolicyKeys&);
+std::unique_ptr<MemoryPolicy> make_checkpoint(PolicyKeys&);
+std::unique_ptr<MemoryPolicy> make_backrazor(PolicyKeys&);
+std::unique_ptr<MemoryPolicy> make_prebackrazor_minus(PolicyKeys&);
+std::unique_ptr<MemoryPolicy> make_prebackrazor(PolicyKeys&);  // and PreBR++
+std::unique_ptr<MemoryPolicy> make_tokens(PolicyKeys&);
+
+// "P@PATTERN|P@PATTERN|P": for each site the first whose pattern fits, where * stands for anything.
+std::unique_ptr<MemoryPolicy> make_by_site(std::string_view spec, uint64_t seed);
 
 }  // namespace shear

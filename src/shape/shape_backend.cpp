@@ -25,6 +25,7 @@ class ShapeBackend final : public Backend {
   double sum_squares(ConstView) override { return 0; }
   void add(ConstView, ConstView, View) override {}
   void add_row(ConstView, ConstView, View) override {}
+  void multiply(ConstView, ConstView, float, View) override {}
   void relu(ConstView, View) override {}
   void relu_grad(ConstView, ConstView, float, View) override {}
   void gelu(GeluForm, ConstView, View) override {}
@@ -37,8 +38,8 @@ class ShapeBackend final : public Backend {
   void cross_entropy(ConstView, ConstView, float, View) override {}
   void cross_entropy_grad(ConstView, ConstView, float, float, ConstView, float, View) override {}
   void mean(ConstView, View) override {}
-  void attention(const HeadGrid&, ConstView, View, View, View) override {}
-  void attention_grad(const HeadGrid&, ConstView, ConstView, ConstView, View, View) override {}
+  void attention(const HeadGrid&, ConstView, View, View, View, View) override {}
+  void attention_grad(const HeadGrid&, ConstView, ConstView, ConstView, ConstView, View, View) override {}
   void pack(const PackSource&, const PackedView&, View) override {}
   int64_t pack_scratch(int64_t cols) const override { return like_->pack_scratch(cols); }
   void unpack(const PackedView&, int64_t, View) override {}

@@ -1,0 +1,22 @@
+// Values as affine codes of 8, 4 or 2 bits: offset + scale * code.  Low bits come first.
+#pragma once
+#include <cstdint>
+
+#include "shear/backend.h"
+
+namespace shear::cpu {
+
+struct Affine {
+  float offset, scale;
+};
+
+Affine range_of(const float* x, int64_t n, int bits);  // from the smallest to the largest value
+
+// To the nearest code; with a stream up or down at random, so that the expectation is the value itself.
+// `row` says which of the stream's numbers.
+void encode_row(const float* x, int64_t n, int bits, Affine, const StreamKey* stream, int64_t row, uint8_t* codes);
+
+// Where zero has a code it comes back as zero.
+void decode_row(const uint8_t* codes, int64_t n, int bits, Affine, float* out);
+
+}  // namespace shear::cpu

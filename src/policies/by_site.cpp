@@ -1,0 +1,99 @@
+// Several policies, each for the sites that its pattern names: "tokens:keep=0.3@blocks.*.mlp.*|lean".
+#include "policies/policies_list.h"
+#include "shear/error.h"
+#include "shear/policies.h"
+
+namespace shear {
+
+namespace {
+
+// Whether `text` fits a pattern in which * stands for any characters, or none.
+bool fits(std::string_view pattern, std::string_view text) {
+  size_t p = 0, t = 0, star = std::string_view::npos, taken = 0;
+  while (t < text.size()) {
+    if (p < pattern.size() && pattern[p] == '*') {
+      star = p++;
+      taken = t;
+    } else if (p < pattern.size() && pattern[p] == text[t]) {
+      ++p, ++t;
+    } else if (star != std::string_view::npos) {
+      p = star + 1;
+      t = ++taken;
+    } else {
+      return false;
+    }
+  }
+  while (p < pattern.size() && pattern[p] == '*') ++p;
+  return p == pattern.size();
+}
+
+class BySite final : public MemoryPolicy {
+ public:
+  BySite(std::string_view spec, uint64_t seed) : name_(spec) {
+    for (std::string_view rest = spec;; rest.remove_prefix(rest.find('|') + 1)) {
+      std::string_view one = rest.substr(0, rest.find('|'));
+      while (one.starts_with(' ')) one.remove_prefix(1);
+      while (one.ends_with(' ')) one.remove_suffix(1);
+      const size_t at = one.find('@');
+      const std::string_view pattern = at == std::string_view::npos ? "*" : one.substr(at + 1);
+      if (one.substr(0, at).empty() || pattern.empty())
+        fail(Fault::usage, "policy ", spec, ": expected POLICY@PATTERN|...|POLICY, found \"", one, "\"");
+      parts_.push_back({std::string(pattern), make_policy(one.substr(0, at), seed + parts_.size())});
+      if (rest.find('|') == std::string_view::npos) break;
+    }
+    if (parts_.back().pattern != "*")
+      fail(Fault::usage, "policy ", spec, ": expected a policy without a pattern at the end, for all other sites");
+  }
+
+  std::string name() const override { return name_; }
+  void prepare(std::span<const Param* const> params) override {
+    for (Part& p : parts_) p.policy->prepare(params);
+  }
+  void begin_step(int64_t step) override {
+    for (Part& p : parts_) p.policy->begin_step(step);
+  }
+  bool wants(Way way, std::string_view site) const override { return of(site).wants(way, site); }
+  Verdict decide(const SaveRequest& request) override { return of(request.site).decide(request); }
+  void observe(GradientView& gradient) override {
+    for (Part& p : parts_) p.policy->observe(gradient);
+  }
+  std::span<const float> active_columns(const Param& param) const override {
+    for (const Part& p : parts_)
+      if (const auto active = p.policy->active_columns(param); !active.empty()) return active;
+    return {};
+  }
+  std::vector<PolicyState> state() override {
+    std::vector<PolicyState> all;
+    for (size_t i = 0; i < parts_.size(); ++i)
+      for (PolicyState& s : parts_[i].policy->state()) all.push_back({std::to_string(i) + "." + s.name, s.values});
+    return all;
+  }
+  std::vector<SamplingReport> report() const override {
+    std::vector<SamplingReport> all;
+    for (const Part& p : parts_)
+      for (SamplingReport& r : p.policy->report()) all.push_back(std::move(r));
+    return all;
+  }
+
+ private:
+  struct Part {
+    std::string pattern;
+    std::unique_ptr<MemoryPolicy> policy;
+  };
+  MemoryPolicy& of(std::string_view site) const {
+    size_t i = 0;
+    while (!fits(parts_[i].pattern, site)) ++i;  // the last fits everything
+    return *parts_[i].policy;
+  }
+
+  std::string name_;
+  std::vector<Part> parts_;
+};
+
+}  // namespace
+
+std::unique_ptr<MemoryPolicy> make_by_site(std::string_view spec, uint64_t seed) {
+  return std::make_unique<BySite>(spec, seed);
+}
+
+}  // namespace shear

@@ -1,0 +1,147 @@
+// PreBackRazor by tensors, as its public release has it: of the weights of one shape some are drawn, and the linears of
+// the others store nothing of their input and have no weight gradient; dX and db stay exact.
+//
+// A draw takes as many of each shape every time, so that bytes follow from shapes.
+#include <algorithm>
+#include <cmath>
+#include <deque>
+
+#include "policies/prebackrazor.h"
+#include "shear/error.h"
+
+namespace shear {
+
+namespace {
+
+// The weights of one shape: the arms of one bandit.
+struct Stratum {
+  Shape shape;
+  std::vector<const Param*> weights;
+  std::vector<float> norms;    // squared, of the unscaled gradient; -1: not drawn, or not yet seen
+  std::vector<int32_t> drawn;  // ascending
+  std::vector<float> seen;
+  std::unique_ptr<Bandit> bandit;
+};
+
+class SampledTensors final : public PreBackRazor {
+ public:
+  using PreBackRazor::PreBackRazor;
+
+  void prepare(std::span<const Param* const> params) override {
+    for (const Param* p : params)
+      if (is_sampled(*p)) stratum_of(p->value.shape()).weights.push_back(p);
+    for (Stratum& s : strata_) {
+      const int64_t n = static_cast<int64_t>(s.weights.size());
+      const int64_t k = std::clamp<int64_t>(std::llround(options_.sample * static_cast<double>(n)), 1, n);
+      BanditOptions o = options_.bandit;
+      o.floor = std::min(o.floor, static_cast<double>(k) / static_cast<double>(n) / 2);
+      s.bandit = std::make_unique<Bandit>(n, static_cast<double>(k), o);
+      s.norms.assign(s.weights.size(), -1.f);
+      s.drawn.resize(static_cast<size_t>(k));
+      s.seen.reserve(s.drawn.size());
+    }
+  }
+
+  void observe(GradientView& gradient) override {
+    if (!observing()) return;
+    const auto [s, arm] = find(&gradient.param());
+    if (!s || !std::binary_search(s->drawn.begin(), s->drawn.end(), static_cast<int32_t>(arm))) return;
+    double sum = 0;
+    for (const float v : gradient.column_square_sums()) sum += static_cast<double>(v);
+    const double undo = options_.scale ? static_cast<double>(s->bandit->probabilities()[arm]) : 1.;
+    s->norms[arm] = static_cast<float>(sum * undo * undo);
+  }
+
+  std::span<const float> active_columns(const Param& param) const override {
+    if (!options_.skip_frozen) return {};
+    const auto [s, arm] = find(&param);
+    if (!s || std::binary_search(s->drawn.begin(), s->drawn.end(), static_cast<int32_t>(arm))) return {};
+    none_.resize(std::max(none_.size(), static_cast<size_t>(param.value.cols())), 0.f);
+    return std::span<const float>(none_).first(static_cast<size_t>(param.value.cols()));
+  }
+
+  std::vector<PolicyState> state() override {
+    std::vector<PolicyState> all;
+    for (size_t i = 0; i < strata_.size(); ++i) {
+      const std::string name = "stratum" + std::to_string(i);
+      all.push_back({name + ".probabilities", strata_[i].bandit->probabilities()});
+      all.push_back({name + ".norms", strata_[i].norms});
+      all.push_back({name + ".largest", strata_[i].bandit->largest()});
+    }
+    return all;
+  }
+
+  std::vector<SamplingReport> report() const override {
+    std::vector<SamplingReport> all;
+    for (const Stratum& s : strata_)
+      for (size_t i = 0; i < s.weights.size(); ++i) {
+        const float p = std::as_const(*s.bandit).probabilities()[i];
+        all.push_back({site_of(*s.weights[i]), {p, p, p, p, p}, static_cast<double>(p) * inside().keep, 0});
+      }
+    return all;
+  }
+
+ protected:
+  Verdict linear(const SaveRequest& request) override {
+    if (!request.weight) return Keep{};
+    const auto [s, arm] = find(request.weight);
+    if (!s) return inside();  // not told of by prepare: it is always kept
+    if (!std::binary_search(s->drawn.begin(), s->drawn.end(), static_cast<int32_t>(arm))) return SampleColumns{};
+    const auto n = static_cast<size_t>(request.value.cols());
+    for (size_t i = all_.size(); i < n; ++i) all_.push_back(static_cast<int32_t>(i));
+    scale_.assign(n, options_.scale ? 1.f / s->bandit->probabilities()[arm] : 1.f);
+    return SampleColumns{std::span(all_).first(n), scale_, inside()};
+  }
+
+  void learn() override {
+    for (Stratum& s : strata_) {
+      s.seen.clear();
+      bool complete = true;
+      for (const int32_t d : s.drawn) {
+        s.seen.push_back(s.norms[static_cast<size_t>(d)]);
+        complete = complete && s.seen.back() >= 0;
+      }
+      if (complete) s.bandit->update(s.drawn, s.seen);
+      std::fill(s.norms.begin(), s.norms.end(), -1.f);
+    }
+  }
+
+  void draw() override {
+    for (size_t i = 0; i < strata_.size(); ++i) {
+      Stratum& s = strata_[i];
+      Stream random = stream(static_cast<uint32_t>(i));
+      draw_systematic(s.bandit->probabilities(), static_cast<int64_t>(s.drawn.size()), systematic_start(random.word()),
+                      s.drawn);
+    }
+  }
+
+ private:
+  Stratum& stratum_of(const Shape& shape) {
+    for (Stratum& s : strata_)
+      if (s.shape == shape) return s;
+    Stratum& made = strata_.emplace_back();
+    made.shape = shape;
+    return made;
+  }
+  std::pair<Stratum*, size_t> find(const Param* p) const {
+    for (Stratum& s : strata_)
+      for (size_t i = 0; i < s.weights.size(); ++i)
+        if (s.weights[i] == p) return {&s, i};
+    return {nullptr, 0};
+  }
+
+  mutable std::deque<Stratum> strata_;
+  mutable std::vector<float> none_;
+  std::vector<int32_t> all_;
+  std::vector<float> scale_;
+};
+
+}  // namespace
+
+std::unique_ptr<MemoryPolicy> make_sampled_tensors(PolicyKeys& keys, const SamplingOptions& options) {
+  if (options.bernoulli) fail(Fault::usage, "policy prebr: draw=bernoulli goes with granularity=column");
+  if (options.groups != 1) fail(Fault::usage, "policy prebr: groups goes with granularity=column");
+  return std::make_unique<SampledTensors>(keys, options);
+}
+
+}  // namespace shear

@@ -1,0 +1,29 @@
+// Which of a block's values each rule is for.
+#include "policies/pruning.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace shear {
+
+// Where nothing is pruned the codes are as good as f16: the gradients then are those of `full`.
+Pruning::Pruning(PolicyKeys& keys)
+    : name_(keys.spec()),
+      prune_(keys.number("prune", 0.8, 0, 0.999)),
+      norm_(keys.bits("norm", prune_ > 0 ? Code::u8 : Code::f16)),
+      slope_(keys.bits("gelu", prune_ > 0 ? Code::u4 : Code::f16)) {}
+
+Verdict Pruning::decide(const SaveRequest& request) {
+  if (!in_block(request.site)) return Keep{};
+  if (request.op == "linear") return linear(request);
+  if (request.op == "layernorm") return layernorm(request);
+  if (request.op == "gelu") return gelu(request);
+  if (request.op == "attention" || request.op == "softmax") return attention(request);
+  return Keep{};
+}
+
+int64_t share_of(double share, int64_t n) {
+  return std::clamp<int64_t>(static_cast<int64_t>(std::ceil(share * static_cast<double>(n) - 1e-9)), 1, n);
+}
+
+}  // namespace shear

@@ -1,0 +1,42 @@
+// What the pruning policies have in common: how much they drop, and what LayerNorm, GELU and attention keep.
+//
+// Only sites in blocks are pruned.  The embedding, the last norm and the head keep what they need as it is, as in the
+// published code.
+#pragma once
+#include <string>
+#include <string_view>
+
+#include "policies/policies_list.h"
+
+namespace shear {
+
+class Pruning : public MemoryPolicy {
+ public:
+  explicit Pruning(PolicyKeys& keys);
+
+  std::string name() const override { return name_; }
+  Verdict decide(const SaveRequest& request) final;
+
+ protected:
+  static bool in_block(std::string_view site) { return site.starts_with("blocks."); }
+  double keep() const { return 1 - prune_; }
+
+  virtual Verdict linear(const SaveRequest&) = 0;
+  // Every row of a LayerNorm's input in a short affine code.  The row's mean and deviation are held exactly, so this
+  // is a code of the normalised input: an affine map of a row changes nothing in an affine code of it.
+  virtual Verdict layernorm(const SaveRequest&) { return Pack{1, norm_}; }
+  // The slope itself on a fixed grid, instead of the input that it would be computed from.
+  virtual Verdict gelu(const SaveRequest&) { return PackSlope{slope_}; }
+  // The largest queries, keys and values, each tensor by itself; where attention is materialised, probabilities too.
+  virtual Verdict attention(const SaveRequest&) { return Pack{keep()}; }
+
+ private:
+  std::string name_;
+  double prune_;
+  Code norm_, slope_;
+};
+
+// How many of n a share keeps: at least one.
+int64_t share_of(double share, int64_t n);
+
+}  // namespace shear

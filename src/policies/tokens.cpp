@@ -1,0 +1,72 @@
+// tokens: of each image a stratified sample of its token rows, drawn anew in every step for every linear.
+//
+// The class token is always kept; of the n others exactly k are, each with probability k / n and scaled by n / k, so
+// that dW is right in the mean.  The sample is systematic: it spreads evenly over the image.  Kept rows are short codes
+// rounded at random, which leaves the mean alone too.  Beyond the paper; nearest relative: WTA-CRS (Liu et al. 2023).
+// Attention is as in prebr++.
+#include <vector>
+
+#include "policies/pruning.h"
+#include "shear/random.h"
+
+namespace shear {
+
+namespace {
+
+class Tokens final : public Pruning {
+ public:
+  explicit Tokens(PolicyKeys& keys)
+      : Pruning(keys),
+        share_(keys.number("keep", keep() < 1 ? 0.4 : 1, 0.001, 1)),
+        code_(keys.bits("bits", keep() < 1 ? Code::u8 : Code::f16)),
+        seed_(keys.seed()) {
+    keys.done();
+  }
+
+  void begin_step(int64_t step) override {
+    step_ = step;
+    drawn_ = 0;
+  }
+
+ protected:
+  Verdict linear(const SaveRequest& request) override {
+    const Shape& s = request.value.shape();
+    if (s.rank() != 3 || s[1] < 2) return Keep{};
+    draw(s[0], s[1]);
+    return SampleRows{index_, scale_, {1, code_, code_ == Code::u8 || code_ == Code::u4 || code_ == Code::u2}};
+  }
+
+ private:
+  void draw(int64_t images, int64_t tokens) {
+    const int64_t others = tokens - 1, kept = share_of(share_, tokens) - 1;
+    index_.clear();
+    scale_.clear();
+    Stream stream(seed_, Purpose::policy, static_cast<uint64_t>(step_), 0x80000000u + drawn_++);
+    const float scale = kept > 0 ? static_cast<float>(others) / static_cast<float>(kept) : 0;
+    for (int64_t image = 0; image < images; ++image) {
+      index_.push_back(static_cast<int32_t>(image * tokens));
+      scale_.push_back(1);
+      const uint32_t start = stream.below(static_cast<uint32_t>(others));
+      // Row t is kept where a multiple of `others` lies in (start + t kept, start + (t + 1) kept].
+      for (int64_t t = 0; t < others; ++t) {
+        if ((start + (t + 1) * kept) / others == (start + t * kept) / others) continue;
+        index_.push_back(static_cast<int32_t>(image * tokens + 1 + t));
+        scale_.push_back(scale);
+      }
+    }
+  }
+
+  double share_;
+  Code code_;
+  uint64_t seed_;
+  int64_t step_ = 0;
+  uint32_t drawn_ = 0;  // linears in this step
+  std::vector<int32_t> index_;
+  std::vector<float> scale_;
+};
+
+}  // namespace
+
+std::unique_ptr<MemoryPolicy> make_tokens(PolicyKeys& keys) { return std::make_unique<Tokens>(keys); }
+
+}  // namespace shear
