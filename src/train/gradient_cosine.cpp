@@ -80,7 +80,7 @@ std::optional<GradientCosine> gradient_cosine(const fs::path& directory, const C
   Parameters& parameters = model.parameters();
   choose_trainable(parameters, recipe.train);
   load_weights(weights, parameters, Matching::exact);
-  const auto exact = make_policy("full"), policy = make_policy(recipe.policy);
+  const auto exact = make_policy("full"), policy = make_policy(recipe.policy, recipe.seed);
   GradientReader reader(parameters);
   TrainStep exact_step(device, parameters, std::ref(model), *exact, reader, setup.step);
   TrainStep policy_step(device, parameters, std::ref(model), *policy, reader, setup.step);

@@ -95,7 +95,7 @@ Training::Training(const Recipe& recipe, const RunOptions& run, std::unique_ptr<
       plan_(plan_within(setup_.plan_options, run_.memory_limit)),
       device_(std::move(backend), {.memory_limit = run_.memory_limit, .step_bytes = plan_.step_bytes}),
       model_(device_, setup_.model, recipe_.seed),
-      policy_(make_policy(recipe_.policy)),
+      policy_(make_policy(recipe_.policy, recipe_.seed)),
       optimizer_(optimizer_for(device_, model_, setup_.plan_options)),
       step_(device_, model_.parameters(), std::ref(model_), *policy_, *optimizer_, setup_.step),
       loader_(*setup_.data.train, setup_.training) {

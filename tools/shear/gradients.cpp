@@ -25,7 +25,7 @@ const TensorView& named(const SafeTensors& file, const char* name) {
 }
 
 int run(const Flags& flags) {
-  const auto policy = make_policy(flags.policy);
+  const auto policy = make_policy(flags.policy, flags.seed);
   const auto loaded = load_model(flags.weights, flags.model, {}, flags.device);
   Device& device = loaded->device;
   Parameters& parameters = loaded->model.parameters();
