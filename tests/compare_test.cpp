@@ -1,7 +1,6 @@
 // shear compare and shear trace: what they write, what they do not do twice, and what they refuse.
 #include <cmath>
 #include <csignal>
-#include <sstream>
 
 #include "shell.h"
 #include "tools/shear/svg.h"
@@ -30,9 +29,15 @@ Args compare(const Shell& shear, const Args& more = {}) {
 }
 
 std::vector<std::string> split(const std::string& line) {
-  std::vector<std::string> cells;
-  std::istringstream in(line);
-  for (std::string cell; std::getline(in, cell, ',');) cells.push_back(cell);
+  std::vector<std::string> cells(1);
+  bool quoted = false;
+  for (const char c : line)
+    if (c == '"')
+      quoted = !quoted;
+    else if (c == ',' && !quoted)
+      cells.emplace_back();
+    else
+      cells.back() += c;
   return cells;
 }
 

@@ -95,7 +95,8 @@ static std::string word(const nlohmann::ordered_json& value) {
 // The keys of a recipe's JSON are the names of the flags.
 std::vector<std::string> to_flags(const Recipe& recipe) {
   std::vector<std::string> flags;
-  for (const auto& [key, value] : nlohmann::ordered_json::parse(to_json(recipe)).items()) {
+  const auto fields = nlohmann::ordered_json::parse(to_json(recipe));
+  for (const auto& [key, value] : fields.items()) {
     if (value.is_boolean()) {
       if (value.get<bool>()) flags.push_back("--" + key);
     } else if (!value.is_null() && value != "") {
