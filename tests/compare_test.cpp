@@ -227,6 +227,7 @@ TEST_CASE("what stands in a drawing is escaped, ticks are round, labels do not c
   CHECK(svg.done().find("<title>x&lt;y</title>") != std::string::npos);
   CHECK(round_ticks(0, 100, 5) == std::vector<double>{0, 20, 40, 60, 80, 100});
   CHECK(round_ticks(130, 250, 3) == std::vector<double>{150, 200, 250});
+  CHECK(tick_label(round_ticks(0, 100, 5)[0]) == "0");
   CHECK(log_ticks(0.04, 1) == std::vector<double>{0.05, 0.1, 0.2, 0.5, 1});
   CHECK(tick_label(0.05) == "0.05");
 

@@ -156,7 +156,8 @@ std::string comparison_svg(const std::vector<PolicyRow>& rows, const std::string
   const auto [y_low, y_high] = range_of(time);
   const Axes axes{{84, 60}, 760, 440, x_low, x_high, y_low, y_high};
   Svg svg(880, 570, title);
-  svg.write({84, 34}, title, {.size = 17, .bold = true});
+  svg.write({84, 26}, "Memory and time of a training step, with the accuracy reached", {.size = 16, .bold = true});
+  svg.write({84, 47}, title, {.size = std::min(13., 13 * 760 / text_width(title, 13)), .color = "#555555"});
   axes.draw(svg, {.x = round_ticks(x_low, x_high, 8), .y = round_ticks(y_low, y_high, 6), .size = 13});
   svg.write({84 + 380, 552}, "memory of a training step at its peak, MiB", {.size = 14, .anchor = Anchor::middle});
   svg.write({24, 60 + 220}, "time of a step, ms (median)", {.size = 14, .anchor = Anchor::middle, .upright = true});

@@ -44,7 +44,7 @@ std::vector<double> round_ticks(double low, double high, int count) {
     }
   std::vector<double> ticks;
   const double first = std::ceil(low / step - 1e-9), last = std::floor(high / step + 1e-9);
-  for (double i = first; i <= last; ++i) ticks.push_back(i * step);
+  for (double i = first; i <= last; ++i) ticks.push_back(i * step + 0.);  // never -0
   return ticks;
 }
 
