@@ -19,7 +19,8 @@ TEST_CASE("help is on stdout and lists every command") {
   const Result help = shear({"--help"});
   CHECK(help.status == 0);
   CHECK(help.err.empty());
-  for (const char* command : {"train", "eval", "predict", "plan", "gradients", "check", "inspect"}) {
+  for (const char* command :
+       {"train", "eval", "predict", "plan", "compare", "trace", "gradients", "check", "inspect"}) {
     CHECK_MESSAGE(help.out.find(std::string("  ") + command) != std::string::npos, command);
     const Result page = shear({command, "--help"});
     CHECK(page.status == 0);

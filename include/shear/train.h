@@ -47,6 +47,7 @@ struct StepResult {
 // Forward, loss, backward, clipping and the optimizer's update.  Once warm it allocates nothing.
 class TrainStep {
  public:
+  // Tells the policy what will be trained: parameters are frozen before, policy state is loaded after.
   TrainStep(Device&, Parameters&, Forward, MemoryPolicy&, Optimizer&, const StepOptions&);
 
   // `step` counts from 0.  Throws Fault::input where the loss or a gradient is not finite, naming the step and the
@@ -256,6 +257,23 @@ TrainOutcome train(const Recipe&, const RunOptions&, TrainObserver&);
 
 // The recipe of the run in a directory, from its last checkpoint.
 Recipe read_recipe(const std::filesystem::path& run_directory);
+
+// -- What a policy does to the gradient -----------------------------------------------------------------------------
+
+struct CosineOptions {
+  int64_t batches = 4;
+  int threads = 0, loader_threads = 1;
+  DeviceKind device = DeviceKind::cpu;
+  const std::atomic<bool>* stop = nullptr;  // set from outside: give up
+};
+struct GradientCosine {
+  double overall = 0;                                      // all that is trained as one vector
+  std::vector<std::pair<std::string, double>> parameters;  // by name, in the model's order
+};
+// The cosine between the gradient under the policy of a finished run and under `full`, at the run's last weights, with
+// its policy's last state: the mean over the first batches of its first epoch, neither augmented nor dropped out.
+// Nothing where stopped.
+std::optional<GradientCosine> gradient_cosine(const std::filesystem::path& run_directory, const CosineOptions&);
 
 size_t rss_peak_bytes();  // of this process, as the kernel counts it
 

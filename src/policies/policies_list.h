@@ -19,6 +19,7 @@ class PolicyKeys {
   uint64_t seed() const { return seed_; }  // of what it draws
   // The number of a key, or its default; throws Fault::usage outside [low, high].
   double number(const std::string& key, double otherwise, double low, double high);
+  bool has(const std::string& key) const { return left_.contains(key); }
   double peek(const std::string& key, double otherwise) const;  // without taking it
   // One of several words, of which the first is the default.
   std::string choice(const std::string& key, std::initializer_list<std::string_view> words);

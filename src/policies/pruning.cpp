@@ -7,11 +7,14 @@
 namespace shear {
 
 // Where nothing is pruned the codes are as good as f16: the gradients then are those of `full`.
-Pruning::Pruning(PolicyKeys& keys)
+Pruning::Pruning(PolicyKeys& keys, std::optional<Code> qkv)
     : name_(keys.spec()),
       prune_(keys.number("prune", 0.8, 0, 0.999)),
       norm_(keys.bits("norm", prune_ > 0 ? Code::u8 : Code::f16)),
-      slope_(keys.bits("gelu", prune_ > 0 ? Code::u4 : Code::f16)) {}
+      slope_(keys.bits("gelu", prune_ > 0 ? Code::u4 : Code::f16)),
+      qkv_(keys.has("qkv") ? keys.bits("qkv", Code::f16)
+           : prune_ > 0    ? qkv
+                           : pruned) {}
 
 Verdict Pruning::decide(const SaveRequest& request) {
   if (!in_block(request.site)) return Keep{};

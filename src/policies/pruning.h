@@ -3,6 +3,7 @@
 // Only sites in blocks are pruned.  The embedding, the last norm and the head keep what they need as it is, as in the
 // published code.
 #pragma once
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -12,7 +13,9 @@ namespace shear {
 
 class Pruning : public MemoryPolicy {
  public:
-  explicit Pruning(PolicyKeys& keys);
+  static constexpr std::optional<Code> pruned{};
+  // `qkv`: how queries, keys and values sleep where the user does not say.
+  explicit Pruning(PolicyKeys& keys, std::optional<Code> qkv = pruned);
 
   std::string name() const override { return name_; }
   Verdict decide(const SaveRequest& request) final;
@@ -28,12 +31,17 @@ class Pruning : public MemoryPolicy {
   // The slope itself on a fixed grid, instead of the input that it would be computed from.
   virtual Verdict gelu(const SaveRequest&) { return PackSlope{slope_}; }
   // The largest queries, keys and values, each tensor by itself; where attention is materialised, probabilities too.
-  virtual Verdict attention(const SaveRequest&) { return Pack{keep()}; }
+  // Or, where the key qkv says so, queries, keys and values whole in short codes.
+  virtual Verdict attention(const SaveRequest& request) {
+    if (request.op == "attention" && qkv_ != pruned) return Pack{1, *qkv_};
+    return Pack{keep()};
+  }
 
  private:
   std::string name_;
   double prune_;
   Code norm_, slope_;
+  std::optional<Code> qkv_;
 };
 
 // How many of n a share keeps: at least one.

@@ -3,7 +3,9 @@
 // The class token is always kept; of the n others exactly k are, each with probability k / n and scaled by n / k, so
 // that dW is right in the mean.  The sample is systematic: it spreads evenly over the image.  Kept rows are short codes
 // rounded at random, which leaves the mean alone too.  Beyond the paper; nearest relative: WTA-CRS (Liu et al. 2023).
-// Attention is as in prebr++.
+//
+// Queries, keys and values sleep whole in 4 bits, which is what a fifth of them would take in f16 with a mask, and
+// attention is recomputed from them as in prebr++.
 #include <vector>
 
 #include "policies/pruning.h"
@@ -16,7 +18,7 @@ namespace {
 class Tokens final : public Pruning {
  public:
   explicit Tokens(PolicyKeys& keys)
-      : Pruning(keys),
+      : Pruning(keys, Code::u4),
         share_(keys.number("keep", keep() < 1 ? 0.4 : 1, 0.001, 1)),
         code_(keys.bits("bits", keep() < 1 ? Code::u8 : Code::f16)),
         seed_(keys.seed()) {

@@ -1,5 +1,5 @@
 // All of a training's state in one safetensors file: parameters under their own names, optimizer state under
-// "optimizer.NAME", the rest as JSON in the metadata.
+// "optimizer.NAME", policy state under "policy.NAME", the rest as JSON in the metadata.
 #include "train/checkpoint.h"
 
 #include "train/json.h"
@@ -7,7 +7,7 @@
 
 namespace shear {
 
-static constexpr std::string_view state_prefix = "optimizer.";
+static constexpr std::string_view state_prefix = "optimizer.", policy_prefix = "policy.";
 
 static std::string progress_json(const Progress& p) {
   nlohmann::ordered_json j;
@@ -47,14 +47,18 @@ static std::map<std::string, std::string> origin_of(const CheckpointInfo& info) 
 }
 
 void save_checkpoint(const std::filesystem::path& path, const Parameters& parameters, Optimizer& optimizer,
-                     const CheckpointInfo& info) {
+                     MemoryPolicy& policy, const CheckpointInfo& info) {
   TensorList list(parameters.device());
   for (const Param& p : parameters) list.add(p.name, p.value);
   const std::vector<StateTensor> state = optimizer.state();
   for (const StateTensor& s : state) list.add(std::string(state_prefix) + s.name, s.value);
   auto metadata = origin_of(info);
   metadata["shear.progress"] = progress_json(info.progress);
-  write_safetensors(path, list.tensors(), metadata);
+  std::vector<TensorToWrite> tensors(list.tensors().begin(), list.tensors().end());
+  for (const PolicyState& s : policy.state())
+    tensors.push_back(
+        {std::string(policy_prefix) + s.name, DType::f32, {static_cast<int64_t>(s.values.size())}, s.values.data()});
+  write_safetensors(path, tensors, metadata);
 }
 
 void save_result(const std::filesystem::path& path, const Parameters& parameters, const CheckpointInfo& info) {
@@ -81,7 +85,7 @@ CheckpointInfo read_checkpoint_info(const SafeTensors& file) {
   return info;
 }
 
-void load_checkpoint(const SafeTensors& file, Parameters& parameters, Optimizer& optimizer) {
+void load_checkpoint(const SafeTensors& file, Parameters& parameters, Optimizer& optimizer, MemoryPolicy& policy) {
   std::vector<std::pair<std::string, Tensor>> wanted;
   for (const Param& p : parameters) wanted.emplace_back(p.name, p.value);
   for (const StateTensor& s : optimizer.state()) wanted.emplace_back(std::string(state_prefix) + s.name, s.value);
@@ -91,6 +95,21 @@ void load_checkpoint(const SafeTensors& file, Parameters& parameters, Optimizer&
     if (t->shape != value.shape())
       fail(Fault::input, file.path().string(), ": ", name, " has the shape ", t->shape, ", expected ", value.shape());
     read_tensor(file, *t, parameters.device(), value);
+  }
+  load_policy_state(file, policy);
+}
+
+void load_policy_state(const SafeTensors& file, MemoryPolicy& policy) {
+  for (const PolicyState& s : policy.state()) {
+    const std::string name = std::string(policy_prefix) + s.name;
+    const TensorView* t = file.find(name);
+    if (!t)
+      fail(Fault::input, file.path().string(), ": ", name, " is not there, expected all state of the policy ",
+           policy.name());
+    const Shape expected{static_cast<int64_t>(s.values.size())};
+    if (t->shape != expected)
+      fail(Fault::input, file.path().string(), ": ", name, " has the shape ", t->shape, ", expected ", expected);
+    read_floats(file, *t, s.values);
   }
 }
 

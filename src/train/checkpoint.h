@@ -21,10 +21,11 @@ struct CheckpointInfo {
   Progress progress;
 };
 
-void save_checkpoint(const std::filesystem::path&, const Parameters&, Optimizer&, const CheckpointInfo&);
+void save_checkpoint(const std::filesystem::path&, const Parameters&, Optimizer&, MemoryPolicy&, const CheckpointInfo&);
 CheckpointInfo read_checkpoint_info(const SafeTensors&);
 // Throws Fault::input where anything is missing or has another shape.
-void load_checkpoint(const SafeTensors&, Parameters&, Optimizer&);
+void load_checkpoint(const SafeTensors&, Parameters&, Optimizer&, MemoryPolicy&);
+void load_policy_state(const SafeTensors&, MemoryPolicy&);  // that part alone
 
 // Weights alone, with the card and where they come from.
 void save_result(const std::filesystem::path&, const Parameters&, const CheckpointInfo&);

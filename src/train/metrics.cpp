@@ -30,9 +30,9 @@ static std::string known_lines(const std::filesystem::path& path, int64_t step, 
   for (std::string line; std::getline(in, line);) {
     const nlohmann::json j = nlohmann::json::parse(line, nullptr, false);
     if (!j.is_object() || !j.contains("step") || !j["step"].is_number_integer()) continue;
-    const bool evaluation = j.value("kind", "") == "eval";
-    if (j["step"].get<int64_t>() > (evaluation ? evaluated_step : step)) continue;
-    if (!evaluation) history.add(j.value("loss", 0.), j.value("accuracy", 0.), j.value("seconds", 0.));
+    const std::string kind = j.value("kind", "");
+    if (j["step"].get<int64_t>() > (kind == "eval" ? evaluated_step : step)) continue;
+    if (kind == "step") history.add(j.value("loss", 0.), j.value("accuracy", 0.), j.value("seconds", 0.));
     history.seconds_before += j.value("seconds", 0.);
     kept += line + '\n';
   }
@@ -69,6 +69,23 @@ void MetricsLog::evaluated(const EvalMetrics& m) {
   j["top5"] = m.top5;
   j["samples"] = m.samples;
   j["seconds"] = m.seconds;
+  const std::string line = j.dump() + '\n';
+  write_all(fd_, line.data(), line.size(), path_);
+}
+
+void MetricsLog::policy(int64_t step, std::span<const SamplingReport> layers) {
+  nlohmann::ordered_json j;
+  j["kind"] = "policy";
+  j["step"] = step;
+  for (const SamplingReport& r : layers) {
+    nlohmann::ordered_json layer;
+    layer["site"] = r.site;
+    static constexpr const char* names[] = {"p_min", "p_25", "p_50", "p_75", "p_max"};
+    for (size_t i = 0; i < r.probability.size(); ++i) layer[names[i]] = short_double(r.probability[i]);
+    layer["share"] = r.share;
+    layer["bytes"] = r.bytes;
+    j["layers"].push_back(std::move(layer));
+  }
   const std::string line = j.dump() + '\n';
   write_all(fd_, line.data(), line.size(), path_);
 }

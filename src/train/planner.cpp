@@ -83,7 +83,11 @@ std::string what_would_fit(PlanOptions options, size_t budget) {
   };
   const std::string given = options.policy;
   std::vector<std::string> policies{given};
-  if (given != "lean") policies.push_back("lean");
+  const std::vector<PolicyDoc> known = policy_docs();
+  for (const std::string_view other : {"lean", "checkpoint", "prebr++"})  // exact ones first
+    if (other != given.substr(0, given.find(':')) &&
+        std::any_of(known.begin(), known.end(), [&](const PolicyDoc& doc) { return doc.name == other; }))
+      policies.emplace_back(other);
   for (const std::string& policy : policies)
     for (int64_t k = 1; k <= options.batch; ++k) {
       if (options.batch % k != 0) continue;

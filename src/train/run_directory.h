@@ -36,7 +36,8 @@ struct History {
   void add(double loss, double accuracy, double seconds);
 };
 
-// metrics.jsonl: one line per step and per evaluation.  A line is one write, and allocates nothing for a step.
+// metrics.jsonl: one line per step and per evaluation, now and then one on what the policy samples.  A line is one
+// write, and allocates nothing for a step.
 class MetricsLog {
  public:
   // Goes on after the lines that a checkpoint knows: steps up to `step`, evaluations up to `evaluated_step`.  Later
@@ -48,6 +49,7 @@ class MetricsLog {
 
   void step(const StepMetrics&);
   void evaluated(const EvalMetrics&);
+  void policy(int64_t step, std::span<const SamplingReport>);
   void flush();  // to the disk, before a checkpoint says that the lines are there
 
  private:

@@ -18,6 +18,10 @@ TrainStep::TrainStep(Device& device, Parameters& parameters, Forward forward, Me
   require(options.input.rank() == 3, "train step: an image is (C, H, W), found ", options.input);
   require(options.accumulate > 0, "train step: ", options.accumulate, " passes, expected at least one");
   parameters_.make_gradients();
+  std::vector<const Param*> trained;
+  for (const Param& p : parameters_)
+    if (p.trainable) trained.push_back(&p);
+  policy_.prepare(trained);
 }
 
 StepResult TrainStep::operator()(int64_t step, float lr, const Batch& batch) {
@@ -26,6 +30,7 @@ StepResult TrainStep::operator()(int64_t step, float lr, const Batch& batch) {
   const int64_t images = batch.count / options_.accumulate;
   StepResult result;
   policy_.begin_step(step);
+  tape_.set_rounding(options_.seed, step);
   for (int64_t i = 0; i < options_.accumulate; ++i) pass(step, i, images, batch, result);
   if (std::exchange(first_, false)) check_first();
   result.gradient_norm = gradient_norm(parameters_);

@@ -95,7 +95,7 @@ Training::Training(const Recipe& recipe, const RunOptions& run, std::unique_ptr<
       plan_(plan_within(setup_.plan_options, run_.memory_limit)),
       device_(std::move(backend), {.memory_limit = run_.memory_limit, .step_bytes = plan_.step_bytes}),
       model_(device_, setup_.model, recipe_.seed),
-      policy_(make_policy(recipe_.policy)),
+      policy_(make_policy(recipe_.policy, recipe_.seed)),
       optimizer_(optimizer_for(device_, model_, setup_.plan_options)),
       step_(device_, model_.parameters(), std::ref(model_), *policy_, *optimizer_, setup_.step),
       loader_(*setup_.data.train, setup_.training) {
@@ -136,7 +136,7 @@ void Training::begin() {
 }
 
 void Training::resume(const SafeTensors& checkpoint) {
-  load_checkpoint(checkpoint, model_.parameters(), *optimizer_);
+  load_checkpoint(checkpoint, model_.parameters(), *optimizer_, *policy_);
   metrics_.emplace(directory_.metrics(), progress_.step, progress_.evaluated_step, history_);
   saved_step_ = progress_.step;
   observer_.note(text("resumed after step ", progress_.step, " of ", setup_.steps));
@@ -172,6 +172,9 @@ void Training::train_one() {
   const StepMetrics line{progress_.step,       setup_.steps,  epoch(), result.loss, accuracy, lr,
                          result.gradient_norm, images / took, took,    peak_.peak};
   metrics_->step(line);
+  if (progress_.step % 20 == 1 || progress_.step == setup_.steps)
+    if (const std::vector<SamplingReport> sampling = policy_->report(); !sampling.empty())
+      metrics_->policy(progress_.step, sampling);
   observer_.step(line);
 }
 
@@ -203,7 +206,7 @@ bool Training::evaluate_now() {
 
 void Training::save() {
   if (metrics_) metrics_->flush();
-  save_checkpoint(directory_.last(), model_.parameters(), *optimizer_, info());
+  save_checkpoint(directory_.last(), model_.parameters(), *optimizer_, *policy_, info());
   saved_step_ = progress_.step;
 }
 

@@ -7,7 +7,7 @@
 namespace shear {
 
 static bool in_head(std::string_view name) { return name.starts_with("head."); }
-static bool is_state(std::string_view name) { return name.starts_with("optimizer."); }
+static bool is_state(std::string_view name) { return name.starts_with("optimizer.") || name.starts_with("policy."); }
 
 void read_tensor(const SafeTensors& file, const TensorView& from, Device& device, const Tensor& into) {
   const std::vector<float> values = read_floats(file, from);

@@ -11,6 +11,8 @@ void add_train(CLI::App&, Run& chosen);
 void add_eval(CLI::App&, Run& chosen);
 void add_predict(CLI::App&, Run& chosen);
 void add_plan(CLI::App&, Run& chosen);
+void add_compare(CLI::App&, Run& chosen);
+void add_trace(CLI::App&, Run& chosen);
 void add_gradients(CLI::App&, Run& chosen);
 void add_check(CLI::App&, Run& chosen);
 void add_inspect(CLI::App&, Run& chosen);

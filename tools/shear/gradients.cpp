@@ -25,7 +25,7 @@ const TensorView& named(const SafeTensors& file, const char* name) {
 }
 
 int run(const Flags& flags) {
-  const auto policy = make_policy(flags.policy);
+  const auto policy = make_policy(flags.policy, flags.seed);
   const auto loaded = load_model(flags.weights, flags.model, {}, flags.device);
   Device& device = loaded->device;
   Parameters& parameters = loaded->model.parameters();
@@ -47,8 +47,12 @@ int run(const Flags& flags) {
   }
 
   parameters.make_gradients();
+  std::vector<const Param*> trained;
+  for (const Param& p : parameters) trained.push_back(&p);
+  policy->prepare(trained);
   policy->begin_step(0);
   Tape tape(device, *policy);
+  tape.set_rounding(flags.seed, 0);
   std::vector<float> logits_out;
   float loss_out = 0;
   {

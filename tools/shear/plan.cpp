@@ -12,7 +12,7 @@ namespace shear::tool {
 namespace {
 
 struct Flags {
-  std::string model, policy = "full;lean", budget;
+  std::string model, policy, budget;
   PlanOptions plan;
   bool saves = false, json = false;
 };
@@ -22,6 +22,12 @@ struct Row {
   Plan plan;
   int64_t largest = 0;  // batch within the budget
 };
+
+std::vector<std::string> every_policy() {
+  std::vector<std::string> names;
+  for (const PolicyDoc& doc : policy_docs()) names.emplace_back(doc.name);
+  return names;
+}
 
 // What was saved, site by site; equal consecutive rows of the same op are not merged: order is what it tells.
 void print_saves(const Row& row) {
@@ -38,7 +44,7 @@ int run(Flags& flags) {
     fail(Fault::usage, "--accumulate ", options.accumulate, ": expected a divisor of --batch ", options.batch);
   const size_t budget = flags.budget.empty() ? 0 : parse_bytes("--budget", flags.budget);
   std::vector<Row> rows;
-  for (const std::string& policy : split_policies(flags.policy)) {
+  for (const std::string& policy : flags.policy.empty() ? every_policy() : split_policies(flags.policy)) {
     options.policy = policy;
     rows.push_back({policy, plan_training(options), budget > 0 ? largest_batch(options, budget) : 0});
   }
@@ -117,7 +123,7 @@ void add_plan(CLI::App& app, Run& chosen) {
       ->capture_default_str()
       ->check(CLI::PositiveNumber);
   cmd->add_option("--policy", flags->policy, "one or several, separated by ';'")
-      ->capture_default_str()
+      ->default_str("all")
       ->type_name("P[;P...]");
   cmd->add_option("--budget", flags->budget, "names the first policy that fits: 4GiB, 800MB")->type_name("SIZE");
   cmd->add_option("--optimizer", flags->plan.optimizer.name, "adamw or sgd")->capture_default_str();

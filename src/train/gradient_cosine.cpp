@@ -1,0 +1,109 @@
+// How far a policy turns the gradient: at the end of a run, against exact gradients on the same batches.
+#include <cmath>
+
+#include "train/checkpoint.h"
+#include "train/json.h"
+#include "train/run_directory.h"
+#include "train/setup.h"
+
+namespace shear {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+// Stands where an optimizer would: takes the gradients of a step to the host, and changes nothing.
+class GradientReader final : public Optimizer {
+ public:
+  explicit GradientReader(Parameters& parameters) : parameters_(parameters) {}
+  std::string_view name() const override { return "none"; }
+  void step(int64_t, float, float) override {
+    read_.clear();
+    for (const Param& p : parameters_)
+      if (p.trainable) read_.emplace_back(p.name, parameters_.device().download(p.grad));
+    parameters_.forget_gradients();
+  }
+  std::vector<StateTensor> state() override { return {}; }
+
+  using Gradients = std::vector<std::pair<std::string, std::vector<float>>>;
+  Gradients take() { return std::exchange(read_, {}); }
+
+ private:
+  Parameters& parameters_;
+  Gradients read_;
+};
+
+struct Products {
+  double ab = 0, aa = 0, bb = 0;
+  void operator+=(const Products& other) { ab += other.ab, aa += other.aa, bb += other.bb; }
+  // Of two zero vectors the direction is the same; of a zero and another one there is none.
+  double cosine() const { return aa > 0 && bb > 0 ? ab / std::sqrt(aa * bb) : aa == bb ? 1 : 0; }
+};
+
+Products products(std::span<const float> a, std::span<const float> b) {
+  Products p;
+  for (size_t i = 0; i < a.size(); ++i) {
+    const double x = a[i], y = b[i];
+    p += {x * y, x * x, y * y};
+  }
+  return p;
+}
+
+void add(GradientCosine& sum, const GradientReader::Gradients& exact, const GradientReader::Gradients& found) {
+  Products all;
+  for (size_t i = 0; i < exact.size(); ++i) {
+    const Products p = products(exact[i].second, found[i].second);
+    if (sum.parameters.size() == i) sum.parameters.emplace_back(exact[i].first, 0);
+    sum.parameters[i].second += p.cosine();
+    all += p;
+  }
+  sum.overall += all.cosine();
+}
+
+}  // namespace
+
+std::optional<GradientCosine> gradient_cosine(const fs::path& directory, const CosineOptions& options) {
+  require(options.batches > 0, "gradient cosine: ", options.batches, " batches, expected 1 or more");
+  const SafeTensors checkpoint(directory / "last.safetensors"), weights(directory / "model.safetensors");
+  const CheckpointInfo info = read_checkpoint_info(checkpoint);
+  Recipe recipe = info.recipe;
+  recipe.dropout = 0;
+  RunOptions run;
+  run.threads = options.threads > 0 ? options.threads : info.progress.threads;
+  run.loader_threads = options.loader_threads;
+  std::unique_ptr<Backend> backend = make_backend(options.device, run.threads);
+  Setup setup = prepare(recipe, run, &info.card);
+  setup.training.augment = {.random_crop = false, .flip = false};
+
+  Device device(std::move(backend));
+  Vit model(device, setup.model, recipe.seed);
+  Parameters& parameters = model.parameters();
+  choose_trainable(parameters, recipe.train);
+  load_weights(weights, parameters, Matching::exact);
+  const auto exact = make_policy("full"), policy = make_policy(recipe.policy, recipe.seed);
+  GradientReader reader(parameters);
+  TrainStep exact_step(device, parameters, std::ref(model), *exact, reader, setup.step);
+  TrainStep policy_step(device, parameters, std::ref(model), *policy, reader, setup.step);
+  load_policy_state(checkpoint, *policy);
+
+  Loader loader(*setup.data.train, setup.training);
+  loader.start(0);
+  GradientCosine sum;
+  // A policy that holds its choice for some steps makes a new one for each batch: these steps are far apart.
+  constexpr int64_t apart = 1000;
+  const int64_t first = (info.progress.step / apart + 1) * apart;
+  for (int64_t i = 0; i < options.batches; ++i) {
+    if (options.stop && options.stop->load(std::memory_order_relaxed)) return std::nullopt;
+    const Batch& batch = *loader.next();
+    exact_step(first + i * apart, 0, batch);
+    const GradientReader::Gradients wanted = reader.take();
+    policy_step(first + i * apart, 0, batch);
+    add(sum, wanted, reader.take());
+  }
+  const double n = static_cast<double>(options.batches);
+  sum.overall /= n;
+  for (auto& [name, cosine] : sum.parameters) cosine /= n;
+  return sum;
+}
+
+}  // namespace shear

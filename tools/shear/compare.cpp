@@ -1,0 +1,157 @@
+// shear compare: the same fine-tune under each policy
+#include <iostream>
+#include <set>
+
+#include "command.h"
+#include "compare_report.h"
+
+namespace shear::tool {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+struct Flags {
+  RecipeFlags recipe;
+  std::string policies = "full;lean", out;
+  int64_t seeds = 3;
+  int64_t cosine_batches = 4;
+  bool scratch = false, head_only = false, overwrite = false, json = false;
+};
+
+// A policy as the name of a file: "prebr:prune=0.9,sample=0.3" -> "prebr_prune=0.9_sample=0.3".
+std::string file_name(std::string policy) {
+  for (char& c : policy)
+    if (!std::isalnum(static_cast<unsigned char>(c)) && std::string_view("+-=.").find(c) == std::string_view::npos)
+      c = '_';
+  return policy;
+}
+
+// Seed by seed, so that what changes on the machine over the hours meets every policy alike.
+std::vector<ComparedRun> plan_runs(const Flags& flags) {
+  const std::vector<std::string> policies = split_policies(flags.policies);
+  std::set<std::string> names;
+  for (const std::string& policy : policies) {
+    make_policy(policy);
+    if (!names.insert(file_name(policy)).second)
+      fail(Fault::usage, "--policy ", flags.policies, ": ", policy, " is there twice, expected each once");
+  }
+  Recipe recipe = flags.recipe.read();
+  resolve_defaults(recipe);
+  if (flags.scratch && recipe.weights.empty())
+    fail(Fault::usage, "--scratch: every run begins from scratch, expected --weights beside it");
+  if (flags.scratch && recipe.model.empty())
+    fail(Fault::usage, "--scratch: without the weights the model is not known, expected --model beside it");
+  if (flags.head_only && recipe.train == "head")
+    fail(Fault::usage, "--head-only: every run trains the head alone, expected --train all beside it");
+  if (flags.out.empty()) fail(Fault::usage, "--out is missing: expected the directory for the runs and the report");
+
+  std::vector<ComparedRun> runs;
+  const auto add = [&](const Recipe& r, const std::string& label, const std::string& name) {
+    runs.push_back({label, r, fs::path(flags.out) / "runs" / text(name, "-seed", r.seed), {}, {}});
+  };
+  const uint64_t first = recipe.seed;
+  for (uint64_t seed = first; seed < first + static_cast<uint64_t>(flags.seeds); ++seed) {
+    recipe.seed = seed;
+    for (const std::string& policy : policies) {
+      recipe.policy = policy;
+      add(recipe, policy, file_name(policy));
+    }
+    recipe.policy = policies.front();
+    Recipe other = recipe;
+    other.weights.clear();
+    if (flags.scratch) add(other, recipe.policy + " (from scratch)", file_name(recipe.policy) + "-scratch");
+    other = recipe;
+    other.train = "head";
+    if (flags.head_only) add(other, recipe.policy + " (head only)", file_name(recipe.policy) + "-head");
+  }
+  return runs;
+}
+
+// 0, or the status that all of it ends with.
+int complete(ComparedRun& run, const Flags& flags, const std::string& which) {
+  const Standing from = standing(run, flags.overwrite);
+  std::cerr << which
+            << (from == Standing::done   ? ": is there already"
+                : from == Standing::half ? ": goes on"
+                                         : "")
+            << std::endl;
+  if (from != Standing::done)
+    if (const int status = train_apart(run, flags.recipe, from); status != 0) return status;
+  std::ifstream in(run.directory / "summary.json");
+  run.summary = nlohmann::ordered_json::parse(in, nullptr, false);
+  if (!run.summary.is_object() || !run.summary.contains("accuracy"))
+    fail(Fault::input, (run.directory / "summary.json").string(), ": is not what shear train writes there");
+  const CosineOptions options{.batches = flags.cosine_batches,
+                              .threads = flags.recipe.device.threads,
+                              .loader_threads = flags.recipe.loader_threads,
+                              .device = parse_device(flags.recipe.device.device),
+                              .stop = &interrupted()};
+  if (interrupted() || !find_cosine(run, options)) return 130;
+  const auto& s = run.summary;
+  std::cerr << which << ": accuracy " << fixed(s["accuracy"], 4) << ", " << human_bytes(s["peak_bytes"]) << ", step "
+            << fixed(1e3 * s["step_seconds_median"].get<double>(), 2) << " ms, gradient cosine "
+            << fixed(run.cosine.overall, 4) << std::endl;
+  return 0;
+}
+
+int run(const Flags& flags) {
+  std::vector<ComparedRun> runs = plan_runs(flags);
+  for (const ComparedRun& r : runs) standing(r, flags.overwrite);  // a run with other options is told of now
+  std::error_code error;
+  fs::create_directories(fs::path(flags.out) / "runs", error);
+  if (error) fail(Fault::input, "--out ", flags.out, ": cannot make this directory: ", error.message());
+  catch_interrupts();
+  for (size_t i = 0; i < runs.size(); ++i) {
+    const std::string which = text('[', i + 1, '/', runs.size(), "] ", runs[i].policy, ", seed ", runs[i].recipe.seed);
+    const int status = interrupted() ? 130 : complete(runs[i], flags, which);
+    if (status == 130)
+      std::cerr << "interrupted after " << i << " of " << runs.size()
+                << " runs; the same command goes on from there: shear compare ... --out " << flags.out << std::endl;
+    if (status != 0) return status;
+  }
+  const std::vector<PolicyRow> rows = by_policy(runs);
+  const nlohmann::ordered_json json = comparison_json(runs, rows);
+  const fs::path out = flags.out;
+  const std::string title = text(runs[0].summary.value("model", ""), ", batch ", runs[0].recipe.batch);
+  write_text_atomically(out / "compare.json", json.dump(2) + '\n');
+  write_text_atomically(out / "compare.csv", comparison_csv(runs));
+  write_text_atomically(out / "layers.csv", layers_csv(runs));
+  write_text_atomically(out / "compare.svg", comparison_svg(rows, title));
+  if (flags.json)
+    std::cout << json.dump(2) << '\n';
+  else
+    std::cout << comparison_table(rows);
+  return 0;
+}
+
+}  // namespace
+
+void add_compare(CLI::App& app, Run& chosen) {
+  auto flags = std::make_shared<Flags>();
+  CLI::App* cmd =
+      app.add_subcommand("compare", "the same training under each policy: accuracy, memory, time, gradients");
+  flags->recipe.add_model(*cmd);
+  cmd->add_option("--policy", flags->policies, "separated by ';'; ratios are to the first")
+      ->capture_default_str()
+      ->type_name("P[;P...]");
+  cmd->add_option("--seeds", flags->seeds, "runs per policy, with seeds from --seed on")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
+  cmd->add_option("--out", flags->out,
+                  "runs/, compare.json, compare.csv, layers.csv and compare.svg; goes on from there")
+      ->type_name("DIR");
+  cmd->add_flag("--overwrite", flags->overwrite, "begins runs anew that are there with other options");
+  cmd->add_flag("--scratch", flags->scratch, "adds the first policy without --weights");
+  cmd->add_flag("--head-only", flags->head_only, "adds the first policy with the head trained alone");
+  cmd->add_option("--cosine-batches", flags->cosine_batches, "on which gradients are compared with those of full")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
+  flags->recipe.add_training(*cmd);
+  flags->recipe.add_running(*cmd);
+  cmd->add_flag("--json", flags->json, "prints compare.json");
+  cmd->footer(policy_help());
+  cmd->callback([&chosen, flags] { chosen = [flags] { return run(*flags); }; });
+}
+
+}  // namespace shear::tool

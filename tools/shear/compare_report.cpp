@@ -1,0 +1,183 @@
+// What `shear compare` found.
+#include "compare_report.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "svg.h"
+
+namespace shear::tool {
+
+namespace {
+
+double number(const nlohmann::ordered_json& j) {
+  return j.is_number() ? j.get<double>() : std::numeric_limits<double>::quiet_NaN();
+}
+
+double mean(const std::vector<double>& values) {
+  double sum = 0;
+  for (const double v : values) sum += v;
+  return sum / static_cast<double>(values.size());
+}
+
+double deviation(const std::vector<double>& values) {
+  if (values.size() < 2) return 0;
+  const double m = mean(values);
+  double sum = 0;
+  for (const double v : values) sum += (v - m) * (v - m);
+  return std::sqrt(sum / static_cast<double>(values.size() - 1));
+}
+
+double median(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  const size_t n = values.size();
+  return n % 2 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2;
+}
+
+PolicyRow row_of(const std::string& policy, const std::vector<ComparedRun>& runs) {
+  std::vector<double> accuracy, seconds, cosine;
+  PolicyRow row;
+  row.policy = policy;
+  for (const ComparedRun& run : runs) {
+    if (run.policy != policy) continue;
+    ++row.runs;
+    accuracy.push_back(number(run.summary["accuracy"]));
+    seconds.push_back(number(run.summary["step_seconds_median"]));
+    cosine.push_back(run.cosine.overall);
+    row.planned = std::max(row.planned, number(run.summary["planned_peak_bytes"]));
+    row.metered = std::max(row.metered, number(run.summary["peak_bytes"]));
+    row.rss = std::max(row.rss, number(run.summary["rss_peak_bytes"]));
+  }
+  row.accuracy = mean(accuracy);
+  row.spread = deviation(accuracy);
+  row.step_seconds = median(seconds);
+  row.cosine = mean(cosine);
+  return row;
+}
+
+nlohmann::ordered_json run_json(const ComparedRun& run) {
+  nlohmann::ordered_json j{{"policy", run.policy}, {"seed", run.recipe.seed}};
+  for (const auto& [key, value] : run.summary.items())
+    if (key != "policy") j[key] = value;
+  j["gradient_cosine"] = run.cosine.overall;
+  j["begins_from"] = run.recipe.weights.empty() ? "scratch" : "weights";
+  j["train"] = run.recipe.train;
+  return j;
+}
+
+std::string cell(std::string value) {
+  if (value.find_first_of(",\"\r\n") == std::string::npos) return value;
+  for (size_t at = 0; (at = value.find('"', at)) != std::string::npos; at += 2) value.insert(at, "\"");
+  return '"' + value + '"';
+}
+
+std::string cell(const nlohmann::ordered_json& value) {
+  if (value.is_string()) return cell(value.get<std::string>());
+  return value.is_null() ? "" : value.dump();
+}
+
+}  // namespace
+
+std::vector<PolicyRow> by_policy(const std::vector<ComparedRun>& runs) {
+  std::vector<PolicyRow> rows;
+  for (const ComparedRun& run : runs) {
+    if (std::any_of(rows.begin(), rows.end(), [&](const PolicyRow& r) { return r.policy == run.policy; })) continue;
+    rows.push_back(row_of(run.policy, runs));
+    rows.back().time_ratio = rows.back().step_seconds / rows[0].step_seconds;
+    rows.back().memory_ratio = rows.back().metered / rows[0].metered;
+  }
+  return rows;
+}
+
+Table comparison_table(const std::vector<PolicyRow>& rows) {
+  Table table({"policy", "accuracy", "planned MiB", "metered MiB", "RSS MiB", "step ms", "time ratio", "memory ratio",
+               "gradient cosine"});
+  const auto mebibytes = [](double bytes) { return fixed(bytes / 0x1p20, 1); };
+  for (const PolicyRow& r : rows)
+    table.add({r.policy, fixed(r.accuracy, 4) + (r.runs > 1 ? " ± " + fixed(r.spread, 4) : ""), mebibytes(r.planned),
+               mebibytes(r.metered), mebibytes(r.rss), fixed(1e3 * r.step_seconds, 2), fixed(r.time_ratio, 2),
+               fixed(r.memory_ratio, 3), fixed(r.cosine, 4)});
+  return table;
+}
+
+nlohmann::ordered_json comparison_json(const std::vector<ComparedRun>& runs, const std::vector<PolicyRow>& rows) {
+  nlohmann::ordered_json j;
+  for (const ComparedRun& run : runs) j["runs"].push_back(run_json(run));
+  for (const PolicyRow& r : rows)
+    j["policies"].push_back({{"policy", r.policy},
+                             {"runs", r.runs},
+                             {"accuracy_mean", r.accuracy},
+                             {"accuracy_deviation", r.spread},
+                             {"step_seconds_median", r.step_seconds},
+                             {"time_ratio", r.time_ratio},
+                             {"memory_ratio", r.memory_ratio},
+                             {"gradient_cosine", r.cosine}});
+  return j;
+}
+
+std::string comparison_csv(const std::vector<ComparedRun>& runs) {
+  std::string out;
+  const nlohmann::ordered_json first = run_json(runs.front());
+  for (const auto& [key, value] : first.items()) out += (out.empty() ? "" : ",") + key;
+  for (const ComparedRun& run : runs) {
+    const nlohmann::ordered_json j = run_json(run);
+    std::string line;
+    for (const auto& [key, unused] : first.items())
+      line += (&unused == &first.front() ? "" : ",") + cell(j.value(key, nlohmann::ordered_json()));
+    out += '\n' + line;
+  }
+  return out + '\n';
+}
+
+std::string layers_csv(const std::vector<ComparedRun>& runs) {
+  std::string out = "policy,seed,parameter,cosine\n";
+  for (const ComparedRun& run : runs)
+    for (const auto& [name, cosine] : run.cosine.parameters)
+      out += text(cell(run.policy), ',', run.recipe.seed, ',', cell(name), ',', fixed(cosine, 8), '\n');
+  return out;
+}
+
+// From zero where that does not waste the drawing: lengths then tell ratios.
+static std::pair<double, double> range_of(const std::vector<double>& values) {
+  const auto [least, most] = std::minmax_element(values.begin(), values.end());
+  const double low = *least < 0.6 * *most ? 0 : *least - 0.25 * std::max(*most - *least, 0.1 * *most);
+  const std::vector<double> ticks = round_ticks(low, *most * 1.001, 6);
+  const double step = ticks.size() > 1 ? ticks[1] - ticks[0] : std::max(1., *most);
+  return {std::floor(low / step) * step, (std::floor(*most / step) + 1) * step};
+}
+
+std::string comparison_svg(const std::vector<PolicyRow>& rows, const std::string& title) {
+  static constexpr const char* colors[] = {"#1f5fa8", "#c2410c", "#15803d", "#7e22ce", "#a16207",
+                                           "#0e7490", "#be123c", "#4d5562", "#4338ca", "#65720c"};
+  std::vector<double> memory, time;
+  for (const PolicyRow& r : rows) memory.push_back(r.metered / 0x1p20), time.push_back(1e3 * r.step_seconds);
+  const auto [x_low, x_high] = range_of(memory);
+  const auto [y_low, y_high] = range_of(time);
+  const Axes axes{{84, 60}, 760, 440, x_low, x_high, y_low, y_high};
+  Svg svg(880, 570, title);
+  svg.write({84, 26}, "Memory and time of a training step, with the accuracy reached", {.size = 16, .bold = true});
+  svg.write({84, 47}, title, {.size = std::min(13., 13 * 760 / text_width(title, 13)), .color = "#555555"});
+  axes.draw(svg, {.x = round_ticks(x_low, x_high, 8), .y = round_ticks(y_low, y_high, 6), .size = 13});
+  svg.write({84 + 380, 552}, "memory of a training step at its peak, MiB", {.size = 14, .anchor = Anchor::middle});
+  svg.write({24, 60 + 220}, "time of a step, ms (median)", {.size = 14, .anchor = Anchor::middle, .upright = true});
+  std::vector<Labelled> labels;
+  for (size_t i = 0; i < rows.size(); ++i)
+    labels.push_back({axes.at(memory[i], time[i]), rows[i].policy + "  " + fixed(100 * rows[i].accuracy, 1) + "%"});
+  constexpr double size = 14;
+  const std::vector<Point> places = place_labels(labels, axes, size);
+  for (size_t i = 0; i < rows.size(); ++i) {
+    const Point p = labels[i].at, at = places[i];
+    const Point near{std::clamp(p.x, at.x, at.x + text_width(labels[i].text, size)),
+                     std::clamp(p.y, at.y - 0.9 * size, at.y + 0.3 * size)};
+    if (std::hypot(near.x - p.x, near.y - p.y) > 16) svg.line(p, near, "#9a9a9a");
+  }
+  for (size_t i = 0; i < rows.size(); ++i) {
+    const char* color = colors[i % std::size(colors)];
+    svg.circle(labels[i].at, 5, color);
+    svg.write(places[i], labels[i].text, {.size = size, .color = color, .bold = true});
+  }
+  return svg.done();
+}
+
+}  // namespace shear::tool

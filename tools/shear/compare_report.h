@@ -1,0 +1,26 @@
+// What `shear compare` found, for people and for programs.
+#pragma once
+#include "compare_runs.h"
+#include "table.h"
+
+namespace shear::tool {
+
+// The runs under one policy.
+struct PolicyRow {
+  std::string policy;
+  int64_t runs = 0;
+  double accuracy = 0, spread = 0;           // mean and standard deviation over the seeds; 0 for one
+  double planned = 0, metered = 0, rss = 0;  // bytes, the most of any run
+  double step_seconds = 0;                   // median of the runs' medians
+  double time_ratio = 1, memory_ratio = 1;   // to the first policy
+  double cosine = 0;                         // mean
+};
+std::vector<PolicyRow> by_policy(const std::vector<ComparedRun>&);
+
+Table comparison_table(const std::vector<PolicyRow>&);
+nlohmann::ordered_json comparison_json(const std::vector<ComparedRun>&, const std::vector<PolicyRow>&);
+std::string comparison_csv(const std::vector<ComparedRun>&);  // a line per run, the keys of the JSON
+std::string layers_csv(const std::vector<ComparedRun>&);      // policy, seed, parameter, cosine
+std::string comparison_svg(const std::vector<PolicyRow>&, const std::string& title);  // memory against step time
+
+}  // namespace shear::tool

@@ -1,0 +1,31 @@
+// The trainings that `shear compare` is made of: each is a process of its own, so that its memory is counted alone.
+#pragma once
+#include <nlohmann/json.hpp>
+
+#include "recipe_flags.h"
+
+namespace shear::tool {
+
+struct ComparedRun {
+  std::string policy;  // as the tables name it: "lean", "full (from scratch)"
+  Recipe recipe;       // resolved
+  std::filesystem::path directory;
+  nlohmann::ordered_json summary;  // once it is done
+  GradientCosine cosine;
+};
+
+// How far the run in a directory is.  Throws Fault::usage where it began with another recipe, naming the first flag.
+enum class Standing { nothing, half, done };
+Standing standing(const ComparedRun&, bool overwrite);
+
+// Interrupts reach the training that runs, once, and are remembered.
+void catch_interrupts();
+const std::atomic<bool>& interrupted();
+
+// `shear train` for the run, from where it stands.  Its exit status; what it has to say is on stderr.
+int train_apart(const ComparedRun&, const RecipeFlags&, Standing);
+
+// The gradient's cosine of a run that is done, from its directory where it is known.  False: interrupted.
+bool find_cosine(ComparedRun&, const CosineOptions&);
+
+}  // namespace shear::tool

@@ -1,0 +1,109 @@
+// The flags that say how a model is trained.
+#include "recipe_flags.h"
+
+#include <nlohmann/json.hpp>
+
+namespace shear::tool {
+
+namespace fs = std::filesystem;
+
+void RecipeFlags::add_model(CLI::App& app) {
+  app.add_option("--data", recipe.data, "folder of class folders, or IDX files")->type_name("PATH");
+  app.add_option("--val", recipe.val, "another data set of the same kind for validation")->type_name("PATH");
+  app.add_option("--model", recipe.model, "vit_tiny_patch16_224, ..., or vit:image=28,patch=4,dim=192,depth=6,heads=3")
+      ->default_str("the weights' own")
+      ->type_name("NAME");
+  app.add_option("--weights", recipe.weights, "safetensors to begin with; a head for other classes is replaced")
+      ->type_name("FILE");
+}
+
+void RecipeFlags::add_training(CLI::App& app) {
+  app.add_option("--train", recipe.train, "all, or head: the rest is frozen")->capture_default_str();
+  const auto optimization = "Optimization";
+  app.add_option("--epochs", recipe.epochs, "passes over the training images")->default_str("10")->group(optimization);
+  app.add_option("--steps", recipe.steps, "or as many updates")->group(optimization);
+  app.add_option("--batch", recipe.batch, "images per step")->capture_default_str()->group(optimization);
+  app.add_option("--accumulate", recipe.accumulate, "cuts each batch into as many passes: less memory, the same result")
+      ->capture_default_str()
+      ->group(optimization);
+  app.add_option("--optimizer", recipe.optimizer, "adamw or sgd")->capture_default_str()->group(optimization);
+  app.add_option("--lr", recipe.lr, "highest learning rate; half a cosine leads it to zero")
+      ->default_str("0.001 for adamw, 0.01 for sgd")
+      ->group(optimization);
+  app.add_option("--momentum", recipe.momentum, "of sgd")->capture_default_str()->group(optimization);
+  app.add_option("--weight-decay", recipe.weight_decay, "of weights; none on biases, norms and embeddings")
+      ->default_str("0.05 for adamw, 0 for sgd")
+      ->group(optimization);
+  app.add_option("--warmup", recipe.warmup, "steps in which the learning rate grows to its highest")
+      ->default_str("a twentieth of the steps")
+      ->group(optimization);
+  app.add_option("--clip", recipe.clip, "the largest norm of the gradient; 0: any")
+      ->capture_default_str()
+      ->group(optimization);
+  app.add_option("--smoothing", recipe.smoothing, "of the labels")->capture_default_str()->group(optimization);
+  app.add_option("--dropout", recipe.dropout, "probability")->capture_default_str()->group(optimization);
+  app.add_option(
+         "--augment", recipe.augment,
+         "none, flip (left-right), pad (and a random cut of the padded image) or crop (random resized, and flip)")
+      ->capture_default_str()
+      ->group(optimization);
+  app.add_option("--seed", recipe.seed, "of first weights, order, augmentation and dropout")
+      ->capture_default_str()
+      ->group(optimization);
+  image.add(app, "the weights' own, else as timm");
+  const auto running = "Running";
+  app.add_option("--eval-every", recipe.eval_every, "steps between evaluations; 0: an epoch")
+      ->capture_default_str()
+      ->group(running);
+  app.add_option("--checkpoint-every", recipe.checkpoint_every, "steps between checkpoints; 0: an epoch")
+      ->capture_default_str()
+      ->group(running);
+}
+
+void RecipeFlags::add_running(CLI::App& app) {
+  app.add_option("--memory-limit", memory_limit, "refuses what a step needs beyond it: 4GiB, 800MB")
+      ->default_str("none")
+      ->type_name("SIZE")
+      ->group("Running");
+  device.add(app);
+  app.add_option("--loader-threads", loader_threads, "for reading images")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
+}
+
+static void make_absolute(std::string& path) {
+  if (!path.empty()) path = fs::absolute(path).lexically_normal().string();
+}
+
+Recipe RecipeFlags::read() const {
+  Recipe r = recipe;
+  make_absolute(r.data);
+  make_absolute(r.val);
+  make_absolute(r.weights);
+  r.image = image.read();
+  return r;
+}
+
+static std::string word(const nlohmann::ordered_json& value) {
+  if (value.is_string()) return value;
+  if (!value.is_array()) return value.dump();
+  std::string words;
+  for (const auto& part : value) words += (words.empty() ? "" : ",") + part.dump();
+  return words;
+}
+
+// The keys of a recipe's JSON are the names of the flags.
+std::vector<std::string> to_flags(const Recipe& recipe) {
+  std::vector<std::string> flags;
+  const auto fields = nlohmann::ordered_json::parse(to_json(recipe));
+  for (const auto& [key, value] : fields.items()) {
+    if (value.is_boolean()) {
+      if (value.get<bool>()) flags.push_back("--" + key);
+    } else if (!value.is_null() && value != "") {
+      flags.push_back("--" + key + '=' + word(value));
+    }
+  }
+  return flags;
+}
+
+}  // namespace shear::tool
