@@ -310,7 +310,7 @@ TEST_CASE("three steps of SGD are those of the reference, with momentum, Nestero
       const auto cpu = make_cpu_backend(2);
       Matrix w(1, n, 0, 1), v(1, n, 0, 2);
       const Matrix g(1, n, 0, 3), w0 = w, v0 = v;
-      for (int step = 0; step < 3; ++step) cpu->sgd(s, w, g, v);
+      for (int step = 0; step < 3; ++step) cpu->sgd(s, w, g, v, {});
       CHECK(error_of(w, [&](int64_t, int64_t c) {
               double weight = w0.at(0, c), velocity = v0.at(0, c);
               for (int step = 0; step < 3; ++step) {
@@ -339,7 +339,7 @@ TEST_CASE("three steps of AdamW are those of the reference, with bias correction
                   .gradient_scale = 0.5f,
                   .correction1 = static_cast<float>(1 - std::pow(0.9, t)),
                   .correction2 = static_cast<float>(1 - std::pow(0.999, t))},
-                 w, g, m, v);
+                 w, g, m, v, {});
     CHECK(error_of(w, [&](int64_t, int64_t c) {
             double weight = w0.at(0, c), first = 0, second = 0;
             for (int t = 1; t <= 3; ++t) {
@@ -352,4 +352,43 @@ TEST_CASE("three steps of AdamW are those of the reference, with bias correction
             return weight;
           }) < 1e-6);
   }
+}
+
+TEST_CASE("a column that is not active keeps its weights and its state, and the others are updated as ever") {
+  const auto cpu = make_cpu_backend(2);
+  const int64_t rows = 7, cols = 5;
+  const std::vector<float> on{1, 0, 1, 1, 0};
+  const ConstView active(on.data(), 1, cols, cols);
+  const Matrix g(rows, cols, 0, 3);
+  Matrix w(rows, cols, 0, 1), v(rows, cols, 0, 2);
+  const Matrix w0 = w, v0 = v;
+  Matrix w_all = w, v_all = v;
+  const SgdStep s{.lr = 0.1f, .momentum = 0.9f, .weight_decay = 0.02f, .gradient_scale = 1, .nesterov = false};
+  cpu->sgd(s, w, g, v, active);
+  cpu->sgd(s, w_all, g, v_all, {});
+  for (int64_t r = 0; r < rows; ++r)
+    for (int64_t c = 0; c < cols; ++c) {
+      const bool updated = on[static_cast<size_t>(c)] != 0;
+      CHECK(w.at(r, c) == (updated ? w_all : w0).at(r, c));
+      CHECK(v.at(r, c) == (updated ? v_all : v0).at(r, c));
+    }
+  Matrix m2(rows, cols, 0, 2), second(rows, cols, 0, 4);
+  cpu->fill(second, 1);
+  const Matrix m0 = m2, second0 = second, w1 = w;
+  cpu->adamw({.lr = 0.01f,
+              .beta1 = 0.9f,
+              .beta2 = 0.999f,
+              .epsilon = 1e-8f,
+              .weight_decay = 0.1f,
+              .gradient_scale = 1,
+              .correction1 = 0.1f,
+              .correction2 = 0.001f},
+             w, g, m2, second, active);
+  for (int64_t r = 0; r < rows; ++r)
+    for (int64_t c = 0; c < cols; ++c) {
+      const bool updated = on[static_cast<size_t>(c)] != 0;
+      CHECK((w.at(r, c) != w1.at(r, c)) == updated);
+      CHECK((m2.at(r, c) != m0.at(r, c)) == updated);
+      CHECK((second.at(r, c) != second0.at(r, c)) == updated);
+    }
 }

@@ -205,8 +205,9 @@ class Backend {
   virtual void gather_patches(const PatchGrid&, ConstView images, int64_t first, View out) = 0;
 
   // -- Optimizers: one pass over a parameter; the gradient is scaled on the way (clipping, averaging) ---------------
-  virtual void sgd(const SgdStep&, View w, ConstView g, View velocity) = 0;
-  virtual void adamw(const AdamWStep&, View w, ConstView g, View m, View v) = 0;
+  // `active`: one float per column of w, whose columns at 0 are left alone with their state; empty: all are updated.
+  virtual void sgd(const SgdStep&, View w, ConstView g, View velocity, ConstView active) = 0;
+  virtual void adamw(const AdamWStep&, View w, ConstView g, View m, View v, ConstView active) = 0;
 };
 
 std::unique_ptr<Backend> make_cpu_backend(int threads);  // 0: as many as the machine offers

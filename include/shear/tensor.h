@@ -57,6 +57,7 @@ struct Param {
   bool trainable = true;
   bool decay = true;  // whether weight decay applies: not to biases, norms and embeddings
   int writes = 0;     // times a gradient was added since the last optimizer step; 0: grad holds nothing yet
+  Tensor active;      // (columns) f32: at 0 the optimizer leaves a column and its state alone; empty: it updates all
 };
 
 }  // namespace shear

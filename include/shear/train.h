@@ -61,6 +61,7 @@ class TrainStep {
 
  private:
   void pass(int64_t step, int64_t index, int64_t images, const Batch&, StepResult&);
+  void mark_active();
   void check_first() const;
   [[noreturn]] void not_finite(int64_t step, double loss) const;
 

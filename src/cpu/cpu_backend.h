@@ -87,8 +87,8 @@ class CpuBackend final : public Backend {
 
   void gather_patches(const PatchGrid&, ConstView images, int64_t first, View out) override;
 
-  void sgd(const SgdStep&, View w, ConstView g, View velocity) override;
-  void adamw(const AdamWStep&, View w, ConstView g, View m, View v) override;
+  void sgd(const SgdStep&, View w, ConstView g, View velocity, ConstView active) override;
+  void adamw(const AdamWStep&, View w, ConstView g, View m, View v, ConstView active) override;
 
  private:
   int threads_;

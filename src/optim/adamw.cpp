@@ -28,7 +28,7 @@ class AdamW final : public Optimizer {
         if (p->writes == 0) continue;
         const AdamWStep s{lr * g.lr_scale, options_.beta1, options_.beta2, options_.epsilon,
                           g.weight_decay,  gradient_scale, correction1,    correction2};
-        device_.run().adamw(s, p->value, p->grad, m.first, m.second);
+        device_.run().adamw(s, p->value, p->grad, m.first, m.second, p->active);
         p->writes = 0;
       }
   }

@@ -22,7 +22,7 @@ class Sgd final : public Optimizer {
         const Tensor& v = velocity_[i++];
         if (p->writes == 0) continue;
         const SgdStep step{lr * g.lr_scale, options_.momentum, g.weight_decay, gradient_scale, options_.nesterov};
-        device_.run().sgd(step, p->value, p->grad, v);
+        device_.run().sgd(step, p->value, p->grad, v, p->active);
         p->writes = 0;
       }
   }

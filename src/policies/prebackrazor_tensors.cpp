@@ -30,6 +30,8 @@ class SampledTensors final : public PreBackRazor {
   void prepare(std::span<const Param* const> params) override {
     for (const Param* p : params)
       if (is_sampled(*p)) stratum_of(p->value.shape()).weights.push_back(p);
+    for (const Stratum& s : strata_) zeros_.resize(std::max(zeros_.size(), static_cast<size_t>(s.shape.cols())), 0.f);
+    ones_.assign(zeros_.size(), 1.f);
     for (Stratum& s : strata_) {
       const int64_t n = static_cast<int64_t>(s.weights.size());
       const int64_t k = std::clamp<int64_t>(std::llround(options_.sample * static_cast<double>(n)), 1, n);
@@ -55,9 +57,9 @@ class SampledTensors final : public PreBackRazor {
   std::span<const float> active_columns(const Param& param) const override {
     if (!options_.skip_frozen) return {};
     const auto [s, arm] = find(&param);
-    if (!s || std::binary_search(s->drawn.begin(), s->drawn.end(), static_cast<int32_t>(arm))) return {};
-    none_.resize(std::max(none_.size(), static_cast<size_t>(param.value.cols())), 0.f);
-    return std::span<const float>(none_).first(static_cast<size_t>(param.value.cols()));
+    if (!s) return {};
+    const bool drawn = std::binary_search(s->drawn.begin(), s->drawn.end(), static_cast<int32_t>(arm));
+    return std::span<const float>(drawn ? ones_ : zeros_).first(static_cast<size_t>(param.value.cols()));
   }
 
   std::vector<PolicyState> state() override {
@@ -131,7 +133,7 @@ class SampledTensors final : public PreBackRazor {
   }
 
   mutable std::deque<Stratum> strata_;
-  mutable std::vector<float> none_;
+  std::vector<float> zeros_, ones_;
   std::vector<int32_t> all_;
   std::vector<float> scale_;
 };

@@ -19,8 +19,8 @@ class Tokens final : public Pruning {
  public:
   explicit Tokens(PolicyKeys& keys)
       : Pruning(keys, Code::u4),
-        share_(keys.number("keep", keep() < 1 ? 0.4 : 1, 0.001, 1)),
-        code_(keys.bits("bits", keep() < 1 ? Code::u8 : Code::f16)),
+        share_(keys.number("keep", keep() < 1 ? 0.5 : 1, 0.001, 1)),
+        code_(keys.bits("bits", keep() < 1 ? Code::u4 : Code::f16)),
         seed_(keys.seed()) {
     keys.done();
   }

@@ -47,8 +47,8 @@ class ShapeBackend final : public Backend {
   void scatter_columns(ConstView, ConstView, ConstView, float, View) override {}
   void column_square_sums(ConstView, View) override {}
   void gather_patches(const PatchGrid&, ConstView, int64_t, View) override {}
-  void sgd(const SgdStep&, View, ConstView, View) override {}
-  void adamw(const AdamWStep&, View, ConstView, View, View) override {}
+  void sgd(const SgdStep&, View, ConstView, View, ConstView) override {}
+  void adamw(const AdamWStep&, View, ConstView, View, View, ConstView) override {}
 
  private:
   std::unique_ptr<Backend> like_;

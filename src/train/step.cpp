@@ -35,6 +35,7 @@ StepResult TrainStep::operator()(int64_t step, float lr, const Batch& batch) {
   if (std::exchange(first_, false)) check_first();
   result.gradient_norm = gradient_norm(parameters_);
   if (!std::isfinite(result.loss) || !std::isfinite(result.gradient_norm)) not_finite(step, result.loss);
+  mark_active();
   optimizer_.step(step, lr, clip_scale(result.gradient_norm, options_.clip));
   return result;
 }
@@ -69,6 +70,18 @@ void TrainStep::pass(int64_t step, int64_t index, int64_t count, const Batch& ba
   loss = {};
   if (after_pass) after_pass(tape_);
   tape_.reset();
+}
+
+// Tells the optimizer which columns the policy left out of this step.
+void TrainStep::mark_active() {
+  for (Param& p : parameters_) {
+    const std::span<const float> active = policy_.active_columns(p);
+    if (active.empty()) continue;
+    require(static_cast<int64_t>(active.size()) == p.value.cols(), "train step: ", active.size(), " flags for the ",
+            p.value.cols(), " columns of ", p.name);
+    if (!p.active) p.active = device_.empty({p.value.cols()}, Category::optimizer);
+    device_.run().upload(p.active.data<void>(), active.data(), active.size_bytes());
+  }
 }
 
 void TrainStep::check_first() const {
