@@ -297,3 +297,28 @@ TEST_CASE("a policy that is given another's state in mid-period goes on as that 
       CHECK(std::equal(a[i].values.begin(), a[i].values.end(), b[i].values.begin()));
   }
 }
+
+TEST_CASE("a part of a composition draws, learns and skips only among the parameters of its own sites") {
+  const auto run = vit("prebr:frozen=skip,period=2@blocks.*.mlp.*|prebr:period=2");
+  for (int64_t step = 0; step < 3; ++step) run->step(step);
+  int skipping = 0;
+  for (const Param& p : run->model.parameters()) {
+    CAPTURE(p.name);
+    const bool sampled = p.name.find(".mlp.") != std::string::npos && p.name.ends_with(".weight");
+    CHECK(run->policy->active_columns(p).empty() != sampled);
+    skipping += sampled;
+  }
+  CHECK(skipping == 4);
+  for (const PolicyState& s : run->policy->state()) {
+    CAPTURE(s.name);
+    CHECK(s.name.starts_with("0.") == (s.name.find(".mlp.") != std::string::npos));
+  }
+  // One weight of each shape lies in block 0: a draw among all would leave it out in half of the periods.
+  const auto tensors = vit("prebr:granularity=tensor,sample=0.5,period=2@blocks.0.*|lean");
+  for (int64_t step = 0; step < 16; step += 2) {
+    tensors->step(step, 1, false);
+    for (const SaveRow& row : tensors->tape.report())
+      if (row.asked == "sample columns") CHECK(row.saved_bytes > 0);
+    tensors->tape.reset();
+  }
+}
