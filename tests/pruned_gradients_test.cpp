@@ -10,14 +10,15 @@ using namespace shear::test;
 
 namespace {
 
-constexpr int64_t batch = 3, tokens = 11, in = 37, out = 5, rows = batch * tokens;
+// Three bands of rows (see band_rows), and in two groups of images two bands each.
+constexpr int64_t batch = 263, tokens = 11, in = 37, out = 5, rows = batch * tokens;
 
 size_t at(int64_t r, int64_t c, int64_t cols) { return static_cast<size_t>(r * cols + c); }
 
 // dw = dy^T x
 Values weight_gradient(const Values& x, const Values& dy) {
   Values dw(out * in);
-  for (int64_t r = 0; r < rows; ++r)
+  for (int64_t r = 0; r < static_cast<int64_t>(dy.size()) / out; ++r)
     for (int64_t o = 0; o < out; ++o)
       for (int64_t i = 0; i < in; ++i) dw[at(o, i, in)] += dy[at(r, o, out)] * x[at(r, i, in)];
   return dw;
@@ -28,17 +29,15 @@ const Operand x_operand = short_normal({batch, tokens, in}, 1), dy_operand = nor
 // The weight gradient of a linear in a block, one per step; a second weight of the same shape stands beside it.
 class LinearRun {
  public:
-  explicit LinearRun(MemoryPolicy& policy) : policy_(policy), tape_(device_, policy) {
+  explicit LinearRun(MemoryPolicy& policy, const Operand& x = x_operand, const Operand& dy = dy_operand)
+      : policy_(policy), tape_(device_, policy), x_(upload(device_, x)), dy_(upload(device_, dy)) {
     policy.prepare(std::array<const Param*, 2>{&w_, &other_});
   }
   std::vector<float> step(int64_t step) {
     policy_.begin_step(step);
     tape_.set_rounding(9, step);
     w_.writes = 0;
-    {
-      const Tensor x = upload(device_, x_operand), dy = upload(device_, dy_operand);
-      tape_.backward(weighted_sum(tape_, linear(tape_, "blocks.0.mlp.fc1", x, w_, nullptr), dy));
-    }
+    tape_.backward(weighted_sum(tape_, linear(tape_, "blocks.0.mlp.fc1", x_, w_, nullptr), dy_));
     tape_.reset();
     return device_.download(w_.grad);
   }
@@ -49,6 +48,7 @@ class LinearRun {
   Param w_ = make_param(device_, "blocks.0.mlp.fc1.weight", normal({out, in}, 2)),
         other_ = make_param(device_, "blocks.1.mlp.fc1.weight", normal({out, in}, 3));
   Tape tape_;
+  Tensor x_, dy_;
 };
 
 std::vector<float> weight_gradient_under(const Verdict& verdict) {
@@ -142,19 +142,19 @@ TEST_CASE("GELU's gradient under a packed slope is the slope, rounded to its cod
         worst = std::max(worst, std::fabs(got - left));
       }
       CHECK(worst < 3e-7);
-      CHECK(undecided < 60);
+      CHECK(undecided < static_cast<int>(found.size() / 20));
     }
 }
 
 TEST_CASE("a linear's weight gradient from columns that each group of images draws, with a mask inside, is by hand") {
-  // Three images in two groups: two and one.  A scale of 0 fills up.
+  // Two groups of images, the second one image smaller.  A scale of 0 fills up.
   constexpr int64_t chosen = 6;
   const std::vector<int32_t> index{0, 3, 4, 11, 30, 36, 1, 3, 17, 18, 36, 36};
   const std::vector<float> scale{2.f, 1.f, 4.f, 1.5f, 3.f, 1.25f, 5.f, 2.f, 1.f, 2.5f, 1.5f, 0.f};
   for (const double keep : {1., 0.4}) {
     CAPTURE(keep);
     Values cut(rows * chosen);
-    const auto group = [](int64_t r) { return r / tokens < 2 ? 0 : chosen; };
+    const auto group = [](int64_t r) { return r / tokens < (batch + 1) / 2 ? 0 : chosen; };
     for (int64_t r = 0; r < rows; ++r)
       for (int64_t k = 0; k < chosen; ++k)
         cut[at(r, k, chosen)] = x_operand.values[at(r, index[static_cast<size_t>(group(r) + k)], in)];
@@ -171,8 +171,13 @@ TEST_CASE("a linear's weight gradient from columns that each group of images dra
 }
 
 TEST_CASE("a linear's weight gradient from rows that are drawn is by hand, and so is the one from a masked input") {
-  const std::vector<int32_t> index{0, 4, 5, 11, 20, 22, 32};
-  const std::vector<float> scale{1.f, 2.5f, 2.5f, 1.f, 2.f, 1.f, 5.f};
+  std::vector<int32_t> index;
+  std::vector<float> scale;
+  for (int32_t r = 0; r < rows; r += 1 + r % 3) {
+    index.push_back(r);
+    scale.push_back(1 + 0.25f * static_cast<float>(r % 7));
+  }
+  REQUIRE(index.size() > 1300);
   Values left(rows * in);
   for (size_t k = 0; k < index.size(); ++k)
     for (int64_t c = 0; c < in; ++c)
@@ -184,12 +189,13 @@ TEST_CASE("a linear's weight gradient from rows that are drawn is by hand, and s
 }
 
 TEST_CASE("sampling's error averages out as one over the root of the draws, and that of the largest does not at all") {
-  const Values exact = weight_gradient(x_operand.values, dy_operand.values);
+  const Operand x = short_normal({3, tokens, in}, 1), dy = normal({3, tokens, out}, 4);
+  const Values exact = weight_gradient(x.values, dy.values);
   constexpr size_t draws = 256;
   // The root mean square error of means over n draws each.
   const auto errors = [&](const std::string& spec) {
     const auto policy = make_policy(spec, 4);
-    LinearRun run(*policy);
+    LinearRun run(*policy, x, dy);
     std::vector<std::vector<float>> found;
     for (size_t i = 0; i < draws; ++i) found.push_back(run.step(static_cast<int64_t>(i)));
     std::array<double, 3> rms{};
