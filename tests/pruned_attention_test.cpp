@@ -212,7 +212,7 @@ TEST_CASE("backrazor's dV, dQ and dK are the formulas at the pruned P, Q, K and 
 
 TEST_CASE("under every policy keys with a common offset give no nan and no infinity") {
   const Grid g{{2, 70, 2, 9}};
-  for (const double offset : {300., -300., 1e4, 6e4})
+  for (const double offset : {300., -300., 1e4, 1e5, 1e15})
     for (const std::string& policy : every_policy) {
       CAPTURE(offset);
       CAPTURE(policy);
