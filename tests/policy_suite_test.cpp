@@ -36,6 +36,7 @@ const std::vector<std::string> lossy{
     "tokens",
     "tokens:bits=16",
     "tokens@blocks.*.mlp.*|lean",
+    "tokens@blocks.*.mlp.*|checkpoint",
     "prebr:granularity=tensor,sample=0.5,period=2@blocks.*.mlp.*|tokens",
 };
 
@@ -263,7 +264,8 @@ TEST_CASE("a draw lasts its period, tokens are drawn in every step, and what is 
   };
   for (const char* policy : {"full", "checkpoint", "backrazor", "prebr-"}) CHECK(changes(policy) == ".....");
   for (const char* policy : {"prebr:period=2", "prebr++:period=2,groups=2"}) CHECK(changes(policy) == ".x.x.");
-  for (const char* policy : {"tokens", "tokens@blocks.*.mlp.*|lean"}) CHECK(changes(policy) == "xxxxx");
+  for (const char* policy : {"tokens", "tokens@blocks.*.mlp.*|lean", "tokens@blocks.*.mlp.*|checkpoint"})
+    CHECK(changes(policy) == "xxxxx");
 }
 
 TEST_CASE("a policy that is given another's state in mid-period goes on as that one does, to the bit") {
