@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <limits>
 #include <numeric>
 
 #include "errors.h"
@@ -201,4 +202,24 @@ TEST_CASE("a mask in front of affine codes is refused") {
   CHECK(sentence(Fault::internal, [&] {
           pack_all(bench.tape, x, {0.5, Code::u8, false}, {});
         }) == "pack: a mask goes with f32 or f16, not with 8-bit codes");
+}
+
+TEST_CASE("in f16 a value beyond its range becomes the largest, and nan stays nan") {
+  Bench bench;
+  const float inf = std::numeric_limits<float>::infinity();
+  std::vector<float> values(33, 1.f), expected = values;
+  for (const size_t i : {0u, 3u, 17u, 28u, 32u}) {
+    values[i] = i % 2 == 0 ? 1e5f : -inf;
+    expected[i] = i % 2 == 0 ? 65504.f : -65504.f;
+  }
+  const auto packed = [&](double keep) {
+    return bench.unpacked(pack_all(bench.tape, bench.tensor({1, 1, 33}, values), {keep, Code::f16, false}, {}));
+  };
+  CHECK(packed(1) == expected);
+  for (float& v : expected) v = std::abs(v) > 1 ? v : 0;
+  CHECK(packed(0.15) == expected);
+  for (const size_t i : {5u, 32u}) {
+    values[i] = std::numeric_limits<float>::quiet_NaN();
+    CHECK(std::isnan(packed(1)[i]));
+  }
 }

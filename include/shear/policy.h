@@ -44,7 +44,7 @@ class MemoryPolicy {
 
   virtual std::string name() const = 0;                   // as the user spelled it: "lean"
   virtual void prepare(std::span<const Param* const>) {}  // once, before the first step: what will be trained
-  virtual void begin_step(int64_t /*step*/) {}            // once per optimizer step: draw this step's subsets
+  virtual void begin_step(int64_t /*step*/) {}  // once per optimizer step: draw; -1: for a plan, draw the worst
   virtual bool wants(Way, std::string_view /*site*/) const { return false; }
   virtual Verdict decide(const SaveRequest&) = 0;  // once per value, in forward order
   virtual void observe(GradientView&) {}           // after backward, for each param that got a gradient

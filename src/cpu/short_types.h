@@ -8,14 +8,21 @@
 
 namespace shear::cpu {
 
+// What lies beyond the largest f16 becomes that: an infinity in backward would meet a zero and be nan.  Nan stays nan.
 inline void to_f16(const float* x, int64_t n, uint16_t* y) {
+  constexpr float largest = 65504;
   int64_t i = 0;
 #if defined(__F16C__)
-  for (; i + 8 <= n; i += 8)
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(y + i),
-                     _mm256_cvtps_ph(_mm256_loadu_ps(x + i), _MM_FROUND_TO_NEAREST_INT));
+  const __m256 high = _mm256_set1_ps(largest), low = _mm256_set1_ps(-largest);
+  for (; i + 8 <= n; i += 8) {
+    const __m256 v = _mm256_min_ps(high, _mm256_max_ps(low, _mm256_loadu_ps(x + i)));  // of nan the second
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(y + i), _mm256_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT));
+  }
 #endif
-  for (; i < n; ++i) y[i] = std::bit_cast<uint16_t>(static_cast<_Float16>(x[i]));
+  for (; i < n; ++i) {
+    const float v = x[i] > largest ? largest : x[i] < -largest ? -largest : x[i];
+    y[i] = std::bit_cast<uint16_t>(static_cast<_Float16>(v));
+  }
 }
 
 inline void from_f16(const uint16_t* x, int64_t n, float* y) {

@@ -47,21 +47,20 @@ class BySite final : public MemoryPolicy {
 
   std::string name() const override { return name_; }
   void prepare(std::span<const Param* const> params) override {
-    for (Part& p : parts_) p.policy->prepare(params);
+    for (const Part& part : parts_) {
+      std::vector<const Param*> own;
+      for (const Param* p : params)
+        if (&of(*p) == part.policy.get()) own.push_back(p);
+      part.policy->prepare(own);
+    }
   }
   void begin_step(int64_t step) override {
     for (Part& p : parts_) p.policy->begin_step(step);
   }
   bool wants(Way way, std::string_view site) const override { return of(site).wants(way, site); }
   Verdict decide(const SaveRequest& request) override { return of(request.site).decide(request); }
-  void observe(GradientView& gradient) override {
-    for (Part& p : parts_) p.policy->observe(gradient);
-  }
-  std::span<const float> active_columns(const Param& param) const override {
-    for (const Part& p : parts_)
-      if (const auto active = p.policy->active_columns(param); !active.empty()) return active;
-    return {};
-  }
+  void observe(GradientView& gradient) override { of(gradient.param()).observe(gradient); }
+  std::span<const float> active_columns(const Param& param) const override { return of(param).active_columns(param); }
   std::vector<PolicyState> state() override {
     std::vector<PolicyState> all;
     for (size_t i = 0; i < parts_.size(); ++i)
@@ -84,6 +83,11 @@ class BySite final : public MemoryPolicy {
     size_t i = 0;
     while (!fits(parts_[i].pattern, site)) ++i;  // the last fits everything
     return *parts_[i].policy;
+  }
+  // "blocks.0.mlp.fc1.weight" is a parameter of the site "blocks.0.mlp.fc1".
+  MemoryPolicy& of(const Param& param) const {
+    const std::string_view name = param.name;
+    return of(name.substr(0, name.rfind('.')));
   }
 
   std::string name_;

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <deque>
+#include <numeric>
 
 #include "policies/prebackrazor.h"
 #include "shear/error.h"
@@ -111,6 +112,10 @@ class SampledTensors final : public PreBackRazor {
   void draw() override {
     for (size_t i = 0; i < strata_.size(); ++i) {
       Stratum& s = strata_[i];
+      if (planning()) {  // what is saved first sleeps longest
+        std::iota(s.drawn.begin(), s.drawn.end(), 0);
+        continue;
+      }
       Stream random = stream(static_cast<uint32_t>(i));
       draw_systematic(s.bandit->probabilities(), static_cast<int64_t>(s.drawn.size()), systematic_start(random.word()),
                       s.drawn);

@@ -48,7 +48,7 @@ Plan plan_training(const PlanOptions& options) {
   };
   Batch batch;
   batch.count = options.batch;
-  step(0, 0, batch);
+  step(-1, 0, batch);
   plan.use = device.peak();
 
   // An evaluation between the steps shares their slab.

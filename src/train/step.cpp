@@ -30,8 +30,10 @@ StepResult TrainStep::operator()(int64_t step, float lr, const Batch& batch) {
   const int64_t images = batch.count / options_.accumulate;
   StepResult result;
   policy_.begin_step(step);
-  tape_.set_rounding(options_.seed, step);
-  for (int64_t i = 0; i < options_.accumulate; ++i) pass(step, i, images, batch, result);
+  for (int64_t i = 0; i < options_.accumulate; ++i) {
+    tape_.set_rounding(options_.seed, step * options_.accumulate + i);
+    pass(step, i, images, batch, result);
+  }
   if (std::exchange(first_, false)) check_first();
   result.gradient_norm = gradient_norm(parameters_);
   if (!std::isfinite(result.loss) || !std::isfinite(result.gradient_norm)) not_finite(step, result.loss);

@@ -1,0 +1,236 @@
+// Bytes under every policy: what the report counts is what formulas say, and what a plan says is what a step takes.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+
+#include "vit_run.h"
+
+using namespace shear;
+using namespace shear::test;
+
+namespace {
+
+// -- The formulas, written down from the methods: every buffer by itself, rounded up --------------------------------
+
+size_t buffer(int64_t bytes) { return aligned(static_cast<size_t>(bytes)); }
+size_t floats(int64_t n) { return buffer(4 * n); }
+int64_t part_of(double share, int64_t n) {
+  return static_cast<int64_t>(std::ceil(share * static_cast<double>(n) - 1e-9));
+}
+
+// Of `samples` samples of rows x (parts * cols), in each part the largest share: values and a mask in words.
+size_t masked(double share, int64_t samples, int64_t rows, int64_t cols, int64_t bytes_each, int64_t parts = 1) {
+  if (share >= 1) return buffer(samples * rows * parts * cols * bytes_each);
+  return buffer(samples * parts * part_of(share, rows * cols) * bytes_each) +
+         buffer(samples * rows * parts * ((cols + 31) / 32) * 4);
+}
+// Every value in `bits`, and offset and scale of each row.
+size_t coded(int64_t rows, int64_t cols, int64_t bits) {
+  return buffer(rows * ((cols * bits + 7) / 8)) + (bits <= 8 ? floats(2 * rows) : 0);
+}
+
+struct Formula {
+  VitConfig c;
+  int64_t batch;
+
+  int64_t tokens() const { return c.tokens(); }
+  int64_t rows() const { return batch * tokens(); }
+  int64_t wide() const { return c.mlp * c.dim; }
+  size_t dense(int64_t cols) const { return floats(rows() * cols); }
+  size_t statistics() const { return 2 * floats(rows()); }
+  size_t log_sum_exp() const { return floats(batch * c.heads * tokens()); }
+
+  // Pieces of a block.
+  size_t dense_norms() const { return 2 * (dense(c.dim) + statistics()); }
+  size_t coded_norms(int64_t bits = 8) const { return 2 * (coded(rows(), c.dim, bits) + statistics()); }
+  size_t slopes(int64_t bits = 4) const { return coded(rows(), wide(), bits); }
+  size_t pruned_qkv(double keep) const { return masked(keep, batch, tokens(), c.dim, 2, 3); }
+  size_t pruned_probabilities(double keep) const { return masked(keep, batch, c.heads * tokens(), tokens(), 2); }
+  size_t each_linear(const std::function<size_t(int64_t cols)>& f) const { return 3 * f(c.dim) + f(wide()); }
+
+  size_t top_columns(double keep, int64_t cols) const {
+    const int64_t k = part_of(keep, cols);
+    return buffer(rows() * k * 2) + 2 * floats(k);
+  }
+  size_t drawn_columns(double sample, double inside, int64_t cols, int64_t groups = 1, bool bernoulli = false) const {
+    int64_t k = part_of(sample, cols);
+    if (bernoulli) k = std::min(cols, k + static_cast<int64_t>(std::ceil(4 * std::sqrt(static_cast<double>(k)))));
+    return masked(inside, batch, tokens(), k, 2) + 2 * floats(groups * k);
+  }
+  size_t drawn_tokens(double keep, int64_t bits, int64_t cols) const {
+    const int64_t n = batch * part_of(keep, tokens());
+    return coded(n, cols, bits) + 2 * floats(n);
+  }
+
+  // Beside the blocks: the images, the last norm, the input of the head, logits and labels.
+  size_t rest(bool head_made_again) const {
+    return floats(batch * c.channels * c.image * c.image) + (head_made_again ? 1 : 2) * floats(batch * c.dim) +
+           2 * floats(batch) + floats(batch * c.classes) + floats(batch);
+  }
+  size_t blocks(size_t one, bool head_made_again = false) const {
+    return static_cast<size_t>(c.depth) * one + rest(head_made_again);
+  }
+};
+
+struct Case {
+  std::string policy;
+  std::function<size_t(const Formula&)> bytes;
+};
+
+size_t full_block(const Formula& f) {
+  return f.dense_norms() + f.dense(3 * f.c.dim) + f.log_sum_exp() + 3 * f.dense(f.c.dim) + 2 * f.dense(f.wide());
+}
+size_t lean_block(const Formula& f) {
+  return f.dense_norms() + f.dense(3 * f.c.dim) + f.log_sum_exp() + f.dense(f.c.dim) + f.dense(f.wide());
+}
+// prebr, prebr++ and their kin, given what a linear keeps.
+size_t pruned_block(const Formula& f, double keep, bool tiled, size_t linears) {
+  return f.coded_norms() + f.slopes() + f.pruned_qkv(keep) + (tiled ? 0 : f.pruned_probabilities(keep)) + linears;
+}
+size_t columns_block(const Formula& f, bool tiled, double sample, double inside, int64_t groups = 1,
+                     bool bernoulli = false) {
+  return pruned_block(f, 0.2, tiled, f.each_linear([&](int64_t cols) {
+    return f.drawn_columns(sample, inside, cols, groups, bernoulli);
+  }));
+}
+// Of the weights of each shape `sample`: their linears keep all columns, the others nothing.
+size_t tensors(const Formula& f, bool tiled, double sample, double inside) {
+  const auto drawn = static_cast<size_t>(std::max(1L, std::lround(sample * static_cast<double>(f.c.depth))));
+  const size_t linears = f.each_linear([&](int64_t cols) { return f.drawn_columns(1, inside, cols); });
+  return f.blocks(pruned_block(f, 0.2, tiled, 0)) + drawn * linears;
+}
+
+const std::vector<Case> cases{
+    {"full", [](const Formula& f) { return f.blocks(full_block(f)); }},
+    {"full:attention=materialised",
+     [](const Formula& f) {
+       return f.blocks(full_block(f) - f.log_sum_exp() + floats(f.batch * f.c.heads * f.tokens() * f.tokens()));
+     }},
+    {"lean", [](const Formula& f) { return f.blocks(lean_block(f), true); }},
+    // What is made again is counted when it is: the input of a block and of its first norm are one value.
+    {"checkpoint", [](const Formula& f) { return f.blocks(lean_block(f), true); }},
+    {"backrazor",
+     [](const Formula& f) {
+       const auto linear = [&](int64_t cols) { return masked(0.2, f.batch, f.tokens(), cols, 2); };
+       const size_t norm = masked(0.2, f.batch, f.tokens(), f.c.dim, 4) + f.statistics();
+       return f.blocks(2 * norm + f.pruned_qkv(0.2) + f.pruned_probabilities(0.2) + buffer(f.rows() * f.wide() * 2) +
+                       f.each_linear(linear));
+     }},
+    {"prebr-",
+     [](const Formula& f) {
+       return f.blocks(
+           pruned_block(f, 0.2, false, f.each_linear([&](int64_t cols) { return f.top_columns(0.2, cols); })));
+     }},
+    {"prebr", [](const Formula& f) { return f.blocks(columns_block(f, false, 0.2, 1)); }},
+    {"prebr:sample=0.5", [](const Formula& f) { return f.blocks(columns_block(f, false, 0.5, 0.4)); }},
+    {"prebr:groups=2", [](const Formula& f) { return f.blocks(columns_block(f, false, 0.2, 1, 2)); }},
+    {"prebr:draw=bernoulli", [](const Formula& f) { return f.blocks(columns_block(f, false, 0.2, 1, 1, true)); }},
+    {"prebr:granularity=tensor", [](const Formula& f) { return tensors(f, false, 0.2, 1); }},
+    {"prebr++", [](const Formula& f) { return f.blocks(columns_block(f, true, 0.2, 1)); }},
+    {"prebr++:sample=0.5,groups=2", [](const Formula& f) { return f.blocks(columns_block(f, true, 0.5, 0.4, 2)); }},
+    {"prebr++:granularity=tensor,sample=0.5", [](const Formula& f) { return tensors(f, true, 0.5, 0.4); }},
+    {"prebr++:norm=4,gelu=8",
+     [](const Formula& f) {
+       return f.blocks(columns_block(f, true, 0.2, 1) - f.coded_norms() - f.slopes() + f.coded_norms(4) + f.slopes(8));
+     }},
+    {"tokens",
+     [](const Formula& f) {
+       return f.blocks(
+           pruned_block(f, 0.2, true, f.each_linear([&](int64_t cols) { return f.drawn_tokens(0.4, 8, cols); })));
+     }},
+    {"tokens:bits=16,keep=0.3,prune=0.5",
+     [](const Formula& f) {
+       return f.blocks(
+           pruned_block(f, 0.5, true, f.each_linear([&](int64_t cols) { return f.drawn_tokens(0.3, 16, cols); })));
+     }},
+    {"tokens@blocks.*.mlp.*|lean",
+     [](const Formula& f) {
+       return f.blocks(f.dense_norms() + f.dense(3 * f.c.dim) + f.log_sum_exp() + f.dense(f.c.dim) + f.slopes() +
+                           f.drawn_tokens(0.4, 8, f.c.dim) + f.drawn_tokens(0.4, 8, f.wide()),
+                       true);
+     }},
+};
+
+// -- Counting -------------------------------------------------------------------------------------------------------
+
+struct Counted {
+  MemoryUse use;
+  size_t reported = 0, live = 0;  // over the report; by the meter, between forward and backward
+  bool operator==(const Counted&) const = default;
+};
+
+// One step with a momentum buffer beside each parameter.
+Counted count(std::unique_ptr<Backend> backend, const VitConfig& config, int64_t batch, const std::string& policy) {
+  VitRun run(std::move(backend), config, batch, policy);
+  std::vector<Tensor> momentum;
+  for (const Param& p : run.model.parameters())
+    momentum.push_back(run.device.empty(p.value.shape(), Category::optimizer));
+  Counted c;
+  run.begin(0);
+  {
+    const Tensor loss = run.forward(0);
+    c.live = run.device.meter().live(Category::saved);
+    run.tape.backward(loss);
+  }
+  c.use = run.device.peak();
+  for (const SaveRow& row : run.tape.report()) c.reported += row.saved_bytes;
+  run.tape.reset();
+  CHECK(run.device.arena().live() == run.input_bytes());
+  CHECK(c.use.parameters == c.use.optimizer);
+  CHECK(c.use.parameters == c.use.gradients);
+  return c;
+}
+
+Counted plan(const VitConfig& config, int64_t batch, const std::string& policy) {
+  return count(make_shape_backend(make_cpu_backend(2)), config, batch, policy);
+}
+
+}  // namespace
+
+TEST_CASE("every documented policy has its formula here") {
+  for (const PolicyDoc& doc : policy_docs()) {
+    CAPTURE(doc.name);
+    CHECK(std::count_if(cases.begin(), cases.end(), [&](const Case& c) { return c.policy == doc.name; }) == 1);
+  }
+}
+
+TEST_CASE("the bytes of every policy are its formula's, in a step and in a plan, and the plan's peak is the step's") {
+  const VitConfig tiny{.image = 28, .patch = 4, .dim = 24, .depth = 2, .heads = 3, .classes = 10, .channels = 1};
+  const VitConfig odd{.image = 30, .patch = 5, .dim = 18, .depth = 3, .heads = 3, .classes = 7, .channels = 3};
+  const VitConfig larger{.image = 32, .patch = 4, .dim = 64, .depth = 4, .heads = 4, .classes = 100, .channels = 3};
+  for (const VitConfig& config : {tiny, odd, larger})
+    for (const int64_t batch : {1, 6})
+      for (const Case& c : cases) {
+        CAPTURE(spec(config));
+        CAPTURE(batch);
+        CAPTURE(c.policy);
+        const Counted real = count(make_cpu_backend(2), config, batch, c.policy),
+                      planned = plan(config, batch, c.policy);
+        CHECK(real.reported == c.bytes({config, batch}));
+        CHECK(planned.reported == real.reported);
+        CHECK(planned.live == real.live);
+        CHECK(planned.use == real.use);
+        if (c.policy != "checkpoint") CHECK(real.live == real.reported);
+      }
+}
+
+TEST_CASE("ViT-B/16 at batch 128: each policy's share of the paper's full fine-tuning, at most and at least") {
+  const VitConfig base{};
+  struct Share {  // of its 17970 MiB; a plan that forgets something would look too good
+    const char* policy;
+    double least, most;
+  };
+  for (const Share& s : {Share{"lean", 0.55, 0.60}, Share{"backrazor", 0.28, 0.36}, Share{"prebr", 0.21, 0.28},
+                         Share{"prebr++", 0.19, 0.20}, Share{"tokens", 0.19, 0.20}, Share{"checkpoint", 0.165, 0.20}}) {
+    CAPTURE(std::string(s.policy));
+    const Counted c = plan(base, 128, s.policy);
+    const double share = static_cast<double>(c.use.peak) / 1048576 / 17970;
+    CHECK(share <= s.most);
+    CHECK(share >= s.least);
+    const auto formula =
+        std::find_if(cases.begin(), cases.end(), [&](const Case& one) { return one.policy == s.policy; });
+    CHECK(c.reported == formula->bytes({base, 128}));
+  }
+}
