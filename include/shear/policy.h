@@ -44,10 +44,13 @@ class MemoryPolicy {
 
   virtual std::string name() const = 0;                   // as the user spelled it: "lean"
   virtual void prepare(std::span<const Param* const>) {}  // once, before the first step: what will be trained
-  virtual void begin_step(int64_t /*step*/) {}  // once per optimizer step: draw; -1: for a plan, draw the worst
+  virtual void begin_step(int64_t /*step*/) {}            // once per optimizer step: draw this step's subsets
   virtual bool wants(Way, std::string_view /*site*/) const { return false; }
   virtual Verdict decide(const SaveRequest&) = 0;  // once per value, in forward order
   virtual void observe(GradientView&) {}           // after backward, for each param that got a gradient
+
+  // Whether every step needs the same bytes at the same moments, whatever is drawn; else a plan looks at many draws.
+  virtual bool steady() const { return true; }
 
   // The columns of a parameter's gradient that this step left out by choice, and whose momentum and weight decay are
   // to be left alone too (0 in a mask of one float per column); empty: all of them count.

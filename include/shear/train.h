@@ -96,7 +96,9 @@ struct PlannedSave {  // SaveRow, with strings of its own
 };
 
 struct Plan {
-  MemoryUse use;          // of a training step: exactly what Device::peak tells after a real one
+  // Of a training step: exactly what Device::peak tells after a real one, or, under a policy that is not steady, the
+  // most of many draws and a margin.
+  MemoryUse use;
   size_t step_bytes = 0;  // the slab for training steps and evaluations: Device::Options::step_bytes
   std::vector<PlannedSave> saves;
 };

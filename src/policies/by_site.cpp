@@ -1,4 +1,6 @@
 // Several policies, each for the sites that its pattern names: "tokens:keep=0.3@blocks.*.mlp.*|lean".
+#include <algorithm>
+
 #include "policies/policies_list.h"
 #include "shear/error.h"
 #include "shear/policies.h"
@@ -56,6 +58,9 @@ class BySite final : public MemoryPolicy {
   }
   void begin_step(int64_t step) override {
     for (Part& p : parts_) p.policy->begin_step(step);
+  }
+  bool steady() const override {
+    return std::all_of(parts_.begin(), parts_.end(), [](const Part& p) { return p.policy->steady(); });
   }
   bool wants(Way way, std::string_view site) const override { return of(site).wants(way, site); }
   Verdict decide(const SaveRequest& request) override { return of(request.site).decide(request); }

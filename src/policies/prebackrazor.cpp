@@ -12,8 +12,7 @@ PreBackRazor::PreBackRazor(PolicyKeys& keys, const SamplingOptions& options)
 }
 
 void PreBackRazor::begin_step(int64_t step) {
-  planning_ = step < 0;
-  const int64_t period = std::max<int64_t>(step, 0) / options_.period;
+  const int64_t period = step / options_.period;
   first_of_period_ = step % options_.period == 0;
   if (period == period_) return;
   period_ = period;

@@ -35,8 +35,6 @@ class PreBackRazor : public Pruning {
   Pack inside() const { return {.keep = std::min(1., keep() / options_.sample)}; }
   // The stream of one draw of this period.
   Stream stream(uint32_t arm) const { return {seed_, Purpose::policy, static_cast<uint64_t>(period_), high_bit + arm}; }
-  // Bytes do not depend on what is drawn, but the moment of the peak may: a plan is made for the worst.
-  bool planning() const { return planning_; }
   bool observing() const { return options_.learn && first_of_period_; }
 
   const SamplingOptions options_;
@@ -45,7 +43,7 @@ class PreBackRazor : public Pruning {
   static constexpr uint32_t high_bit = 0x80000000u;  // the tape's streams, for rounding, do without it
   uint64_t seed_;
   int64_t period_ = -1;
-  bool first_of_period_ = true, planning_ = false;
+  bool first_of_period_ = true;
 };
 
 // The weights that are sampled, as (site, weight): matrices in blocks.

@@ -1,11 +1,10 @@
 // PreBackRazor by tensors, as its public release has it: of the weights of one shape some are drawn, and the linears of
 // the others store nothing of their input and have no weight gradient; dX and db stay exact.
 //
-// A draw takes as many of each shape every time, so that bytes follow from shapes.
+// A draw takes as many of each shape every time, so that bytes follow from shapes.  The moment of the peak does not.
 #include <algorithm>
 #include <cmath>
 #include <deque>
-#include <numeric>
 
 #include "policies/prebackrazor.h"
 #include "shear/error.h"
@@ -44,6 +43,8 @@ class SampledTensors final : public PreBackRazor {
       s.seen.reserve(s.drawn.size());
     }
   }
+
+  bool steady() const override { return false; }  // the same bytes, but not from the same blocks
 
   void observe(GradientView& gradient) override {
     if (!observing()) return;
@@ -112,10 +113,6 @@ class SampledTensors final : public PreBackRazor {
   void draw() override {
     for (size_t i = 0; i < strata_.size(); ++i) {
       Stratum& s = strata_[i];
-      if (planning()) {  // what is saved first sleeps longest
-        std::iota(s.drawn.begin(), s.drawn.end(), 0);
-        continue;
-      }
       Stream random = stream(static_cast<uint32_t>(i));
       draw_systematic(s.bandit->probabilities(), static_cast<int64_t>(s.drawn.size()), systematic_start(random.word()),
                       s.drawn);
