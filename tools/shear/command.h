@@ -16,5 +16,6 @@ void add_trace(CLI::App&, Run& chosen);
 void add_gradients(CLI::App&, Run& chosen);
 void add_check(CLI::App&, Run& chosen);
 void add_inspect(CLI::App&, Run& chosen);
+void add_export(CLI::App&, Run& chosen);
 
 }  // namespace shear::tool

@@ -27,6 +27,16 @@ std::string file_name(std::string policy) {
   return policy;
 }
 
+// The model that weights say they are for, with as many classes as the data will have.
+std::string model_of(const std::string& weights) {
+  const auto card = read_card(SafeTensors(weights));
+  if (!card)
+    fail(Fault::usage, "--scratch: ", weights, " does not say what model it is for, expected --model beside it");
+  std::string spec = card->model;
+  if (const size_t at = spec.find(",classes="); at != std::string::npos) spec.erase(at, spec.find(',', at + 1) - at);
+  return spec;
+}
+
 // Seed by seed, so that what changes on the machine over the hours meets every policy alike.
 std::vector<ComparedRun> plan_runs(const Flags& flags) {
   const std::vector<std::string> policies = split_policies(flags.policies);
@@ -40,8 +50,6 @@ std::vector<ComparedRun> plan_runs(const Flags& flags) {
   resolve_defaults(recipe);
   if (flags.scratch && recipe.weights.empty())
     fail(Fault::usage, "--scratch: every run begins from scratch, expected --weights beside it");
-  if (flags.scratch && recipe.model.empty())
-    fail(Fault::usage, "--scratch: without the weights the model is not known, expected --model beside it");
   if (flags.head_only && recipe.train == "head")
     fail(Fault::usage, "--head-only: every run trains the head alone, expected --train all beside it");
   if (flags.out.empty()) fail(Fault::usage, "--out is missing: expected the directory for the runs and the report");
@@ -60,6 +68,7 @@ std::vector<ComparedRun> plan_runs(const Flags& flags) {
     recipe.policy = policies.front();
     Recipe other = recipe;
     other.weights.clear();
+    if (flags.scratch && other.model.empty()) other.model = model_of(recipe.weights);
     if (flags.scratch) add(other, recipe.policy + " (from scratch)", file_name(recipe.policy) + "-scratch");
     other = recipe;
     other.train = "head";

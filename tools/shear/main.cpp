@@ -49,6 +49,7 @@ int run(int argc, char** argv) {
   shear::tool::add_gradients(app, chosen);
   shear::tool::add_check(app, chosen);
   shear::tool::add_inspect(app, chosen);
+  shear::tool::add_export(app, chosen);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {
