@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Checks that the README's C++ example is, line for line, the one that tests/readme_test.cpp compiles and runs."""
+"""Checks that the README's C++ examples are, line for line, those that tests/readme*_test.cpp compile and run."""
 
 import pathlib
 import re
@@ -9,12 +9,14 @@ ROOT = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else pathlib.Path(__file__)
 
 
 def main() -> int:
-    source = (ROOT / "tests/readme_test.cpp").read_text()
-    example = re.search(r"// \[readme\n(.*)// readme\]", source, re.S).group(1)
-    if f"```cpp\n{example}```" in (ROOT / "README.md").read_text():
-        return 0
-    print("README.md does not show the example of tests/readme_test.cpp as it is")
-    return 1
+    readme, wrong = (ROOT / "README.md").read_text(), 0
+    for name in ("readme_test.cpp", "readme_policy_test.cpp"):
+        source = (ROOT / "tests" / name).read_text()
+        example = re.search(r"// \[readme\n(.*)// readme\]", source, re.S).group(1)
+        if f"```cpp\n{example}```" not in readme:
+            print(f"README.md does not show the example of tests/{name} as it is")
+            wrong = 1
+    return wrong
 
 
 if __name__ == "__main__":

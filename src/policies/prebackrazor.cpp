@@ -46,7 +46,7 @@ std::unique_ptr<MemoryPolicy> make_prebackrazor(PolicyKeys& keys) {
   options.tiled = keys.policy() == "prebr++";
   options.bandit.normalise = keys.flag("normalise", true);
   options.bandit.rate = keys.number("rate", options.bandit.normalise ? BanditOptions{}.rate : 1e-3, 0, 1e6);
-  options.bandit.floor = keys.number("pmin", std::min(0.05, options.sample / 2), 1e-6, 1);
+  options.bandit.floor = keys.number("pmin", std::min(0.05, options.sample / 2), 1e-6, options.sample);
   const bool columns = keys.choice("granularity", {"column", "tensor"}) == "column";
   return columns ? make_sampled_columns(keys, options) : make_sampled_tensors(keys, options);
 }
