@@ -54,6 +54,7 @@ TEST_CASE("a key's value that makes no sense is refused with what would") {
   CHECK(refused("prebr:sample=0.2,pmin=0.3") == "policy prebr: pmin=0.3, expected a number from 1e-06 to 0.2");
   CHECK(refused("prebr++:granularity=tensor,groups=2") == "policy prebr: groups goes with granularity=column");
   CHECK(refused("tokens:bits=7") == "policy tokens: bits=7, expected 2, 4, 8, 16 or 32");
+  CHECK(refused("backrazor:norm=4") == "policy backrazor: unknown key norm");
   CHECK(refused("full:attention=flat") == "policy full: attention=flat, expected tiled or materialised");
 }
 

@@ -12,7 +12,7 @@ namespace {
 
 class BackRazor final : public Pruning {
  public:
-  explicit BackRazor(PolicyKeys& keys) : Pruning(keys) { keys.done(); }
+  explicit BackRazor(PolicyKeys& keys) : Pruning(keys, OwnAnswers{}) { keys.done(); }
   bool wants(Way way, std::string_view site) const override {
     return way == Way::materialised_attention && in_block(site);
   }

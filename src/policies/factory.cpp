@@ -28,7 +28,7 @@ constexpr std::array entries{
           make_prebackrazor},
     Entry{{"prebr++", "prebr, with attention recomputed from pruned queries, keys and values", "as prebr"},
           make_prebackrazor},
-    Entry{{"tokens", "a stratified sample of each image's tokens, unbiased", "keep=0.5,bits=4,qkv=4"}, make_tokens},
+    Entry{{"tokens", "a stratified sample of each image's tokens, unbiased", "keep=0.5,bits=4"}, make_tokens},
 };
 
 std::string known_names() {

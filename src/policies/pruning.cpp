@@ -16,6 +16,9 @@ Pruning::Pruning(PolicyKeys& keys, std::optional<Code> qkv)
            : prune_ > 0    ? qkv
                            : pruned) {}
 
+Pruning::Pruning(PolicyKeys& keys, OwnAnswers)
+    : name_(keys.spec()), prune_(keys.number("prune", 0.8, 0, 0.999)), norm_(Code::f32), slope_(Code::f16) {}
+
 Verdict Pruning::decide(const SaveRequest& request) {
   if (!in_block(request.site)) return Keep{};
   if (request.op == "linear") return linear(request);

@@ -14,8 +14,11 @@ namespace shear {
 class Pruning : public MemoryPolicy {
  public:
   static constexpr std::optional<Code> pruned{};
-  // `qkv`: how queries, keys and values sleep where the user does not say.
+  // `qkv`: how queries, keys and values sleep where the user does not say.  Takes prune, norm, gelu and qkv.
   explicit Pruning(PolicyKeys& keys, std::optional<Code> qkv = pruned);
+  // For a policy that has answers of its own for all but linears: takes prune alone.
+  struct OwnAnswers {};
+  Pruning(PolicyKeys& keys, OwnAnswers);
 
   std::string name() const override { return name_; }
   Verdict decide(const SaveRequest& request) final;

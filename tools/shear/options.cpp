@@ -96,6 +96,11 @@ std::string policy_help() {
     if (!doc.keys.empty()) help += text("  [", doc.keys, "]");
     help += '\n';
   }
+  help +=
+      "All but backrazor and the exact ones also take the bits of LayerNorm's inputs (norm=8) and GELU's slopes "
+      "(gelu=4),\n"
+      "and of queries, keys and values kept whole (qkv=4; without it, but in tokens, they are pruned).\n"
+      "By site, the first that fits: \"tokens@blocks.*.mlp.*|prebr++@blocks.*|full\"\n";
   return help;
 }
 
