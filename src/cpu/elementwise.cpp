@@ -1,5 +1,6 @@
 // Kernels in which every element minds its own business.
 #include "cpu/cpu_backend.h"
+#include "cpu/gelu_slope.h"
 #include "cpu/vector_math.h"
 #include "shear/error.h"
 
@@ -60,9 +61,6 @@ void map2(int threads, ConstView a, ConstView b, float beta, View y, F f) {
   });
 }
 
-constexpr float inverse_sqrt_2pi = 0.3989422804f;
-constexpr float tanh_inner = 0.7978845608f, tanh_cubic = 0.044715f;  // sqrt(2 / pi)
-
 }  // namespace
 
 void CpuBackend::add(ConstView a, ConstView b, View out) {
@@ -99,16 +97,9 @@ void CpuBackend::gelu(GeluForm form, ConstView x, View y) {
 
 void CpuBackend::gelu_grad(GeluForm form, ConstView x, ConstView dy, float beta, View dx) {
   if (form == GeluForm::exact)
-    map2(threads_, x, dy, beta, dx, [](float v, float g) {
-      const Normal n = normal(v);
-      return g * (normal_cdf(v, n) + v * (inverse_sqrt_2pi * n.bell));
-    });
+    map2(threads_, x, dy, beta, dx, [](float v, float g) { return g * gelu_slope(v); });
   else
-    map2(threads_, x, dy, beta, dx, [](float v, float g) {
-      const float t = tanh(tanh_inner * (v + tanh_cubic * v * v * v));
-      const float inner = tanh_inner * (1.f + 3.f * tanh_cubic * v * v);
-      return g * (0.5f * (1.f + t) + 0.5f * v * (1.f - t * t) * inner);
-    });
+    map2(threads_, x, dy, beta, dx, [](float v, float g) { return g * gelu_tanh_slope(v); });
 }
 
 void CpuBackend::dropout(ConstView x, float p, StreamKey key, float beta, View y) {

@@ -4,18 +4,19 @@
 
 namespace shear::cpu {
 
+inline constexpr float inverse_sqrt_2pi = 0.3989422804f;
+inline constexpr float tanh_inner = 0.7978845608f, tanh_cubic = 0.044715f;  // sqrt(2 / pi)
+
 // Phi(x) + x * phi(x)
 inline float gelu_slope(float x) {
-  constexpr float inverse_sqrt_2pi = 0.3989422804f;
   const Normal n = normal(x);
   return normal_cdf(x, n) + x * (inverse_sqrt_2pi * n.bell);
 }
 
 // Of 0.5 x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3)))
 inline float gelu_tanh_slope(float x) {
-  constexpr float sqrt_2_over_pi = 0.7978845608f, cubic = 0.044715f;
-  const float t = tanh(sqrt_2_over_pi * (x + cubic * x * x * x));
-  const float inner = sqrt_2_over_pi * (1.f + 3.f * cubic * x * x);
+  const float t = tanh(tanh_inner * (x + tanh_cubic * x * x * x));
+  const float inner = tanh_inner * (1.f + 3.f * tanh_cubic * x * x);
   return 0.5f * (1.f + t) + 0.5f * x * (1.f - t * t) * inner;
 }
 

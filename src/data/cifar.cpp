@@ -44,11 +44,6 @@ const Layout& hundred() {
   return layout;
 }
 
-bool is_file(const fs::path& path) {
-  std::error_code error;
-  return fs::is_regular_file(path, error);
-}
-
 std::vector<fs::path> present(const fs::path& folder, const std::vector<std::string>& names) {
   std::vector<fs::path> found;
   for (const std::string& name : names)

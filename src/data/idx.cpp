@@ -122,11 +122,6 @@ class IdxDataset final : public Dataset {
   std::vector<std::string> classes_;
 };
 
-bool is_file(const fs::path& path) {
-  std::error_code error;
-  return fs::is_regular_file(path, error);
-}
-
 // The file of images of a part, "train" or "t10k"; empty if there is none.
 fs::path find_images(const fs::path& folder, const std::string& part) {
   for (const char* name :

@@ -18,6 +18,11 @@ void require_folder(const std::filesystem::path& path) {
 
 }  // namespace
 
+bool is_file(const std::filesystem::path& path) {
+  std::error_code error;
+  return std::filesystem::is_regular_file(path, error);
+}
+
 std::vector<std::filesystem::directory_entry> list_folder(const std::filesystem::path& folder) {
   std::vector<std::filesystem::directory_entry> entries;
   std::error_code error;

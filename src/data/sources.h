@@ -17,6 +17,8 @@ DataSplits open_idx(const std::filesystem::path& data, const std::filesystem::pa
 DataSplits open_cifar(const std::filesystem::path& data, const std::filesystem::path& val);
 DataSplits open_folders(const std::filesystem::path& data, const std::filesystem::path& val);
 
+bool is_file(const std::filesystem::path&);  // false, too, for what cannot be looked at
+
 // Throws Fault::input when the folder cannot be read.
 std::vector<std::filesystem::directory_entry> list_folder(const std::filesystem::path&);
 

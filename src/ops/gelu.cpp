@@ -16,17 +16,15 @@ struct GeluGrad {
       const auto [dx, beta] = bw.sink_over(x, y);
       const Tensor& dy = bw.grad(y);
       const Kept& kept = bw.open(input);
-      if (const auto* slopes = std::get_if<Slopes>(&kept)) {
-        each_band(bw, slopes->codes, dy.rows(), dy.cols(), band_rows,
-                  [&, to = View(dx), b = beta](int64_t first, int64_t n, ConstView slope) {
-                    bw.run().multiply(slope, ConstView(dy).band(first, n), b, to.band(first, n));
-                  });
-      } else {
-        each_band(bw, kept, dy.rows(), dy.cols(), band_rows,
-                  [&, to = View(dx), b = beta](int64_t first, int64_t n, ConstView in) {
-                    bw.run().gelu_grad(form, in, ConstView(dy).band(first, n), b, to.band(first, n));
-                  });
-      }
+      const auto* slopes = std::get_if<Slopes>(&kept);
+      each_band(bw, slopes ? Kept(slopes->codes) : kept, dy.rows(), dy.cols(), band_rows,
+                [&, to = View(dx), b = beta](int64_t first, int64_t n, ConstView in) {
+                  const ConstView up = ConstView(dy).band(first, n);
+                  if (slopes)
+                    bw.run().multiply(in, up, b, to.band(first, n));
+                  else
+                    bw.run().gelu_grad(form, in, up, b, to.band(first, n));
+                });
     }
     bw.close(input);
   }

@@ -10,10 +10,7 @@ class Checkpoint final : public MemoryPolicy {
  public:
   std::string name() const override { return "checkpoint"; }
   bool wants(Way way, std::string_view) const override { return way == Way::segment_made_again; }
-  Verdict decide(const SaveRequest& request) override {
-    if (request.recipe == SaveRequest::Recipe::exact) return Recompute{};
-    return Keep{};
-  }
+  Verdict decide(const SaveRequest& request) override { return lean_verdict(request); }
 };
 
 }  // namespace

@@ -10,13 +10,15 @@ namespace {
 class Lean final : public MemoryPolicy {
  public:
   std::string name() const override { return "lean"; }
-  Verdict decide(const SaveRequest& request) override {
-    if (request.recipe == SaveRequest::Recipe::exact) return Recompute{};
-    return Keep{};
-  }
+  Verdict decide(const SaveRequest& request) override { return lean_verdict(request); }
 };
 
 }  // namespace
+
+Verdict lean_verdict(const SaveRequest& request) {
+  if (request.recipe == SaveRequest::Recipe::exact) return Recompute{};
+  return Keep{};
+}
 
 std::unique_ptr<MemoryPolicy> make_lean(PolicyKeys& keys) {
   keys.done();

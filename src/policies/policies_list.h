@@ -41,6 +41,9 @@ std::unique_ptr<MemoryPolicy> make_prebackrazor_minus(PolicyKeys&);
 std::unique_ptr<MemoryPolicy> make_prebackrazor(PolicyKeys&);  // and PreBR++
 std::unique_ptr<MemoryPolicy> make_tokens(PolicyKeys&);
 
+// What lean answers: made again where that is exact, else kept.
+Verdict lean_verdict(const SaveRequest&);
+
 // "P@PATTERN|P@PATTERN|P": for each site the first whose pattern fits, where * stands for anything.
 std::unique_ptr<MemoryPolicy> make_by_site(std::string_view spec, uint64_t seed);
 

@@ -46,7 +46,7 @@ class PreBackRazor : public Pruning {
   bool first_of_period_ = true;
 };
 
-// The weights that are sampled, as (site, weight): matrices in blocks.
+// Whether a parameter is one of the weights that are sampled: matrices in blocks.
 bool is_sampled(const Param&);
 std::string site_of(const Param& weight);  // "blocks.0.mlp.fc1"
 
