@@ -50,7 +50,7 @@ std::vector<float> tied_values(int64_t n, uint32_t stream) {
 
 // By sorting, one sample after the other: the k largest magnitudes, ties to the lowest index.
 std::vector<float> pruned_by_hand(std::vector<float> values, int64_t sample, double share) {
-  const int64_t kept = kept_of(share, sample);
+  const int64_t kept = share_of(share, sample);
   std::vector<int64_t> order(static_cast<size_t>(sample));
   for (size_t first = 0; first < values.size(); first += static_cast<size_t>(sample)) {
     float* v = values.data() + first;
@@ -77,8 +77,8 @@ TEST_CASE("of each sample exactly the largest share is kept, and ties go to the 
         CHECK(bench.unpacked(p) == pruned_by_hand(values, sample, keep));
         int64_t set = 0;
         for (int64_t i = 0; i < p.bits.elements(); ++i) set += std::popcount(p.bits.data<uint32_t>()[i]);
-        CHECK(set == shape[0] * kept_of(keep, sample));  // zeros that are kept have their bit too
-        CHECK(p.values.elements() == shape[0] * kept_of(keep, sample));
+        CHECK(set == shape[0] * share_of(keep, sample));  // zeros that are kept have their bit too
+        CHECK(p.values.elements() == shape[0] * share_of(keep, sample));
       }
 }
 

@@ -3,6 +3,8 @@
 // Forms are closed: every consumer must know each, and the compiler lists what a new one must fill.  Policies are
 // open: see policy.h.
 #pragma once
+#include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <span>
 #include <string_view>
@@ -69,6 +71,11 @@ class Forms {
   uint8_t bits_;
 };
 constexpr Forms operator|(Form a, Form b) { return Forms(a) | Forms(b); }
+
+// How many of n a share keeps: at least one.
+inline int64_t share_of(double share, int64_t n) {
+  return std::clamp<int64_t>(static_cast<int64_t>(std::ceil(share * static_cast<double>(n) - 1e-9)), 1, n);
+}
 
 // -- Verdicts: what a policy may answer -----------------------------------------------------------------------------
 struct Keep {};       // dense

@@ -2,7 +2,6 @@
 #include "autograd/pack.h"
 
 #include <algorithm>
-#include <cmath>
 #include <numeric>
 
 namespace shear {
@@ -10,10 +9,6 @@ namespace shear {
 int64_t sample_rows(const Tensor& value) {
   const int64_t samples = value.shape().rank() > 0 ? value.shape()[0] : 1;
   return samples > 0 ? value.rows() / samples : 0;
-}
-
-int64_t kept_of(double share, int64_t n) {
-  return std::clamp<int64_t>(static_cast<int64_t>(std::ceil(share * static_cast<double>(n) - 1e-9)), 1, n);
 }
 
 size_t bytes_of(const Kept& kept) {
@@ -42,7 +37,7 @@ Packed pack_as(Tape& tape, const PackSource& source, int64_t rows, int64_t cols,
   p.cols = cols;
   p.sample_rows = rows_per_sample;
   p.parts = parts;
-  p.kept = kept_of(how.keep, rows_per_sample * (cols / parts));
+  p.kept = share_of(how.keep, rows_per_sample * (cols / parts));
   const bool masked = how.keep < 1;
   require(!masked || how.code == Code::f32 || how.code == Code::f16, "pack: a mask goes with f32 or f16, not with ",
           bits_of(how.code), "-bit codes");
@@ -113,7 +108,7 @@ Rows pack_rows(Tape& tape, const Tensor& value, const SampleRows& sample, const 
 }
 
 Columns pack_top_columns(Tape& tape, const Tensor& value, const TopColumns& top) {
-  const int64_t cols = value.cols(), kept = kept_of(top.keep, cols);
+  const int64_t cols = value.cols(), kept = share_of(top.keep, cols);
   std::vector<float>& norms = tape.host_floats(cols);
   {
     const Tensor sums = tape.empty({cols});

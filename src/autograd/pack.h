@@ -7,8 +7,6 @@ namespace shear {
 
 // Rows of one sample: all dimensions between the first and the last.
 int64_t sample_rows(const Tensor& value);
-// How many of n a share keeps: at least one.
-int64_t kept_of(double share, int64_t n);
 size_t bytes_of(const Kept&);
 
 // `parts`: tensors side by side in a row.

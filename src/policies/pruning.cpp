@@ -1,9 +1,6 @@
 // Which of a block's values each rule is for.
 #include "policies/pruning.h"
 
-#include <algorithm>
-#include <cmath>
-
 namespace shear {
 
 // Where nothing is pruned the codes are as good as f16: the gradients then are those of `full`.
@@ -26,10 +23,6 @@ Verdict Pruning::decide(const SaveRequest& request) {
   if (request.op == "gelu") return gelu(request);
   if (request.op == "attention" || request.op == "softmax") return attention(request);
   return Keep{};
-}
-
-int64_t share_of(double share, int64_t n) {
-  return std::clamp<int64_t>(static_cast<int64_t>(std::ceil(share * static_cast<double>(n) - 1e-9)), 1, n);
 }
 
 }  // namespace shear

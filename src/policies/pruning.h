@@ -47,7 +47,4 @@ class Pruning : public MemoryPolicy {
   std::optional<Code> qkv_;
 };
 
-// How many of n a share keeps: at least one.
-int64_t share_of(double share, int64_t n);
-
 }  // namespace shear
