@@ -1,0 +1,66 @@
+"""tools/bench: the measurements; see --help."""
+
+import argparse
+import pathlib
+
+import ops
+import peers
+import policies
+import report
+
+
+def common(parser: argparse.ArgumentParser, models: list[str]) -> None:
+    known = ", ".join(peers.MODELS)
+    parser.add_argument("--models", nargs="+", choices=peers.MODELS, default=models, metavar="MODEL", help=f"of {known}")
+    parser.add_argument("--batch", type=int, help="images (default: 8, or 128 of the Fashion ViT)")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda (default: %(default)s)")
+    parser.add_argument("--out", type=pathlib.Path, default=report.ROOT / "runs" / "bench", help="folder for JSON and SVG")
+
+
+def turns(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--threads", type=int, default=2, help="of each process (default: %(default)s)")
+    parser.add_argument("--rounds", type=int, default=3, help="turns of each process (default: %(default)s)")
+    parser.add_argument("--seconds", type=float, default=2, help="of a turn, about; at least one step (default: %(default)s)")
+    parser.add_argument("--warm-up", type=int, default=2, help="steps before the first turn (default: %(default)s)")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="tools/bench", description="Measures Shear. On a machine that does nothing else.")
+    parser.add_argument("--build", type=pathlib.Path, required=True, help=argparse.SUPPRESS)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    what = "operators of a training step, each beside its bound: the best rate of products, or bytes copied in a second"
+    one = commands.add_parser("ops", help=what, description=what)
+    common(one, ["ViT-Ti/16", "ViT-S/16", "ViT-B/16"])
+    one.add_argument("--threads", type=int, nargs="+", default=[1, 2], help="one after another (default: 1 2)")
+    one.add_argument("--rounds", type=int, default=3, help="of which the median counts (default: %(default)s)")
+    one.add_argument("--seconds", type=float, default=0.05, help="of a round, at least (default: %(default)s)")
+    one.add_argument("--filter", default=".", help="only operators that this regular expression fits")
+    one.add_argument("--quick", action="store_true", help="to see that all runs: bounds and shares mean nothing")
+
+    what = "the same training step in Shear and in PyTorch, in turns"
+    one = commands.add_parser("peers", help=what, description=what)
+    common(one, list(peers.MODELS))
+    turns(one)
+    one.add_argument("--groups", nargs="+", choices=peers.GROUPS, default=list(peers.GROUPS), help="who takes turns")
+    one.add_argument("--python", help="an interpreter with PyTorch (default: this one, else one that is installed)")
+
+    what = "a training step under each policy beside that under `full`, in turns"
+    one = commands.add_parser("policies", help=what, description=what)
+    common(one, list(peers.MODELS))
+    turns(one)
+    one.add_argument("--policies", nargs="+", default=policies.POLICIES, metavar="POLICY", help="(default: all)")
+
+    flags = parser.parse_args()
+    flags.out.mkdir(parents=True, exist_ok=True)
+    programs = flags.build / "tools" / "benchmarks"
+    if flags.command == "ops":
+        ops.run(flags, str(programs / "bench_ops"))
+    elif flags.command == "peers":
+        peers.run(flags, str(programs / "bench_step"), flags.build)
+    else:
+        policies.run(flags, str(programs / "bench_step"))
+
+
+if __name__ == "__main__":
+    main()
