@@ -3,6 +3,7 @@
 import argparse
 import pathlib
 
+import loader
 import ops
 import peers
 import policies
@@ -11,8 +12,8 @@ import report
 
 def common(parser: argparse.ArgumentParser, models: list[str]) -> None:
     known = ", ".join(peers.MODELS)
-    parser.add_argument("--models", nargs="+", choices=peers.MODELS, default=models, metavar="MODEL", help=f"of {known}")
-    parser.add_argument("--batch", type=int, help="images (default: 8, or 128 of the Fashion ViT)")
+    parser.add_argument("--models", nargs="+", default=models, metavar="MODEL", help=f"{known}, or as for shear train")
+    parser.add_argument("--batch", type=int, help="images (default: 8, of the Fashion ViT 128)")
     parser.add_argument("--device", default="cpu", help="cpu or cuda (default: %(default)s)")
     parser.add_argument("--out", type=pathlib.Path, default=report.ROOT / "runs" / "bench", help="folder for JSON and SVG")
 
@@ -35,6 +36,7 @@ def main() -> None:
     one.add_argument("--threads", type=int, nargs="+", default=[1, 2], help="one after another (default: 1 2)")
     one.add_argument("--rounds", type=int, default=3, help="of which the median counts (default: %(default)s)")
     one.add_argument("--seconds", type=float, default=0.05, help="of a round, at least (default: %(default)s)")
+    one.add_argument("--precision", default="f32", help="of products: f32 or bf16 (default: %(default)s)")
     one.add_argument("--filter", default=".", help="only operators that this regular expression fits")
     one.add_argument("--quick", action="store_true", help="to see that all runs: bounds and shares mean nothing")
 
@@ -51,6 +53,13 @@ def main() -> None:
     turns(one)
     one.add_argument("--policies", nargs="+", default=policies.POLICIES, metavar="POLICY", help="(default: all)")
 
+    what = "images a second that the loader prepares, beside those that a training step takes"
+    one = commands.add_parser("loader", help=what, description=what)
+    common(one, list(peers.MODELS))
+    one.add_argument("--data", required=True, help="as for shear train")
+    one.add_argument("--threads", type=int, default=2, help="of the step; the loader has one (default: %(default)s)")
+    one.add_argument("--seconds", type=float, default=2, help="of each measurement (default: %(default)s)")
+
     flags = parser.parse_args()
     flags.out.mkdir(parents=True, exist_ok=True)
     programs = flags.build / "tools" / "benchmarks"
@@ -58,6 +67,8 @@ def main() -> None:
         ops.run(flags, str(programs / "bench_ops"))
     elif flags.command == "peers":
         peers.run(flags, str(programs / "bench_step"), flags.build)
+    elif flags.command == "loader":
+        loader.run(flags, str(programs / "bench_loader"), str(programs / "bench_step"))
     else:
         policies.run(flags, str(programs / "bench_step"))
 

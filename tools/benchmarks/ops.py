@@ -19,7 +19,8 @@ def measure(program: str, flags, specs: list[str], batch: int, threads: int) -> 
     """What Google Benchmark found, as it writes it."""
     with tempfile.TemporaryDirectory() as folder:
         out = pathlib.Path(folder) / "ops.json"
-        command = [program, "--threads", str(threads), "--device", flags.device, "--models", ";".join(specs)]
+        command = [program, "--threads", str(threads), "--device", flags.device]
+        command += ["--precision", flags.precision, "--models", ";".join(specs)]
         command += ["--batch", str(batch), f"--benchmark_min_time={flags.seconds}", f"--benchmark_filter={flags.filter}"]
         command += [f"--benchmark_repetitions={flags.rounds}", f"--benchmark_out={out}", "--benchmark_out_format=json"]
         if flags.quick:
@@ -115,17 +116,17 @@ def draw(found: dict) -> str:
         groups.append([(operator, shares(operator)) for operator in operators])
     panel = report.Panel("Share of its bound that is reached", 0, 1.2, [0, 0.2, 0.4, 0.6, 0.8, 1, 1.2])
     bounds = found["bounds"][-1]
-    subtitle = f"{found['machine']['cpu']}, {show_bounds(bounds)}"
+    subtitle = f"{found['machine']['cpu']}, {found['precision']}, {show_bounds(bounds)}"
     return report.dots("Operators of a training step", subtitle, titles, [panel], [g for g in groups if g])
 
 
 def run(flags, program: str) -> None:
-    found = {"machine": report.machine(), "threads": flags.threads, "bounds": [], "operators": []}
-    print(found["machine"]["cpu"])
+    found = {"machine": report.machine(), "precision": flags.precision, "threads": flags.threads, "bounds": [], "operators": []}
+    print(f"{found['machine']['cpu']}, {flags.precision}")
     batches: dict[int, dict[str, str]] = {}  # what runs in one process: the models of a batch, title by spec
     for title in flags.models:
-        spec, batch = peers.MODELS[title]
-        batches.setdefault(flags.batch or batch, {})[spec] = title
+        spec, batch = peers.model_of(title, flags.batch)
+        batches.setdefault(batch, {})[spec] = title
     for threads in flags.threads:
         for batch, titles in batches.items():
             measured = measure(program, flags, list(titles), batch, threads)

@@ -14,31 +14,26 @@ KEEP_PAGES = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "4000000000", "
 # As tools/shear sets it for itself.
 SHEAR = {"GOMP_SPINCOUNT": "1000"}
 
-EAGER, DEFAULTS, COMPILED = "PyTorch", "PyTorch, default malloc", "PyTorch, torch.compile"
-REFERENCE = EAGER
-
-# Who takes turns with whom: as many processes as a machine has memory for.  What everything is measured against is in
-# each group.
-GROUPS = {
-    "exact": [EAGER, DEFAULTS, COMPILED, "full", "lean"],
-    "pruned": [
-        EAGER,
-        "PyTorch, checkpoint",
-        "PyTorch, BackRazor by hooks",
-        "full",
-        "checkpoint",
-        "backrazor",
-        "prebr",
-        "prebr++",
-        "tokens",
-    ],
+# What PyTorch is asked for, as flags of torch_step.py.
+EAGER = "PyTorch"
+DEFAULTS = "PyTorch, default malloc"
+TORCH = {
+    EAGER: ["--how", "eager"],
+    DEFAULTS: ["--how", "eager"],
+    "PyTorch, torch.compile": ["--how", "compile"],
+    "PyTorch, checkpoint": ["--how", "checkpoint"],
+    "PyTorch, BackRazor by hooks": ["--how", "backrazor"],
+    "PyTorch, bf16": ["--how", "eager", "--precision", "bf16"],
+    "PyTorch, torch.compile, bf16": ["--how", "compile", "--precision", "bf16"],
 }
-HOW = {
-    EAGER: ["eager"],
-    DEFAULTS: ["eager"],
-    COMPILED: ["compile"],
-    "PyTorch, checkpoint": ["checkpoint"],
-    "PyTorch, BackRazor by hooks": ["backrazor"],
+# Who takes turns with whom: as many processes as a machine has memory for.  What is not PyTorch is a policy of Shear's,
+# perhaps with its precision.  What everything is measured against is in each group.
+REFERENCE = EAGER
+GROUPS = {
+    "exact": [EAGER, DEFAULTS, "PyTorch, torch.compile", "full", "lean"],
+    "pruned": [EAGER, "PyTorch, checkpoint", "PyTorch, BackRazor by hooks", "full", "checkpoint", "backrazor"],
+    "sampled": [EAGER, "full", "prebr", "prebr++", "tokens"],
+    "bf16": [EAGER, "PyTorch, bf16", "PyTorch, torch.compile, bf16", "full", "full, bf16", "prebr++, bf16"],
 }
 
 MODELS = {
@@ -49,15 +44,18 @@ MODELS = {
 }
 
 
-def is_torch(row: str) -> bool:
-    return row in HOW
+def model_of(title: str, batch: int | None) -> tuple[str, int]:
+    """What --model and --batch say for one of MODELS, or for a model that is spelled out."""
+    spec, usual = MODELS.get(title, (title, 8))
+    return spec, batch or usual
 
 
 def contestant(row: str, flags: list[str], step: str, python: str) -> Contestant:
-    if not is_torch(row):
-        return Contestant(row, [step, *flags, "--policy", row], SHEAR)
-    environment = {} if row == DEFAULTS else KEEP_PAGES
-    return Contestant(row, [python, str(HERE / "torch_step.py"), *flags, "--how", *HOW[row]], environment)
+    if row in TORCH:
+        environment = {} if row == DEFAULTS else KEEP_PAGES
+        return Contestant(row, [python, str(HERE / "torch_step.py"), *flags, *TORCH[row]], environment)
+    policy, _, precision = row.partition(", ")
+    return Contestant(row, [step, *flags, "--policy", policy, "--precision", precision or "f32"], SHEAR)
 
 
 # -- PyTorch ------------------------------------------------------------------------------------------------------------
@@ -107,7 +105,7 @@ def find_torch(given: str | None, build: pathlib.Path) -> tuple[str, str]:
 
 
 def row_of(result: Result, group: str, reference: Result) -> dict:
-    row = {"name": result.name, "framework": "PyTorch" if is_torch(result.name) else "Shear", "group": group}
+    row = {"name": result.name, "framework": "PyTorch" if result.name in TORCH else "Shear", "group": group}
     if result.error:
         return row | {"error": result.error}
     row |= {
@@ -117,29 +115,33 @@ def row_of(result: Result, group: str, reference: Result) -> dict:
         "rss_start_bytes": result.answer.get("rss_start_bytes"),
         "peak_bytes": result.answer["peak_bytes"],
     }
-    if not reference.error:
-        row["time_ratio"] = result.median / reference.median
-        row["rss_ratio"] = result.answer["rss_peak_bytes"] / reference.answer["rss_peak_bytes"]
+    row["time_ratio"] = result.median / reference.median
+    row["rss_ratio"] = result.answer["rss_peak_bytes"] / reference.answer["rss_peak_bytes"]
     return row
 
 
-def show(model: dict) -> str:
+def label(row: dict) -> str:
+    return row["name"] if row["framework"] == "PyTorch" else "Shear " + row["name"]
+
+
+def show(model: dict, group: str) -> str:
     lines = []
     for row in model["rows"]:
-        name = ("Shear " if row["framework"] == "Shear" else "") + row["name"]
+        if row["group"] != group:
+            continue
         if "error" in row:
-            lines.append([name, row["error"], "", "", "", "", ""])
+            lines.append([label(row), row["error"], "", "", "", "", ""])
             continue
         seconds = row["step_seconds"]
         lines.append(
             [
-                name,
+                label(row),
                 f"{1e3 * row['step_seconds_median']:.1f}",
                 f"{1e3 * min(seconds):.1f}-{1e3 * max(seconds):.1f}",
                 str(len(seconds)),
-                f"{row['time_ratio']:.2f}" if "time_ratio" in row else "-",
+                f"{row['time_ratio']:.2f}",
                 report.mib(row["rss_peak_bytes"]),
-                f"{row['rss_ratio']:.2f}" if "rss_ratio" in row else "-",
+                f"{row['rss_ratio']:.2f}",
             ]
         )
     header = ["", "step, ms", "range", "steps", "ratio", "peak RSS, MiB", "ratio"]
@@ -148,28 +150,21 @@ def show(model: dict) -> str:
 
 def draw(found: dict) -> str:
     models = found["models"]
-    names: dict[str, list[str]] = {}
-    for model in models:
-        for row in model["rows"]:
-            listed = names.setdefault(row["framework"], [])
-            if row["name"] not in listed:
-                listed.append(row["name"])
+    rows = [row for model in models for row in model["rows"]]
 
     def values(name: str, key: str) -> list[float | None]:
-        return [next((row.get(key) for row in model["rows"] if row["name"] == name), None) for model in models]
+        return [next((row.get(key) for row in model["rows"] if label(row) == name), None) for model in models]
 
-    groups = [
-        [(f"{side} {name}" if side == "Shear" else name, [values(name, "time_ratio"), values(name, "rss_ratio")])
-         for name in names[side]]
-        for side in names
-    ]  # fmt: skip
-    ticks = [0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 5]
+    groups = []
+    for framework in ("PyTorch", "Shear"):
+        names = dict.fromkeys(label(row) for row in rows if row["framework"] == framework)
+        groups.append([(name, [values(name, "time_ratio"), values(name, "rss_ratio")]) for name in names])
     panels = [
-        report.Panel("Time of a step, of PyTorch's", 0.4, 8, [0.5, 0.7, 1, 1.5, 2, 3, 5, 8], log=True),
-        report.Panel("Peak resident memory, of PyTorch's", 0.1, 2, [t for t in [0.1, *ticks] if t <= 2], log=True),
+        report.Panel("Time of a step, of PyTorch's", 0.3, 8, [0.3, 0.5, 0.7, 1, 1.5, 2, 3, 5, 8], log=True),
+        report.Panel("Peak resident memory, of PyTorch's", 0, 1.6, [0, 0.2, 0.4, 0.6, 0.8, 1, 1.2, 1.4, 1.6]),
     ]
     of = found["machine"]
-    subtitle = f"{of['cpu']}, {found['threads']} threads, f32, SGD with momentum; PyTorch {found['torch']}, eager"
+    subtitle = f"{of['cpu']}, {found['threads']} threads, SGD with momentum; 1 is PyTorch {found['torch']}, eager, f32"
     series = [f"{m['title']}, batch {m['batch']}" for m in models]
     return report.dots("The same training step in Shear and in PyTorch", subtitle, series, panels, groups)
 
@@ -177,19 +172,20 @@ def draw(found: dict) -> str:
 def run(flags, step: str, build: pathlib.Path) -> None:
     python, version = find_torch(flags.python, build)
     found = {"machine": report.machine(), "torch": version, "threads": flags.threads, "models": []}
-    print(f"{found['machine']['cpu']}, {flags.threads} threads, f32; PyTorch {version}")
+    print(f"{found['machine']['cpu']}, {flags.threads} threads; PyTorch {version}")
     for title in flags.models:
-        spec, batch = MODELS[title]
-        model = {"title": title, "model": spec, "batch": flags.batch or batch, "rows": []}
-        how = ["--model", spec, "--batch", str(model["batch"]), "--threads", str(flags.threads)]
-        how += ["--device", flags.device]
+        spec, batch = model_of(title, flags.batch)
+        model = {"title": title, "model": spec, "batch": batch, "rows": []}
+        how = ["--model", spec, "--batch", str(batch), "--threads", str(flags.threads), "--device", flags.device]
         for group in flags.groups:
             print(f"{title}, {group}", file=sys.stderr)
             listed = [contestant(row, how, step, python) for row in GROUPS[group]]
             results = take_turns(listed, flags.seconds, flags.rounds, flags.warm_up)
             reference = next(r for r in results if r.name == REFERENCE)
+            if reference.error:
+                sys.exit(f"tools/bench: {reference.error}; expected training steps in PyTorch")
             model["rows"] += [row_of(result, group, reference) for result in results]
+            print(show(model, group), flush=True)
         found["models"].append(model)
-        print(show(model), flush=True)
     report.write_json(flags.out / "peers.json", found)
     report.write(flags.out / "peers.svg", draw(found))

@@ -49,8 +49,7 @@ def run(flags, step: str) -> None:
     found = {"machine": report.machine(), "threads": flags.threads, "policies": policies, "models": []}
     print(f"{found['machine']['cpu']}, {flags.threads} threads, f32")
     for title in flags.models:
-        spec, batch = peers.MODELS[title]
-        batch = flags.batch or batch
+        spec, batch = peers.model_of(title, flags.batch)
         how = ["--model", spec, "--batch", str(batch), "--threads", str(flags.threads), "--device", flags.device]
         print(title, file=sys.stderr)
         listed = [Contestant(p, [step, *how, "--policy", p], peers.SHEAR) for p in policies]

@@ -74,12 +74,14 @@ class Panel:
 
 
 COLORS = ["#4269d0", "#efb118", "#ff725c", "#3ca951", "#a463f2"]
-LEFT, TOP, ROW, GAP, PANEL = 236, 104, 19, 28, 330  # pixels
+LEFT, TOP, ROW, GAP = 236, 104, 19, 28  # pixels
+PANELS = 720  # wide together
 
 
 def dots(title: str, subtitle: str, series: list[str], panels: list[Panel], groups: list[list[tuple[str, list]]]) -> str:
     """Rows of dots, in groups: a row is its name and, panel by panel, a value (or None) of each series."""
-    width = LEFT + len(panels) * (PANEL + GAP)
+    wide = PANELS / len(panels) - GAP
+    width = LEFT + PANELS
     height = TOP + sum(len(group) * ROW for group in groups) + (len(groups) - 1) * ROW / 2 + 40
     out = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height:.0f}"'
@@ -101,10 +103,10 @@ def dots(title: str, subtitle: str, series: list[str], panels: list[Panel], grou
         x += 32 + 7 * len(name)
     bottom = height - 40
     for index, panel in enumerate(panels):
-        left = LEFT + index * (PANEL + GAP)
+        left = LEFT + index * (wide + GAP)
         say(left, TOP - 12, panel.title, ' font-weight="bold"')
         for tick in panel.ticks:
-            at = left + panel.share(tick) * PANEL
+            at = left + panel.share(tick) * wide
             color = "#888888" if tick == panel.mark else "#e4e4e4"
             out.append(f'<line x1="{at:.1f}" y1="{TOP}" x2="{at:.1f}" y2="{bottom:.1f}" stroke="{color}"/>')
             say(at, bottom + 16, f"{tick:g}", ' text-anchor="middle"')
@@ -116,11 +118,11 @@ def dots(title: str, subtitle: str, series: list[str], panels: list[Panel], grou
         for name, values in group:
             say(LEFT - 12, y + 4, name, ' text-anchor="end"')
             for index, panel in enumerate(panels):
-                left = LEFT + index * (PANEL + GAP)
-                out.append(f'<line x1="{left}" y1="{y:.1f}" x2="{left + PANEL}" y2="{y:.1f}" stroke="#f2f2f2"/>')
+                left = LEFT + index * (wide + GAP)
+                out.append(f'<line x1="{left}" y1="{y:.1f}" x2="{left + wide}" y2="{y:.1f}" stroke="#f2f2f2"/>')
                 for color, value in zip(COLORS, values[index]):
                     if value is not None:
-                        at = left + panel.share(value) * PANEL
+                        at = left + panel.share(value) * wide
                         out.append(f'<circle cx="{at:.1f}" cy="{y:.1f}" r="5" fill="{color}" fill-opacity="0.85"/>')
             y += ROW
     out.append("</svg>")
