@@ -45,6 +45,7 @@ def main() -> None:
     common(one, list(peers.MODELS))
     turns(one)
     one.add_argument("--groups", nargs="+", choices=peers.GROUPS, default=list(peers.GROUPS), help="who takes turns")
+    one.add_argument("--add", action="store_true", help="to the report in --out, in place of the same groups")
     one.add_argument("--python", help="an interpreter with PyTorch (default: this one, else one that is installed)")
 
     what = "a training step under each policy beside that under `full`, in turns"

@@ -1,5 +1,6 @@
 """tools/bench peers: the same training step in Shear and in PyTorch, in turns."""
 
+import json
 import pathlib
 import subprocess
 import sys
@@ -169,13 +170,35 @@ def draw(found: dict) -> str:
     return report.dots("The same training step in Shear and in PyTorch", subtitle, series, panels, groups)
 
 
+def begin(flags, version: str) -> dict:
+    """An empty report; or, where results are added, the one that is there, if it is of the same machine and Shear."""
+    found = {"machine": report.machine(), "torch": version, "threads": flags.threads, "models": []}
+    path = flags.out / "peers.json"
+    if not flags.add or not path.exists():
+        return found
+    before = json.loads(path.read_text())
+    for what, then, now in [
+        ("CPU", before["machine"]["cpu"], found["machine"]["cpu"]),
+        ("revision", before["machine"]["revision"], found["machine"]["revision"]),
+        ("PyTorch", before["torch"], version),
+        ("threads", before["threads"], flags.threads),
+    ]:
+        if then != now:
+            sys.exit(f"tools/bench: --add: {path} is of {what} {then}, this run of {now}; expected the same")
+    before["machine"]["command"] += f"; {found['machine']['command']}"
+    return before
+
+
 def run(flags, step: str, build: pathlib.Path) -> None:
     python, version = find_torch(flags.python, build)
-    found = {"machine": report.machine(), "torch": version, "threads": flags.threads, "models": []}
+    found = begin(flags, version)
     print(f"{found['machine']['cpu']}, {flags.threads} threads; PyTorch {version}")
     for title in flags.models:
         spec, batch = model_of(title, flags.batch)
-        model = {"title": title, "model": spec, "batch": batch, "rows": []}
+        model = next((m for m in found["models"] if (m["title"], m["batch"]) == (title, batch)), None)
+        if not model:
+            model = {"title": title, "model": spec, "batch": batch, "rows": []}
+            found["models"].append(model)
         how = ["--model", spec, "--batch", str(batch), "--threads", str(flags.threads), "--device", flags.device]
         for group in flags.groups:
             print(f"{title}, {group}", file=sys.stderr)
@@ -184,8 +207,8 @@ def run(flags, step: str, build: pathlib.Path) -> None:
             reference = next(r for r in results if r.name == REFERENCE)
             if reference.error:
                 sys.exit(f"tools/bench: {reference.error}; expected training steps in PyTorch")
+            model["rows"] = [row for row in model["rows"] if row["group"] != group]
             model["rows"] += [row_of(result, group, reference) for result in results]
             print(show(model, group), flush=True)
-        found["models"].append(model)
     report.write_json(flags.out / "peers.json", found)
     report.write(flags.out / "peers.svg", draw(found))

@@ -79,7 +79,7 @@ def take_turns(contestants: list[Contestant], seconds: float, rounds: int, warm_
             results[contestant.name] = Result(contestant.name, [], {})
             running[contestant.name] = process = Running(contestant)
             try:
-                took = process.steps(warm_up)["seconds"][-1]
+                took = min(process.steps(warm_up)["seconds"])
                 counts[contestant.name] = max(1, round(seconds / took))
             except RuntimeError as e:
                 results[contestant.name].error = str(e)
