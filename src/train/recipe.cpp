@@ -12,6 +12,11 @@ template <class R, class F>
 void each_field(R& r, F field) {
   field("data", r.data);
   field("val", r.val);
+  field("kind", r.read.kind);
+  field("class-order", r.read.class_order);
+  field("val-share", r.read.val_share);
+  field("split-seed", r.read.split_seed);
+  field("official-split", r.read.official_split);
   field("model", r.model);
   field("weights", r.weights);
   field("policy", r.policy);
@@ -39,6 +44,11 @@ void each_field(R& r, F field) {
   field("train", r.train);
 }
 
+// Fields that checkpoints of before these options do not have: such a run goes on with their defaults.
+bool is_newer(std::string_view key) {
+  return key == "kind" || key == "class-order" || key == "val-share" || key == "split-seed" || key == "official-split";
+}
+
 template <class T>
 constexpr bool is_optional = false;
 template <class T>
@@ -61,6 +71,7 @@ Recipe recipe_from_json(std::string_view text) {
   Recipe recipe;
   parse_json("the recipe of a checkpoint", text, [&](const nlohmann::json& j) {
     each_field(recipe, [&]<class T>(const char* key, T& value) {
+      if (is_newer(key) && !j.contains(key)) return;
       const nlohmann::json& found = j.at(key);
       if constexpr (is_optional<T>) {
         value.reset();
