@@ -87,6 +87,7 @@ struct PlanOptions {
   int64_t batch = 128, accumulate = 1;
   OptimizerOptions optimizer{};
   std::string train = "all";
+  Precision precision = Precision::f32;
   int threads = 0;
 };
 
@@ -184,7 +185,8 @@ struct Recipe {
   int64_t eval_every = 0, checkpoint_every = 0;  // steps; 0: every epoch
   std::string augment = "none";                  // none, flip, pad, crop
   ImageOptions image;
-  std::string train = "all";  // or "head"
+  std::string train = "all";      // or "head"
+  std::string precision = "f32";  // or "bf16"
 };
 // Learning rate and weight decay by the optimizer's name; ten epochs where nothing is said.  Throws Fault::usage for
 // values that make no sense, naming the flag.

@@ -42,11 +42,7 @@ void each_field(R& r, F field) {
   field("interpolation", r.image.interpolation);
   field("squash", r.image.squash);
   field("train", r.train);
-}
-
-// Fields that checkpoints of before these options do not have: such a run goes on with their defaults.
-bool is_newer(std::string_view key) {
-  return key == "kind" || key == "class-order" || key == "val-share" || key == "split-seed" || key == "official-split";
+  field("precision", r.precision);
 }
 
 template <class T>
@@ -71,7 +67,7 @@ Recipe recipe_from_json(std::string_view text) {
   Recipe recipe;
   parse_json("the recipe of a checkpoint", text, [&](const nlohmann::json& j) {
     each_field(recipe, [&]<class T>(const char* key, T& value) {
-      if (is_newer(key) && !j.contains(key)) return;
+      if (!j.contains(key)) return;  // a checkpoint from before there was this field
       const nlohmann::json& found = j.at(key);
       if constexpr (is_optional<T>) {
         value.reset();
@@ -118,6 +114,7 @@ void resolve_defaults(Recipe& r) {
   Preprocess scratch;
   apply(r.image, scratch);
   check(r.train == "all" || r.train == "head", r.train, "--train", "all or head");
+  parse_precision(r.precision);
 }
 
 }  // namespace shear

@@ -76,6 +76,7 @@ Recipe RecipeFlags::read() const {
   Recipe r = recipe;
   for (std::string* path : {&r.data, &r.val, &r.weights}) *path = absolute_path(*path);
   r.image = image.read();
+  r.precision = device.precision;
   return r;
 }
 
