@@ -22,6 +22,8 @@ namespace {
 constexpr int max_scans =
     500;  // a small progressive file can hold many thousands, and each costs a pass over the image
 
+constexpr uint64_t max_pixels_per_byte = 8 * 64 * 4;  // a block of 8 x 8, of one sample for 4 pixels, for every bit
+
 struct Decoder {
   jpeg_decompress_struct info{};
   jpeg_error_mgr errors{};
@@ -120,6 +122,11 @@ Image decode_jpeg(Bytes bytes, const std::string& name) {
   });
   const int turned = orientation(info);  // read now: with the last row libjpeg forgets it
   check_dimensions(info.image_width, info.image_height, name);
+  // Huffman codes take at least a bit for each block's mean; arithmetic ones, which hardly anyone writes, may take
+  // less.
+  if (!info.arith_code && uint64_t{info.image_width} * info.image_height > max_pixels_per_byte * bytes.size())
+    fail(Fault::input, name, ": claims ", info.image_width, " x ", info.image_height, " pixels, more than its ",
+         bytes.size(), " bytes can hold");
   const bool grey = info.num_components == 1, cmyk = info.num_components == 4;
   if (!grey && !cmyk && info.num_components != 3)
     fail(Fault::input, name, ": is a JPEG of ", info.num_components, " components, expected 1, 3 or 4");

@@ -186,4 +186,9 @@ const Dataset& choose_part(const DataSplits& data, const std::string& part, cons
   return *data.val;
 }
 
+void require_index(const Dataset& part, int64_t index, const std::string& path) {
+  if (index < 0 || index >= part.size())
+    fail(Fault::input, "--index ", index, ": ", path, " has ", part.size(), " images, expected 0 to ", part.size() - 1);
+}
+
 }  // namespace shear::tool

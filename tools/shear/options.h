@@ -56,5 +56,6 @@ std::string absolute_path(const std::string& path);  // without . and ..; empty 
 
 // The part of a data set that a user asks for; empty: the validation part where there is one.
 const Dataset& choose_part(const DataSplits&, const std::string& part, const std::string& path);
+void require_index(const Dataset& part, int64_t index, const std::string& path);  // Fault::input for --index
 
 }  // namespace shear::tool

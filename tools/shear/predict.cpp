@@ -66,9 +66,7 @@ int run(const Flags& flags) {
     const DataSplits data = flags.data.open(flags.weights);
     const Dataset& part = choose_part(data, flags.part, flags.data.data);
     for (int64_t i : flags.indices) {
-      if (i < 0 || i >= part.size())
-        fail(Fault::input, "--index ", i, ": ", flags.data.data, " has ", part.size(), " images, expected 0 to ",
-             part.size() - 1);
+      require_index(part, i, flags.data.data);
       const std::string& truth = part.classes()[static_cast<size_t>(part.label(i))];
       predictions.push_back({part.describe(i), truth, predict(*loaded, part.read(i))});
     }
