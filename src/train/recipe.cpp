@@ -36,6 +36,9 @@ void each_field(R& r, F field) {
   field("image-crop", r.image.crop);
   field("interpolation", r.image.interpolation);
   field("squash", r.image.squash);
+  field("image-size", r.image.size);
+  field("positions", r.positions);
+  field("strict", r.strict);
   field("train", r.train);
 }
 
@@ -61,6 +64,7 @@ Recipe recipe_from_json(std::string_view text) {
   Recipe recipe;
   parse_json("the recipe of a checkpoint", text, [&](const nlohmann::json& j) {
     each_field(recipe, [&]<class T>(const char* key, T& value) {
+      if (!j.contains(key)) return;  // a checkpoint of an earlier version: as if nothing was said
       const nlohmann::json& found = j.at(key);
       if constexpr (is_optional<T>) {
         value.reset();
@@ -104,6 +108,8 @@ void resolve_defaults(Recipe& r) {
   not_negative(static_cast<double>(r.checkpoint_every), "--checkpoint-every");
   check(r.augment == "none" || r.augment == "flip" || r.augment == "pad" || r.augment == "crop", r.augment, "--augment",
         "none, flip, pad or crop");
+  if (!r.positions.empty()) parse_position_resize(r.positions);
+  if (r.image.size) check(*r.image.size > 0 && *r.image.size <= 4096, *r.image.size, "--image-size", "1 to 4096");
   Preprocess scratch;
   apply(r.image, scratch);
   check(r.train == "all" || r.train == "head", r.train, "--train", "all or head");

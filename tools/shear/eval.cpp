@@ -13,7 +13,8 @@ namespace shear::tool {
 namespace {
 
 struct Flags {
-  std::string data, val, weights, model, part;
+  std::string data, val, part;
+  WeightFlags weights;
   int64_t batch = 64, worst = 10;
   int loader_threads = 1;
   ImageFlags image;
@@ -49,7 +50,7 @@ std::vector<ClassResult> by_class(const Evaluation& e) {
 double share(const ClassResult& r) { return static_cast<double>(r.right) / static_cast<double>(r.samples); }
 
 int run(const Flags& flags) {
-  const auto loaded = load_model(flags.weights, flags.model, flags.image, flags.device);
+  const auto loaded = load_model(flags.weights, flags.image, flags.device);
   const DataSplits data = open_data(flags.data, flags.val);
   const Dataset& part = choose_part(data, flags.part, flags.data);
   const std::vector<int> labels = labels_for(*loaded, part);
@@ -104,13 +105,10 @@ void add_eval(CLI::App& app, Run& chosen) {
   cmd->add_option("--data", flags->data, "as for train")->required()->type_name("PATH");
   cmd->add_option("--val", flags->val, "another data set for validation")->type_name("PATH");
   cmd->add_option("--part", flags->part, "train or val")->default_str("val where there is one");
-  cmd->add_option("--weights", flags->weights, "safetensors")->required()->type_name("FILE");
-  cmd->add_option("--model", flags->model, "where the weights do not say")
-      ->default_str("the weights' own")
-      ->type_name("NAME");
+  flags->weights.add(*cmd);
   cmd->add_option("--batch", flags->batch, "images at a time")->capture_default_str()->check(CLI::PositiveNumber);
   cmd->add_option("--worst", flags->worst, "classes to list")->capture_default_str()->check(CLI::NonNegativeNumber);
-  flags->image.add(*cmd, "the weights' own, else as timm");
+  flags->image.add(*cmd, "the weights' own, else as their library");
   flags->device.add(*cmd);
   cmd->add_option("--loader-threads", flags->loader_threads, "for reading images")
       ->capture_default_str()

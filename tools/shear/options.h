@@ -15,6 +15,7 @@ std::vector<std::string> split_policies(const std::string& value);      // by ';
 struct ImageFlags {
   std::string mean, std, interpolation;
   std::optional<double> crop;
+  std::optional<int64_t> size;
   bool squash = false;
 
   void add(CLI::App&, const std::string& otherwise);  // where the values come from when a flag is not given
@@ -28,6 +29,9 @@ struct DeviceFlags {
   void add(CLI::App&);
   std::unique_ptr<Backend> make() const { return make_backend(parse_device(device), threads); }
 };
+
+// How weights of another source are taken: --positions and --strict.
+void add_loading(CLI::App&, std::string& positions, bool& strict);
 
 // The policies and their keys, for the end of a help page.
 std::string policy_help();
