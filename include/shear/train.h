@@ -86,6 +86,7 @@ struct PlanOptions {
   int64_t batch = 128, accumulate = 1;
   OptimizerOptions optimizer{};
   std::string train = "all";
+  Precision precision = Precision::f32;
   int threads = 0;
 };
 
@@ -141,9 +142,10 @@ struct Recipe {
   int64_t eval_every = 0, checkpoint_every = 0;  // steps; 0: every epoch
   std::string augment = "none";                  // none, flip, pad, crop
   ImageOptions image;
-  std::string positions;      // how position embeddings are resized; empty: as the weights' library does
-  bool strict = false;        // weights: nothing may be missing or unused
-  std::string train = "all";  // or "head"
+  std::string positions;          // how position embeddings are resized; empty: as the weights' library does
+  bool strict = false;            // weights: nothing may be missing or unused
+  std::string train = "all";      // or "head"
+  std::string precision = "f32";  // or "bf16"
 };
 // Learning rate and weight decay by the optimizer's name; ten epochs where nothing is said.  Throws Fault::usage for
 // values that make no sense, naming the flag.

@@ -11,6 +11,7 @@ class ShapeBackend final : public Backend {
 
   std::string_view name() const override { return "shape"; }
   bool computes() const override { return false; }
+  Precision precision() const override { return like_->precision(); }
   Allocator& memory() override { return memory_; }
   size_t resident_bytes() const override { return like_->resident_bytes(); }
   int64_t layernorm_scratch(int64_t cols) const override { return like_->layernorm_scratch(cols); }

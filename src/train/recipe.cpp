@@ -40,6 +40,7 @@ void each_field(R& r, F field) {
   field("positions", r.positions);
   field("strict", r.strict);
   field("train", r.train);
+  field("precision", r.precision);
 }
 
 template <class T>
@@ -64,7 +65,7 @@ Recipe recipe_from_json(std::string_view text) {
   Recipe recipe;
   parse_json("the recipe of a checkpoint", text, [&](const nlohmann::json& j) {
     each_field(recipe, [&]<class T>(const char* key, T& value) {
-      if (!j.contains(key)) return;  // a checkpoint of an earlier version: as if nothing was said
+      if (!j.contains(key)) return;  // a checkpoint from before there was this field
       const nlohmann::json& found = j.at(key);
       if constexpr (is_optional<T>) {
         value.reset();
@@ -113,6 +114,7 @@ void resolve_defaults(Recipe& r) {
   Preprocess scratch;
   apply(r.image, scratch);
   check(r.train == "all" || r.train == "head", r.train, "--train", "all or head");
+  parse_precision(r.precision);
 }
 
 }  // namespace shear

@@ -12,7 +12,7 @@ namespace shear::tool {
 namespace {
 
 struct Flags {
-  std::string model, policy, budget;
+  std::string model, policy, budget, precision = "f32";
   PlanOptions plan;
   bool saves = false, json = false;
 };
@@ -40,6 +40,7 @@ void print_saves(const Row& row) {
 int run(Flags& flags) {
   PlanOptions& options = flags.plan;
   options.model = parse_vit(flags.model);
+  options.precision = parse_precision(flags.precision);
   if (options.batch % options.accumulate != 0)
     fail(Fault::usage, "--accumulate ", options.accumulate, ": expected a divisor of --batch ", options.batch);
   const size_t budget = flags.budget.empty() ? 0 : parse_bytes("--budget", flags.budget);
@@ -129,6 +130,7 @@ void add_plan(CLI::App& app, Run& chosen) {
   cmd->add_option("--optimizer", flags->plan.optimizer.name, "adamw or sgd")->capture_default_str();
   cmd->add_option("--momentum", flags->plan.optimizer.momentum, "of sgd")->default_str("0.9");
   cmd->add_option("--train", flags->plan.train, "all or head")->capture_default_str();
+  cmd->add_option("--precision", flags->precision, "f32 or bf16")->capture_default_str();
   cmd->add_option("--threads", flags->plan.threads, "of the computation; 0: all")
       ->capture_default_str()
       ->check(CLI::NonNegativeNumber);
