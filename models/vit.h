@@ -27,6 +27,7 @@ struct VitConfig {
 VitConfig parse_vit(std::string_view spec, const VitConfig& otherwise = {});
 std::string spec(const VitConfig&);             // parse_vit(spec(c)) == c, but for dropout
 std::string_view known_name(const VitConfig&);  // of a known model, whatever its image size; empty: it is none
+VitConfig with_image(VitConfig, int64_t size);  // of --image-size; 0: as it is.  Throws Fault::usage
 std::string with_classes(std::string_view spec, int64_t count);  // unless it names a number itself
 
 class Vit {

@@ -141,6 +141,14 @@ std::string_view known_name(const VitConfig& c) {
   return at == known.end() ? std::string_view() : at->name;
 }
 
+VitConfig with_image(VitConfig c, int64_t size) {
+  if (size == 0) return c;
+  if (size % c.patch != 0)
+    fail(Fault::usage, "--image-size ", size, ": expected a multiple of the patch's side, ", c.patch);
+  c.image = size;
+  return c;
+}
+
 std::string with_classes(std::string_view spec, int64_t count) {
   if (spec.find("classes=") != spec.npos) return std::string(spec);
   return text(spec, spec.find(':') == spec.npos ? ":" : ",", "classes=", count);

@@ -13,16 +13,11 @@ static VitConfig choose_model(const Recipe& recipe, const Weights* weights, cons
   if (recipe.model.empty() && !weights)
     fail(Fault::usage, "--model is missing: expected a name such as vit_tiny_patch16_224, or vit:image=...");
   const std::string asked = recipe.model.empty() ? recipe.model : with_classes(recipe.model, count);
-  VitConfig config = weights ? weights->model(asked, size) : parse_vit(asked);
+  VitConfig config = weights ? weights->model(asked, size) : with_image(parse_vit(asked), size);
   if (recipe.model.empty()) config.classes = count;
   if (config.classes != count)
     fail(Fault::input, "--model ", recipe.model, ": ", config.classes, " classes, but the data has ", count,
          "; expected the same (leave classes out to take the data's)");
-  if (!weights && size > 0) {
-    if (size % config.patch != 0)
-      fail(Fault::usage, "--image-size ", size, ": expected a multiple of the patch's side, ", config.patch);
-    config.image = size;
-  }
   return config;
 }
 

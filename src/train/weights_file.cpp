@@ -309,12 +309,7 @@ VitConfig Weights::model(std::string_view asked, int64_t image) const {
       fail(Fault::input, path().string(), ": its shapes make no model that Shear has: ", e.what());
     }
   }
-  if (image > 0) {
-    if (image % c.patch != 0)
-      fail(Fault::usage, "--image-size ", image, ": expected a multiple of the patch's side, ", c.patch);
-    c.image = image;
-  }
-  return c;
+  return with_image(c, image);
 }
 
 Preprocess Weights::preprocess(const VitConfig& model) const {

@@ -155,9 +155,9 @@ void DataFlags::add_val(CLI::App& app) {
 
 // The recipe of the run that a weight file comes from.
 static std::optional<Recipe> recipe_of(const std::string& weights) {
-  const SafeTensors file(weights);
-  const auto found = file.metadata().find("shear.recipe");
-  if (found == file.metadata().end()) return std::nullopt;
+  const std::unique_ptr<const TensorFile> file = open_tensors(weights);
+  const auto found = file->metadata().find("shear.recipe");
+  if (found == file->metadata().end()) return std::nullopt;
   return recipe_from_json(found->second);
 }
 
