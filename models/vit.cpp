@@ -64,9 +64,9 @@ Tensor Vit::Block::operator()(Tape& tape, Tensor x, const VitConfig& c, const Fo
   return add(tape, add2_site, x, h);
 }
 
-Vit::Vit(Device& device, const VitConfig& config, uint64_t seed)
+Vit::Vit(Device& device, const VitConfig& config, uint64_t seed, Values values)
     : config_(checked(config)),
-      parameters_(device, seed),
+      parameters_(device, seed, values),
       cls_(&parameters_.add("cls_token", {1, 1, config.dim}, Init::tiny_normal, false)),
       pos_(&parameters_.add("pos_embed", {1, config.tokens(), config.dim}, Init::trunc_normal, false)),
       patch_weight_(&parameters_.add("patch_embed.proj.weight",

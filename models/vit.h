@@ -20,15 +20,19 @@ struct VitConfig {
   bool operator==(const VitConfig&) const = default;
 };
 
-// "vit_base_patch16_224" (also tiny, small, large; base_patch32), or
-// "vit:image=28,patch=4,dim=192,depth=6,heads=3,classes=10[,channels=3][,mlp=4]".  A known name takes the same keys
-// after a colon: "vit_tiny_patch16_224:classes=10".  Throws Fault::usage naming the key, what was found and expected.
-VitConfig parse_vit(std::string_view spec);
-std::string spec(const VitConfig&);  // parse_vit(spec(c)) == c, but for dropout, epsilon and gelu
+// "vit_base_patch16_224" (also tiny, small, large; base_patch32; huge_patch14), or
+// "vit:image=28,patch=4,dim=192,depth=6,heads=3,classes=10[,channels=3][,mlp=4][,eps=1e-6][,gelu=exact|tanh]".  A known
+// name takes the same keys after a colon: "vit_tiny_patch16_224:classes=10".  Where a spec does not name them, epsilon
+// and gelu are those of `otherwise`.  Throws Fault::usage naming the key, what was found and expected.
+VitConfig parse_vit(std::string_view spec, const VitConfig& otherwise = {});
+std::string spec(const VitConfig&);             // parse_vit(spec(c)) == c, but for dropout
+std::string_view known_name(const VitConfig&);  // of a known model, whatever its image size; empty: it is none
+VitConfig with_image(VitConfig, int64_t size);  // of --image-size; 0: as it is.  Throws Fault::usage
+std::string with_classes(std::string_view spec, int64_t count);  // unless it names a number itself
 
 class Vit {
  public:
-  Vit(Device&, const VitConfig&, uint64_t seed);
+  Vit(Device&, const VitConfig&, uint64_t seed, Values = Values::drawn);
 
   // images (B, C, H, W) -> logits (B, classes).
   Tensor operator()(Tape&, const Tensor& images, const ForwardContext& = {});

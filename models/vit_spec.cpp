@@ -16,7 +16,7 @@ struct Known {
 constexpr std::array known{
     Known{"vit_tiny_patch16_224", 16, 192, 12, 3},    Known{"vit_small_patch16_224", 16, 384, 12, 6},
     Known{"vit_base_patch16_224", 16, 768, 12, 12},   Known{"vit_base_patch32_224", 32, 768, 12, 12},
-    Known{"vit_large_patch16_224", 16, 1024, 24, 16},
+    Known{"vit_large_patch16_224", 16, 1024, 24, 16}, Known{"vit_huge_patch14_224", 14, 1280, 32, 16},
 };
 
 struct Key {
@@ -46,6 +46,21 @@ int64_t number(std::string_view spec, const Key& key, std::string_view text) {
   return value;
 }
 
+// The two keys that are no whole numbers.  False: another key.
+bool read_numerics(std::string_view spec, std::string_view name, std::string_view value, VitConfig& config) {
+  if (name == "gelu") {
+    if (value != "exact" && value != "tanh")
+      fail(Fault::usage, "model ", spec, ": gelu=", value, ", expected exact or tanh");
+    config.gelu = value == "tanh" ? GeluForm::tanh : GeluForm::exact;
+    return true;
+  }
+  if (name != "eps") return false;
+  const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), config.epsilon);
+  if (error != std::errc{} || end != value.data() + value.size() || !(config.epsilon > 0 && config.epsilon < 1))
+    fail(Fault::usage, "model ", spec, ": eps=", value, ", expected a number from 0 to 1");
+  return true;
+}
+
 // Reads "key=value,..." into the config and returns which keys were there.
 std::array<bool, keys.size()> read_keys(std::string_view spec, std::string_view list, VitConfig& config) {
   std::array<bool, keys.size()> given{};
@@ -57,11 +72,13 @@ std::array<bool, keys.size()> read_keys(std::string_view spec, std::string_view 
     const size_t equals = item.find('=');
     if (equals == std::string_view::npos)
       fail(Fault::usage, "model ", spec, ": expected key=value, found \"", item, "\"");
+    if (read_numerics(spec, item.substr(0, equals), item.substr(equals + 1), config)) continue;
     const auto key =
         std::find_if(keys.begin(), keys.end(), [&](const Key& k) { return k.name == item.substr(0, equals); });
     if (key == keys.end()) {
       std::string all;
-      for (const Key& k : keys) all += (all.empty() ? "" : ", ") + std::string(k.name);
+      for (const Key& k : keys) all += std::string(k.name) + ", ";
+      all += "eps, gelu";
       fail(Fault::usage, "model ", spec, ": unknown key ", item.substr(0, equals), ", expected one of ", all);
     }
     bool& seen = given[static_cast<size_t>(key - keys.begin())];
@@ -81,10 +98,12 @@ void check(std::string_view spec, const VitConfig& c) {
 
 }  // namespace
 
-VitConfig parse_vit(std::string_view spec) {
+VitConfig parse_vit(std::string_view spec, const VitConfig& otherwise) {
   const size_t colon = spec.find(':');
   const std::string_view name = spec.substr(0, colon);
   VitConfig config;
+  config.epsilon = otherwise.epsilon;
+  config.gelu = otherwise.gelu;
   const auto it = std::find_if(known.begin(), known.end(), [&](const Known& k) { return k.name == name; });
   const bool free_form = name == "vit";
   if (!free_form && it == known.end()) fail(Fault::usage, "model ", spec, ": unknown, expected one of ", names());
@@ -107,7 +126,32 @@ std::string spec(const VitConfig& c) {
   std::string out = "vit:";
   for (const Key& k : keys)
     out += (out.back() == ':' ? "" : ",") + std::string(k.name) + "=" + std::to_string(c.*k.field);
+  if (c.epsilon != VitConfig{}.epsilon) {
+    char digits[32];
+    out += ",eps=" + std::string(digits, std::to_chars(digits, digits + sizeof digits, c.epsilon).ptr);
+  }
+  if (c.gelu != VitConfig{}.gelu) out += ",gelu=tanh";
   return out;
+}
+
+std::string_view known_name(const VitConfig& c) {
+  const auto at = std::find_if(known.begin(), known.end(), [&](const Known& k) {
+    return k.patch == c.patch && k.dim == c.dim && k.depth == c.depth && k.heads == c.heads && c.mlp == 4;
+  });
+  return at == known.end() ? std::string_view() : at->name;
+}
+
+VitConfig with_image(VitConfig c, int64_t size) {
+  if (size == 0) return c;
+  if (size % c.patch != 0)
+    fail(Fault::usage, "--image-size ", size, ": expected a multiple of the patch's side, ", c.patch);
+  c.image = size;
+  return c;
+}
+
+std::string with_classes(std::string_view spec, int64_t count) {
+  if (spec.find("classes=") != spec.npos) return std::string(spec);
+  return text(spec, spec.find(':') == spec.npos ? ":" : ",", "classes=", count);
 }
 
 }  // namespace shear

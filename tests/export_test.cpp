@@ -1,6 +1,8 @@
-// shear export: the parameters of a run in f16.
+// shear export: the parameters alone, in f16, and under the names of other libraries.
 #include <cmath>
 
+#include "shear/error.h"
+#include "shear/weights.h"
 #include "shell.h"
 
 using namespace shear;
@@ -25,4 +27,124 @@ TEST_CASE("export leaves the parameters of a checkpoint in f16, which evaluate a
   const double loss = accuracy(out)["loss"], exact = accuracy(shear.path("run/model.safetensors"))["loss"];
   CHECK(std::fabs(loss - exact) < 1e-3 * exact);
   shear.refuses(2, {"export", "--weights", last, "--dtype", "f8", "--out", out}, {"--dtype"});
+}
+
+namespace {
+
+const std::filesystem::path golden = std::filesystem::path(SHEAR_TESTS_DIR) / "golden" / "weights";
+
+std::map<std::string, std::string> bytes_by_name(const std::filesystem::path& path) {
+  const std::unique_ptr<TensorFile> file = open_tensors(path);
+  std::map<std::string, std::string> tensors;
+  for (const TensorView& t : file->tensors())
+    tensors[t.name] = text(t.shape) + std::string(reinterpret_cast<const char*>(t.bytes.data()), t.bytes.size());
+  return tensors;
+}
+
+}  // namespace
+
+TEST_CASE("from timm through Hugging Face's names and back every bit is the same") {
+  Shell shear;
+  const auto convert = [&](const std::string& from, const std::string& naming, const std::string& to) {
+    const Result r = shear({"export", "--weights", from, "--naming", naming, "--out", shear.path(to), "--json"});
+    CAPTURE(r.err);
+    REQUIRE(r.status == 0);
+    CHECK(r.json()["out"] == shear.path(to) + "/model.safetensors");
+  };
+  convert((golden / "timm").string(), "hf", "hf");
+  convert(shear.path("hf"), "timm", "timm");
+  CHECK(bytes_by_name(shear.dir / "timm") == bytes_by_name(golden / "timm"));
+  const auto hf = bytes_by_name(shear.dir / "hf");
+  CHECK(hf.size() == 40);
+  for (const auto& [name, bytes] : bytes_by_name(golden / "hf")) CHECK_MESSAGE(hf.contains(name), name);
+
+  convert((golden / "hf5").string(), "hf", "old");  // the spelling that every version of transformers reads
+  convert(shear.path("old"), "timm", "through");
+  convert(shear.path("through"), "hf", "again");
+  CHECK(bytes_by_name(shear.dir / "again") == bytes_by_name(shear.dir / "old"));
+}
+
+TEST_CASE("an export stands beside the configs that its library reads") {
+  Shell shear;
+  REQUIRE(
+      shear({"export", "--weights", (golden / "timm").string(), "--naming", "hf", "--out", shear.path("hf")}).status ==
+      0);
+  const auto read = [&](const std::string& file) { return nlohmann::json::parse(contents(shear.dir / file)); };
+  const auto config = read("hf/config.json"), theirs = nlohmann::json::parse(contents(golden / "hf/config.json"));
+  for (const auto& [key, value] : theirs.items()) {
+    if (key == "transformers_version" || key.starts_with("pooler_") || key == "encoder_stride") continue;
+    CAPTURE(key);
+    if (key == "layer_norm_eps")
+      CHECK(config[key] == 1e-6);
+    else
+      CHECK(config[key] == value);
+  }
+  const auto images = read("hf/preprocessor_config.json");
+  CHECK(images["size"] == nlohmann::json{{"shortest_edge", 13}});  // floor(12 / 0.9)
+  CHECK(images["crop_size"] == nlohmann::json{{"height", 12}, {"width", 12}});
+  CHECK(images["do_center_crop"] == true);
+  CHECK(images["resample"] == 3);
+
+  // Without the card in the file's metadata the configs say the same.
+  const SafeTensors file(shear.dir / "hf/model.safetensors");
+  std::vector<TensorToWrite> tensors;
+  for (const TensorView& t : file.tensors()) tensors.push_back({t.name, t.dtype, t.shape, t.bytes.data()});
+  std::filesystem::create_directory(shear.dir / "bare");
+  for (const char* name : {"config.json", "preprocessor_config.json"})
+    std::filesystem::copy(shear.dir / "hf" / name, shear.dir / "bare" / name);
+  write_safetensors(shear.dir / "bare/model.safetensors", tensors);
+  const Weights bare(shear.dir / "bare"), carded(shear.dir / "hf");
+  CHECK(bare.model() == carded.model());
+  CHECK(bare.class_names() == carded.class_names());
+  // Whole pixels stand in the config, a share in the card: 12 of 13 there, 0.9 here, and the same resized side.
+  Preprocess from_config = bare.preprocess(bare.model());
+  const Preprocess from_card = carded.preprocess(carded.model());
+  CHECK(shorter_side(from_config) == shorter_side(from_card));
+  from_config.crop = from_card.crop;
+  CHECK(to_metadata({"", {}, from_config}) == to_metadata({"", {}, from_card}));
+
+  REQUIRE(shear({"export", "--weights", (golden / "hf5").string(), "--naming", "timm", "--out", shear.path("timm")})
+              .status == 0);
+  const auto timm = read("timm/config.json");
+  CHECK(timm["architecture"] == "vit_base_patch16_224");
+  CHECK(timm["model_args"] == nlohmann::json{{"patch_size", 4},
+                                             {"embed_dim", 12},
+                                             {"depth", 2},
+                                             {"num_heads", 3},
+                                             {"mlp_ratio", 2},
+                                             {"img_size", 12},
+                                             {"act_layer", "gelu_tanh"}});
+  CHECK(timm["label_names"].size() == 5);
+  CHECK(timm["pretrained_cfg"]["crop_mode"] == "squash");
+}
+
+TEST_CASE("a config that is there with another content is not written over unasked") {
+  Shell shear;
+  std::filesystem::create_directory(shear.dir / "out");
+  put(shear.dir / "out/config.json", "{}");
+  const Args args{"export", "--weights", (golden / "timm").string(), "--naming", "hf", "--out", shear.path("out")};
+  shear.refuses(3, args, {"out/config.json: it is there with another content, expected --overwrite"});
+  CHECK_FALSE(std::filesystem::exists(shear.dir / "out/model.safetensors"));
+  Args overwriting = args;
+  overwriting.push_back("--overwrite");
+  CHECK(shear(overwriting).status == 0);
+  CHECK(shear(args).status == 0);  // the same content
+}
+
+TEST_CASE("export names what it cannot write") {
+  Shell shear;
+  const auto args = [&](const std::string& weights) {
+    return Args{"export", "--weights", (golden / weights).string(), "--naming", "timm", "--out", shear.path("x")};
+  };
+  shear.refuses(3, args("hf_base"), {"hf_base/model.safetensors: head.weight is not there, expected all parameters"});
+  Args strict = args("stored.npz");
+  strict.push_back("--strict");
+  shear.refuses(3, strict, {"stored.npz: 2 tensors are no parameters, the first is pre_logits/", "(--strict)"});
+  shear.refuses(3, args("expected.safetensors"), {"none of its", "is called as in a ViT of timm"});
+  shear.refuses(2, {"export", "--weights", (golden / "timm").string(), "--naming", "jax", "--out", shear.path("x")},
+                {"--naming"});
+  shear.refuses(2,
+                {"gradients", "--weights", (golden / "timm").string(), "--positions", "linear", "--batch",
+                 (golden / "expected.safetensors").string(), "--out", shear.path("g")},
+                {"--positions linear: expected zoom, bilinear, bicubic or bicubic-antialias"});
 }

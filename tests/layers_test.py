@@ -17,7 +17,7 @@ HEADERS = {
     "optim": "optim",
     "data": "data",
     "io": "io",
-    "train": "train",
+    "train": "train weights",
 }
 BELOW = {
     "core": "",

@@ -104,6 +104,7 @@ struct Preprocess {
   float crop = 0.9f;  // eval: the shorter side is resized to floor(image / crop), then the centre is cut; 1: no margin
   bool squash = false;  // eval: both sides to `image`, whatever the ratio
 };
+int64_t shorter_side(const Preprocess&);  // to which eval resizes before it cuts, in pixels
 struct Augment {
   bool random_crop = true;                 // torchvision's RandomResizedCrop; off: as in eval
   std::array<float, 2> area{0.08f, 1.0f};  // share of the image

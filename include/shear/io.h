@@ -1,4 +1,4 @@
-// Files: safetensors, and writing that never leaves half a file.
+// Files: safetensors, NumPy's .npz, and writing that never leaves half a file.
 #pragma once
 #include <cstdint>
 #include <filesystem>
@@ -21,43 +21,70 @@ void write_atomically(const std::filesystem::path& path, const std::function<voi
 void write_all(int fd, const void* data, size_t bytes, const std::filesystem::path& path_for_errors);
 void write_text_atomically(const std::filesystem::path& path, std::string_view text);
 
-struct TensorView {  // points into the file
+struct TensorView {
   std::string name;
   DType dtype;
   Shape shape;
-  std::span<const std::byte> bytes;
+  std::span<const std::byte> bytes;  // row-major, of no promised alignment; lives as long as its file
 };
 
 class MappedFile;
 
-// A safetensors file, mapped, not read: https://github.com/huggingface/safetensors.  Everything that its header claims
-// is checked when it is opened (length, JSON, no duplicate names, known dtypes, shapes that do not overflow and match
-// their bytes, no holes, no overlap, the end of the file): throws Fault::input with the file, the place, what was
-// found and what was expected.
-class SafeTensors {
+// An open file of named tensors.
+class TensorFile {
  public:
-  explicit SafeTensors(const std::filesystem::path&);
-  ~SafeTensors();
-  SafeTensors(const SafeTensors&) = delete;
-  SafeTensors& operator=(const SafeTensors&) = delete;
+  virtual ~TensorFile();
+  TensorFile(const TensorFile&) = delete;
+  TensorFile& operator=(const TensorFile&) = delete;
 
   const std::vector<TensorView>& tensors() const { return tensors_; }  // in the order of their bytes
   const TensorView* find(std::string_view name) const;
   const std::map<std::string, std::string>& metadata() const { return metadata_; }
   const std::filesystem::path& path() const { return path_; }
 
- private:
+ protected:
+  explicit TensorFile(const std::filesystem::path&);  // maps it
+  void sort_names();  // once tensors_ is whole; throws Fault::input for a name that stands twice
+
   std::filesystem::path path_;
   std::unique_ptr<const MappedFile> file_;
   std::vector<TensorView> tensors_;
-  std::vector<size_t> by_name_;  // positions in tensors_, sorted by name
   std::map<std::string, std::string> metadata_;
+
+ private:
+  std::vector<size_t> by_name_;  // positions in tensors_, sorted by name
 };
 
+// A safetensors file, mapped, not read: https://github.com/huggingface/safetensors.  Everything that its header claims
+// is checked when it is opened (length, JSON, no duplicate names, known dtypes, shapes that do not overflow and match
+// their bytes, no holes, no overlap, the end of the file): throws Fault::input with the file, the place, what was
+// found and what was expected.
+class SafeTensors final : public TensorFile {
+ public:
+  explicit SafeTensors(const std::filesystem::path&);
+};
+
+// The arrays of NumPy's .npz, a zip archive of .npy files: https://numpy.org/doc/stable/reference/generated/
+// numpy.lib.format.html.  What is stored in C order is mapped, not read; what is deflated, or in Fortran order, is
+// unpacked to memory.  Checked when it is opened, checksums included: throws Fault::input as SafeTensors does.
+// bfloat16, which NumPy can only store as two raw bytes ("|V2"), is BF16.
+class Npz final : public TensorFile {
+ public:
+  explicit Npz(const std::filesystem::path&);
+  ~Npz() override;
+
+ private:
+  std::vector<std::vector<std::byte>> unpacked_;
+};
+
+// Either of them, by what the file holds, whatever its name; of a directory its model.safetensors.  Throws Fault::input
+// for anything else, naming other formats that it knows.
+std::unique_ptr<TensorFile> open_tensors(const std::filesystem::path&);
+
 // The values as f32, from F32, F16, BF16 or F64; throws Fault::input for others, naming file and tensor.
-void read_floats(const SafeTensors&, const TensorView&, std::span<float> out);
-std::vector<float> read_floats(const SafeTensors&, const TensorView&);
-std::vector<int64_t> read_integers(const SafeTensors&, const TensorView&);  // from I64, I32, U8
+void read_floats(const TensorFile&, const TensorView&, std::span<float> out);
+std::vector<float> read_floats(const TensorFile&, const TensorView&);
+std::vector<int64_t> read_integers(const TensorFile&, const TensorView&);  // from I64, I32, U8
 
 struct TensorToWrite {
   std::string name;

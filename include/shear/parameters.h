@@ -11,14 +11,19 @@ namespace shear {
 // As timm: trunc_normal has std 0.02 and is cut at two std, tiny_normal has std 1e-6.
 enum class Init : uint8_t { zeros, ones, trunc_normal, tiny_normal };
 
+// What the values of new parameters are: drawn, or, where a file will give most of them, not yet anything.
+enum class Values : bool { drawn, undefined };
+
 // The parameters of a model, in the order of their making, which is timm's.  Addresses are stable.
 class Parameters {
  public:
   // Values come from (seed, name) alone, so that a model's other parts do not change them.
-  Parameters(Device& device, uint64_t seed) : device_(device), seed_(seed) {}
+  Parameters(Device& device, uint64_t seed, Values values = Values::drawn)
+      : device_(device), seed_(seed), values_(values) {}
   Parameters(const Parameters&) = delete;
 
   Param& add(std::string name, const Shape&, Init, bool decay);
+  void draw(Param&);  // as `add` does where values are drawn
   Param* find(std::string_view name);
 
   auto begin() { return params_.begin(); }
@@ -36,7 +41,9 @@ class Parameters {
  private:
   Device& device_;
   uint64_t seed_;
+  Values values_;
   std::deque<Param> params_;
+  std::deque<Init> inits_;  // as params_
 };
 
 }  // namespace shear

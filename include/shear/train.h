@@ -1,4 +1,4 @@
-// Training: one step, what it will need, weights and checkpoints, evaluation, and the trainer that ties them together.
+// Training: one step, what it will need, evaluation, and the trainer that ties them together.
 #pragma once
 #include <atomic>
 #include <functional>
@@ -6,10 +6,9 @@
 #include <utility>
 
 #include "models/vit.h"
-#include "shear/data.h"
-#include "shear/io.h"
 #include "shear/optim.h"
 #include "shear/policies.h"
+#include "shear/weights.h"
 
 namespace shear {
 
@@ -111,47 +110,6 @@ int64_t largest_batch(PlanOptions, size_t budget);
 // A sentence on what would make the step fit: another policy, more passes.  Empty where nothing known would.
 std::string what_would_fit(PlanOptions, size_t budget);
 
-// -- What a weight file says about itself ---------------------------------------------------------------------------
-
-// Kept in the metadata of every file that Shear writes, so that a file is enough to evaluate it.
-struct ModelCard {
-  std::string model;                 // spec(VitConfig)
-  std::vector<std::string> classes;  // by index; empty: not known
-  Preprocess preprocess;
-};
-std::map<std::string, std::string> to_metadata(const ModelCard&);
-// Nothing where the file has none; throws Fault::input where it has one that cannot be read.
-std::optional<ModelCard> read_card(const SafeTensors&);
-
-// What timm does with images for a model of this size: the centre of a slightly larger one at 224 pixels, else all.
-Preprocess default_preprocess(const VitConfig&);
-
-// What a user may say about preprocessing; what is empty stays as it is.
-struct ImageOptions {
-  std::optional<std::array<double, 3>> mean, std;
-  std::optional<double> crop;
-  std::optional<std::string> interpolation;  // bilinear, bicubic
-  bool squash = false;
-};
-void apply(const ImageOptions&, Preprocess&);  // throws Fault::usage for values that make no sense
-
-// -- Weights --------------------------------------------------------------------------------------------------------
-
-struct WeightsReport {
-  std::vector<std::string> missing;  // parameters that the file does not have: they keep their values
-  std::vector<std::string> unused;   // tensors of the file that the model does not have
-  int64_t head_classes = -1;         // of the file, where its head has another class count: the head is zero now
-};
-enum class Matching : bool { exact, fine_tuning };
-
-// Parameters by name.  `exact`: every parameter must be there.  `fine_tuning`: parts may be missing, and a head with
-// another class count, or none, is replaced by zeros.  Throws Fault::input for a wrong shape, and where no name
-// matches.
-WeightsReport load_weights(const SafeTensors&, Parameters&, Matching);
-
-// Parameters only, under their own names: what timm reads.
-void save_weights(const std::filesystem::path&, const Parameters&, const std::map<std::string, std::string>& metadata);
-
 // -- Evaluation -----------------------------------------------------------------------------------------------------
 
 struct Evaluation {
@@ -185,6 +143,8 @@ struct Recipe {
   int64_t eval_every = 0, checkpoint_every = 0;  // steps; 0: every epoch
   std::string augment = "none";                  // none, flip, pad, crop
   ImageOptions image;
+  std::string positions;          // how position embeddings are resized; empty: as the weights' library does
+  bool strict = false;            // weights: nothing may be missing or unused
   std::string train = "all";      // or "head"
   std::string precision = "f32";  // or "bf16"
 };

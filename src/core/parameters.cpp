@@ -14,7 +14,7 @@ static uint64_t hash(std::string_view name) {
   return h;
 }
 
-static std::vector<float> draw(int64_t n, Init init, Stream stream) {
+static std::vector<float> drawn(int64_t n, Init init, Stream stream) {
   std::vector<float> values(static_cast<size_t>(n), init == Init::ones ? 1.f : 0.f);
   if (init == Init::tiny_normal)
     for (float& v : values) v = 1e-6f * stream.normal();
@@ -33,12 +33,19 @@ Param& Parameters::add(std::string name, const Shape& shape, Init init, bool dec
   p.name = std::move(name);
   p.decay = decay;
   p.value = device_.empty(shape, Category::parameters);
-  if (device_.run().computes()) {
-    const uint64_t h = hash(p.name);
-    const std::vector<float> values = draw(shape.elements(), init, Stream(seed_, Purpose::init, h, h >> 32));
-    device_.run().upload(p.value.data<void>(), values.data(), p.value.bytes());
-  }
+  inits_.push_back(init);
+  if (values_ == Values::drawn) draw(p);
   return p;
+}
+
+void Parameters::draw(Param& p) {
+  if (!device_.run().computes()) return;
+  const auto at = std::find_if(params_.begin(), params_.end(), [&](const Param& other) { return &other == &p; });
+  require(at != params_.end(), "parameters: ", p.name, " is not one of these");
+  const Init init = inits_[static_cast<size_t>(at - params_.begin())];
+  const uint64_t h = hash(p.name);
+  const std::vector<float> values = drawn(p.value.elements(), init, Stream(seed_, Purpose::init, h, h >> 32));
+  device_.run().upload(p.value.data<void>(), values.data(), p.value.bytes());
 }
 
 Param* Parameters::find(std::string_view name) {

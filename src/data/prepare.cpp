@@ -27,9 +27,7 @@ void stretch(const View& from, const Preprocess& p, Image& to) {
 // Resize(floor(image / crop)) and CenterCrop(image) of torchvision; only the centre is computed.
 void centre(const View& from, const Preprocess& p, Image& to) {
   if (p.squash) return stretch(from, p, to);
-  // `crop` stands for a short decimal: without the nudge 0.8f, a little above 0.8, would turn 240 / 0.8 into 299.
-  const int64_t side =
-      std::max<int64_t>(static_cast<int64_t>(p.image / static_cast<double>(p.crop) * (1 + 1e-6)), p.image);
+  const int64_t side = shorter_side(p);
   const int64_t shorter = std::min(from.width, from.height);
   const int64_t width = side * from.width / shorter, height = side * from.height / shorter;
   resample(from, width, height, p.interpolation, whole(from),
@@ -106,6 +104,11 @@ Crop random_crop(int width, int height, const Augment& augment, Stream& stream) 
   if (ratio < low) h = std::clamp(rounded(width / low), 1, height);
   if (ratio > high) w = std::clamp(rounded(height * high), 1, width);
   return {(width - w) / 2, (height - h) / 2, w, h};
+}
+
+// `crop` stands for a short decimal: without the nudge 0.8f, a little above 0.8, would turn 240 / 0.8 into 299.
+int64_t shorter_side(const Preprocess& p) {
+  return std::max<int64_t>(static_cast<int64_t>(p.image / static_cast<double>(p.crop) * (1 + 1e-6)), p.image);
 }
 
 void prepare_eval(const Image& image, const Preprocess& p, float* chw) {

@@ -56,14 +56,14 @@ void read_each(const TensorView& t, std::span<Out> out, Convert convert) {
   }
 }
 
-[[noreturn]] void refuse(const SafeTensors& file, const TensorView& t, const char* expected) {
+[[noreturn]] void refuse(const TensorFile& file, const TensorView& t, const char* expected) {
   fail(Fault::input, file.path().string(), ": tensor \"", t.name, "\" is stored as ", name(t.dtype), ", expected ",
        expected);
 }
 
 }  // namespace
 
-void read_floats(const SafeTensors& file, const TensorView& t, std::span<float> out) {
+void read_floats(const TensorFile& file, const TensorView& t, std::span<float> out) {
   require(static_cast<int64_t>(out.size()) == t.shape.elements(), "read_floats: tensor \"", t.name, "\" is ", t.shape,
           ", which does not fit ", out.size(), " values");
   switch (t.dtype) {
@@ -81,13 +81,13 @@ void read_floats(const SafeTensors& file, const TensorView& t, std::span<float> 
   }
 }
 
-std::vector<float> read_floats(const SafeTensors& file, const TensorView& t) {
+std::vector<float> read_floats(const TensorFile& file, const TensorView& t) {
   std::vector<float> out(static_cast<size_t>(t.shape.elements()));
   read_floats(file, t, out);
   return out;
 }
 
-std::vector<int64_t> read_integers(const SafeTensors& file, const TensorView& t) {
+std::vector<int64_t> read_integers(const TensorFile& file, const TensorView& t) {
   std::vector<int64_t> out(static_cast<size_t>(t.shape.elements()));
   const std::span<int64_t> to(out);
   const auto widen = [](auto x) { return static_cast<int64_t>(x); };

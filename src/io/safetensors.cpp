@@ -2,12 +2,13 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
-#include <numeric>
+#include <optional>
 #include <set>
 #include <tuple>
 
 #include "io/mapped_file.h"
 #include "io/safetensors_header.h"
+#include "io/tensor_bytes.h"
 #include "shear/error.h"
 #include "shear/io.h"
 
@@ -34,17 +35,15 @@ std::string_view header_text(std::span<const std::byte> file, const std::string&
   return {reinterpret_cast<const char*>(file.data()) + length_bytes, static_cast<size_t>(length)};
 }
 
-// Whether the shape and the type make as many bytes as the offsets span; a size beyond 64 bits never does.
+// Whether the shape and the type make as many bytes as the offsets span.
 void check_size(const HeaderEntry& e, const std::string& path) {
-  const bool none = std::find(e.shape.begin(), e.shape.end(), 0) != e.shape.end();
-  uint64_t bytes = none ? 0 : size_of(e.dtype);
-  for (const int64_t d : e.shape)
-    if (__builtin_mul_overflow(bytes, static_cast<uint64_t>(d), &bytes))
-      fail(Fault::input, path, ": tensor ", in_quotes(e.name), ": the bytes of ", name(e.dtype), " ", e.shape,
-           " are too many to count");
-  if (bytes != e.end - e.begin)
+  const std::optional<uint64_t> bytes = bytes_of(e.dtype, e.shape);
+  if (!bytes)
+    fail(Fault::input, path, ": tensor ", in_quotes(e.name), ": the bytes of ", name(e.dtype), " ", e.shape,
+         " are too many to count");
+  if (*bytes != e.end - e.begin)
     fail(Fault::input, path, ": tensor ", in_quotes(e.name), ": data_offsets span ", e.end - e.begin, " bytes, but ",
-         name(e.dtype), " ", e.shape, " takes ", bytes);
+         name(e.dtype), " ", e.shape, " takes ", *bytes);
 }
 
 // In the order of their bytes, the tensors fill the data from end to end.
@@ -70,8 +69,7 @@ void check_layout(const std::vector<HeaderEntry>& sorted, size_t data_bytes, con
 
 }  // namespace
 
-SafeTensors::SafeTensors(const std::filesystem::path& file)
-    : path_(file), file_(std::make_unique<const MappedFile>(file)) {
+SafeTensors::SafeTensors(const std::filesystem::path& file) : TensorFile(file) {
   const std::string path = file.string();
   const std::string_view json = header_text(file_->bytes(), path);
   Header header = parse_header(json, path);
@@ -81,29 +79,14 @@ SafeTensors::SafeTensors(const std::filesystem::path& file)
   std::stable_sort(entries.begin(), entries.end(), [](const HeaderEntry& a, const HeaderEntry& b) {
     return std::tie(a.begin, a.end) < std::tie(b.begin, b.end);
   });
-  by_name_.resize(entries.size());
-  std::iota(by_name_.begin(), by_name_.end(), size_t{0});
-  std::sort(by_name_.begin(), by_name_.end(), [&](size_t a, size_t b) { return entries[a].name < entries[b].name; });
-  for (size_t i = 1; i < by_name_.size(); ++i)
-    if (const std::string& n = entries[by_name_[i]].name; n == entries[by_name_[i - 1]].name)
-      fail(Fault::input, path, ": the header holds tensor ", in_quotes(n), " twice");
+  for (const HeaderEntry& e : entries) tensors_.push_back({e.name, e.dtype, e.shape, {}});
+  sort_names();
   for (const HeaderEntry& e : entries) check_size(e, path);
   check_layout(entries, data.size(), path);
-
+  for (size_t i = 0; i < entries.size(); ++i)
+    tensors_[i].bytes =
+        data.subspan(static_cast<size_t>(entries[i].begin), static_cast<size_t>(entries[i].end - entries[i].begin));
   metadata_ = std::move(header.metadata);
-  tensors_.reserve(entries.size());
-  for (HeaderEntry& e : entries) {
-    const auto bytes = data.subspan(static_cast<size_t>(e.begin), static_cast<size_t>(e.end - e.begin));
-    tensors_.push_back({std::move(e.name), e.dtype, e.shape, bytes});
-  }
-}
-
-SafeTensors::~SafeTensors() = default;
-
-const TensorView* SafeTensors::find(std::string_view name) const {
-  const auto at = std::lower_bound(by_name_.begin(), by_name_.end(), name,
-                                   [&](size_t i, std::string_view wanted) { return tensors_[i].name < wanted; });
-  return at != by_name_.end() && tensors_[*at].name == name ? &tensors_[*at] : nullptr;
 }
 
 void write_safetensors(const std::filesystem::path& path, std::span<const TensorToWrite> tensors,

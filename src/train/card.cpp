@@ -40,7 +40,7 @@ std::map<std::string, std::string> to_metadata(const ModelCard& card) {
           {"shear.preprocess", preprocess_json(card.preprocess).dump()}};
 }
 
-std::optional<ModelCard> read_card(const SafeTensors& file) {
+std::optional<ModelCard> read_card(const TensorFile& file) {
   const auto model = file.metadata().find("shear.model");
   if (model == file.metadata().end()) return std::nullopt;
   const auto text_of = [&](const std::string& key) -> const std::string& {

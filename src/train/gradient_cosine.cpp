@@ -64,7 +64,8 @@ void add(GradientCosine& sum, const GradientReader::Gradients& exact, const Grad
 
 std::optional<GradientCosine> gradient_cosine(const fs::path& directory, const CosineOptions& options) {
   require(options.batches > 0, "gradient cosine: ", options.batches, " batches, expected 1 or more");
-  const SafeTensors checkpoint(directory / "last.safetensors"), weights(directory / "model.safetensors");
+  const SafeTensors checkpoint(directory / "last.safetensors");
+  const Weights weights(directory / "model.safetensors");
   const CheckpointInfo info = read_checkpoint_info(checkpoint);
   Recipe recipe = info.recipe;
   recipe.dropout = 0;
@@ -76,10 +77,10 @@ std::optional<GradientCosine> gradient_cosine(const fs::path& directory, const C
   setup.training.augment = {.random_crop = false, .flip = false};
 
   Device device(std::move(backend));
-  Vit model(device, setup.model, recipe.seed);
+  Vit model(device, setup.model, recipe.seed, Values::undefined);
   Parameters& parameters = model.parameters();
   choose_trainable(parameters, recipe.train);
-  load_weights(weights, parameters, Matching::exact);
+  load_weights(weights, parameters, {});
   const auto exact = make_policy("full"), policy = make_policy(recipe.policy, recipe.seed);
   GradientReader reader(parameters);
   TrainStep exact_step(device, parameters, std::ref(model), *exact, reader, setup.step);

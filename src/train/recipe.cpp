@@ -41,6 +41,9 @@ void each_field(R& r, F field) {
   field("image-crop", r.image.crop);
   field("interpolation", r.image.interpolation);
   field("squash", r.image.squash);
+  field("image-size", r.image.size);
+  field("positions", r.positions);
+  field("strict", r.strict);
   field("train", r.train);
   field("precision", r.precision);
 }
@@ -111,6 +114,8 @@ void resolve_defaults(Recipe& r) {
   not_negative(static_cast<double>(r.checkpoint_every), "--checkpoint-every");
   check(r.augment == "none" || r.augment == "flip" || r.augment == "pad" || r.augment == "crop", r.augment, "--augment",
         "none, flip, pad or crop");
+  if (!r.positions.empty()) parse_position_resize(r.positions);
+  if (r.image.size) check(*r.image.size > 0 && *r.image.size <= 4096, *r.image.size, "--image-size", "1 to 4096");
   Preprocess scratch;
   apply(r.image, scratch);
   check(r.train == "all" || r.train == "head", r.train, "--train", "all or head");

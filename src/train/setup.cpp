@@ -7,43 +7,22 @@
 
 namespace shear {
 
-static std::string with_classes(const std::string& spec, int64_t count) {
-  if (spec.find("classes=") != std::string::npos) return spec;
-  return text(spec, spec.find(':') == std::string::npos ? ":" : ",", "classes=", count);
-}
-
-// The model that the recipe names, or that the weights were trained for, with as many classes as the data has.
-static VitConfig choose_model(const Recipe& recipe, const std::optional<ModelCard>& card,
-                              const std::vector<std::string>& classes) {
-  const int64_t count = static_cast<int64_t>(classes.size());
-  VitConfig config;
-  if (!recipe.model.empty()) {
-    config = parse_vit(with_classes(recipe.model, count));
-    if (config.classes != count)
-      fail(Fault::input, "--model ", recipe.model, ": ", config.classes, " classes, but the data has ", count,
-           "; expected the same (leave classes out to take the data's)");
-  } else if (card) {
-    config = parse_vit(card->model);
-    config.classes = count;
-  } else {
-    fail(Fault::usage, "--model is missing: expected a name such as vit_tiny_patch16_224, or vit:image=...",
-         recipe.weights.empty() ? "" : " (the weights do not say what they are for)");
-  }
+// The model that the recipe names, or that the weights are for, with as many classes as the data has.
+static VitConfig choose_model(const Recipe& recipe, const Weights* weights, const std::vector<std::string>& classes) {
+  const int64_t count = static_cast<int64_t>(classes.size()), size = recipe.image.size.value_or(0);
+  if (recipe.model.empty() && !weights)
+    fail(Fault::usage, "--model is missing: expected a name such as vit_tiny_patch16_224, or vit:image=...");
+  const std::string asked = recipe.model.empty() ? recipe.model : with_classes(recipe.model, count);
+  VitConfig config = weights ? weights->model(asked, size) : with_image(parse_vit(asked), size);
+  if (recipe.model.empty()) config.classes = count;
+  if (config.classes != count)
+    fail(Fault::input, "--model ", recipe.model, ": ", config.classes, " classes, but the data has ", count,
+         "; expected the same (leave classes out to take the data's)");
   return config;
 }
 
-static Preprocess choose_preprocess(const Recipe& recipe, const std::optional<ModelCard>& card,
-                                    const VitConfig& model) {
-  Preprocess p = default_preprocess(model);
-  if (card) {
-    p.mean = card->preprocess.mean;
-    p.std = card->preprocess.std;
-    p.interpolation = card->preprocess.interpolation;
-    if (card->preprocess.image == p.image) {
-      p.crop = card->preprocess.crop;
-      p.squash = card->preprocess.squash;
-    }
-  }
+static Preprocess choose_preprocess(const Recipe& recipe, const Weights* weights, const VitConfig& model) {
+  Preprocess p = weights ? weights->preprocess(model) : default_preprocess(model);
   apply(recipe.image, p);
   return p;
 }
@@ -61,7 +40,7 @@ Setup prepare(const Recipe& recipe, const RunOptions& run, const ModelCard* stor
   if (!recipe.model.empty())
     parse_vit(with_classes(recipe.model, 1));  // a wrong flag is told of before anything is read
   make_policy(recipe.policy);
-  if (!stored && !recipe.weights.empty()) s.weights = std::make_unique<SafeTensors>(recipe.weights);
+  if (!stored && !recipe.weights.empty()) s.weights = std::make_unique<const Weights>(recipe.weights);
   s.data = open_data(recipe.data, recipe.val, recipe.read);
   const std::vector<std::string>& classes = s.data.train->classes();
   if (stored) {
@@ -71,9 +50,8 @@ Setup prepare(const Recipe& recipe, const RunOptions& run, const ModelCard* stor
     s.card = *stored;
     s.model = parse_vit(stored->model);
   } else {
-    const std::optional<ModelCard> card = s.weights ? read_card(*s.weights) : std::nullopt;
-    s.model = choose_model(recipe, card, classes);
-    s.card = {spec(s.model), classes, choose_preprocess(recipe, card, s.model)};
+    s.model = choose_model(recipe, s.weights.get(), classes);
+    s.card = {spec(s.model), classes, choose_preprocess(recipe, s.weights.get(), s.model)};
   }
   s.model.dropout = static_cast<float>(recipe.dropout);
 

@@ -13,7 +13,7 @@ struct Setup {
   int64_t per_epoch = 0, steps = 0, eval_every = 0, checkpoint_every = 0;
   CosineSchedule schedule;
   StepOptions step;
-  std::unique_ptr<SafeTensors> weights;  // null: from scratch
+  std::unique_ptr<const Weights> weights;  // null: from scratch
 };
 
 // The recipe is resolved.  `stored`: what the checkpoint of a resumed run says; the weights that the run began with are

@@ -7,7 +7,7 @@
 namespace shear {
 
 // Copies a tensor of a file onto the device; shapes are the caller's duty.
-void read_tensor(const SafeTensors&, const TensorView& from, Device&, const Tensor& into);
+void read_tensor(const TensorFile&, const TensorView& from, Device&, const Tensor& into);
 
 // A list for write_safetensors.  Where the host can read the device's memory nothing is copied.
 class TensorList {

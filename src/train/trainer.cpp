@@ -94,7 +94,7 @@ Training::Training(const Recipe& recipe, const RunOptions& run, std::unique_ptr<
       setup_(prepare(recipe_, run_, before ? &before->card : nullptr)),
       plan_(plan_within(setup_.plan_options, run_.memory_limit)),
       device_(std::move(backend), {.memory_limit = run_.memory_limit, .step_bytes = plan_.step_bytes}),
-      model_(device_, setup_.model, recipe_.seed),
+      model_(device_, setup_.model, recipe_.seed, setup_.weights || before ? Values::undefined : Values::drawn),
       policy_(make_policy(recipe_.policy, recipe_.seed)),
       optimizer_(optimizer_for(device_, model_, setup_.plan_options)),
       step_(device_, model_.parameters(), std::ref(model_), *policy_, *optimizer_, setup_.step),
@@ -122,10 +122,14 @@ Training::Training(const Recipe& recipe, const RunOptions& run, std::unique_ptr<
 
 void Training::begin() {
   if (setup_.weights) {
-    const WeightsReport report = load_weights(*setup_.weights, model_.parameters(), Matching::fine_tuning);
+    LoadOptions options{.matching = Matching::fine_tuning, .positions = {}, .strict = recipe_.strict};
+    if (!recipe_.positions.empty()) options.positions = parse_position_resize(recipe_.positions);
+    for (const std::string& line : setup_.weights->describe(setup_.model, setup_.card.preprocess)) observer_.note(line);
+    const WeightsReport report = load_weights(*setup_.weights, model_.parameters(), options);
     if (report.head_classes >= 0)
       observer_.note(text(recipe_.weights, ": its head has ", report.head_classes, " classes; the new one has ",
                           setup_.model.classes, " and begins at zero"));
+    if (!report.positions.empty()) observer_.note("position embeddings: " + report.positions);
     list(observer_, recipe_.weights + ": not there, so the model begins with its own:", report.missing);
     list(observer_, recipe_.weights + ": not used:", report.unused);
     setup_.weights.reset();

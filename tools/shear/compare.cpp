@@ -27,14 +27,11 @@ std::string file_name(std::string policy) {
   return policy;
 }
 
-// The model that weights say they are for, with as many classes as the data will have.
+// The model that weights are for, with as many classes as the data will have.
 std::string model_of(const std::string& weights) {
-  const auto card = read_card(SafeTensors(weights));
-  if (!card)
-    fail(Fault::usage, "--scratch: ", weights, " does not say what model it is for, expected --model beside it");
-  std::string spec = card->model;
-  if (const size_t at = spec.find(",classes="); at != std::string::npos) spec.erase(at, spec.find(',', at + 1) - at);
-  return spec;
+  std::string found = spec(Weights(weights).model());
+  if (const size_t at = found.find(",classes="); at != std::string::npos) found.erase(at, found.find(',', at + 1) - at);
+  return found;
 }
 
 // Seed by seed, so that what changes on the machine over the hours meets every policy alike.

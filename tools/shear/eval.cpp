@@ -14,7 +14,8 @@ namespace {
 
 struct Flags {
   DataFlags data;
-  std::string weights, model, part;
+  WeightFlags weights;
+  std::string part;
   int64_t batch = 64, worst = 10;
   int loader_threads = 1;
   ImageFlags image;
@@ -50,8 +51,8 @@ std::vector<ClassResult> by_class(const Evaluation& e) {
 double share(const ClassResult& r) { return static_cast<double>(r.right) / static_cast<double>(r.samples); }
 
 int run(const Flags& flags) {
-  const auto loaded = load_model(flags.weights, flags.model, flags.image, flags.device);
-  const DataSplits data = flags.data.open(flags.weights);
+  const auto loaded = load_model(flags.weights, flags.image, flags.device);
+  const DataSplits data = flags.data.open(flags.weights.weights);
   const Dataset& part = choose_part(data, flags.part, flags.data.data);
   const std::vector<int> labels = labels_for(*loaded, part);
   Loader::Options options;
@@ -105,13 +106,10 @@ void add_eval(CLI::App& app, Run& chosen) {
   flags->data.add_data(*cmd, "as for train")->required();
   flags->data.add_val(*cmd);
   cmd->add_option("--part", flags->part, "train, val or test")->default_str("val where there is one");
-  cmd->add_option("--weights", flags->weights, "safetensors")->required()->type_name("FILE");
-  cmd->add_option("--model", flags->model, "where the weights do not say")
-      ->default_str("the weights' own")
-      ->type_name("NAME");
+  flags->weights.add(*cmd);
   cmd->add_option("--batch", flags->batch, "images at a time")->capture_default_str()->check(CLI::PositiveNumber);
   cmd->add_option("--worst", flags->worst, "classes to list")->capture_default_str()->check(CLI::NonNegativeNumber);
-  flags->image.add(*cmd, "the weights' own, else as timm");
+  flags->image.add(*cmd, "the weights' own, else as their library");
   flags->device.add(*cmd);
   cmd->add_option("--loader-threads", flags->loader_threads, "for reading images")
       ->capture_default_str()

@@ -1,11 +1,10 @@
 // shear export
-#include <cmath>
 #include <filesystem>
 #include <iostream>
 #include <nlohmann/json.hpp>
 
 #include "command.h"
-#include "shear/train.h"
+#include "options.h"
 #include "table.h"
 
 namespace shear::tool {
@@ -13,44 +12,33 @@ namespace shear::tool {
 namespace {
 
 struct Flags {
-  std::string weights, out, dtype = "f32";
-  bool json = false;
+  std::string weights, model, out, naming, dtype = "f32";
+  bool overwrite = false, strict = false, json = false;
 };
 
-// What a checkpoint holds beside the parameters.
-bool is_parameter(const std::string& name) { return !name.starts_with("optimizer.") && !name.starts_with("policy."); }
-
 int run(const Flags& flags) {
-  const SafeTensors file(flags.weights);
-  const DType dtype = flags.dtype == "f16" ? DType::f16 : DType::f32;
-  std::vector<std::vector<float>> values;
-  std::vector<std::vector<uint16_t>> halves;
-  std::vector<TensorToWrite> tensors;
-  for (const TensorView& t : file.tensors()) {
-    if (!is_parameter(t.name)) continue;
-    std::vector<float>& floats = values.emplace_back(read_floats(file, t));
-    const void* data = floats.data();
-    if (dtype == DType::f16) {
-      std::vector<uint16_t>& shorts = halves.emplace_back(floats.size());
-      for (size_t i = 0; i < floats.size(); ++i) {
-        if (std::fabs(floats[i]) > 65504.f)
-          fail(Fault::input, flags.weights, ": ", t.name, " holds ", floats[i],
-               ", which f16 cannot, expected --dtype f32");
-        shorts[i] = f32_to_f16(floats[i]);
-      }
-      data = shorts.data();
-    }
-    tensors.push_back({t.name, dtype, t.shape, data});
+  const Weights weights(flags.weights);
+  ExportOptions options{.naming = {}, .model = flags.model, .overwrite = flags.overwrite};
+  if (!flags.naming.empty()) options.naming = flags.naming == "hf" ? ExportNaming::hugging_face : ExportNaming::timm;
+  if (flags.dtype != "f32") options.dtype = flags.dtype == "f16" ? DType::f16 : DType::bf16;
+  if (!weights.unused().empty()) {
+    const std::string what = text(flags.weights, ": ", weights.unused().size(),
+                                  " tensors are no parameters, the first is ", weights.unused().front());
+    if (flags.strict) fail(Fault::input, what, ", expected none (--strict)");
+    std::cerr << "warning: " << what << std::endl;
   }
-  std::map<std::string, std::string> metadata{{"format", "pt"}};
-  if (const auto card = read_card(file)) metadata = to_metadata(*card);
-  write_safetensors(flags.out, tensors, metadata);
-  const auto bytes = std::filesystem::file_size(flags.out);
-  if (flags.json)
-    std::cout << nlohmann::ordered_json{{"out", flags.out}, {"tensors", tensors.size()}, {"bytes", bytes}}.dump(2)
-              << '\n';
-  else
-    std::cout << flags.out << ": " << tensors.size() << " tensors, " << human_bytes(bytes) << '\n';
+  const ExportReport report = export_weights(weights, flags.out, options);
+  for (const std::string& note : report.notes) std::cerr << note << std::endl;
+  const std::filesystem::path& file = report.written.front();
+  const auto bytes = std::filesystem::file_size(file);
+  if (flags.json) {
+    nlohmann::ordered_json j{{"out", file.string()}, {"tensors", report.tensors}, {"bytes", bytes}};
+    for (const auto& path : report.written) j["written"].push_back(path.string());
+    std::cout << j.dump(2) << '\n';
+  } else {
+    std::cout << file.string() << ": " << report.tensors << " tensors, " << human_bytes(bytes) << '\n';
+    for (size_t i = 1; i < report.written.size(); ++i) std::cout << report.written[i].string() << '\n';
+  }
   return 0;
 }
 
@@ -58,10 +46,25 @@ int run(const Flags& flags) {
 
 void add_export(CLI::App& app, Run& chosen) {
   auto flags = std::make_shared<Flags>();
-  CLI::App* cmd = app.add_subcommand("export", "the parameters alone, under timm's names, in f32 or f16");
-  cmd->add_option("--weights", flags->weights, "safetensors, or a run's checkpoint")->required()->type_name("FILE");
-  cmd->add_option("--dtype", flags->dtype, "f32 or f16")->capture_default_str()->check(CLI::IsMember({"f32", "f16"}));
-  cmd->add_option("--out", flags->out, "the file to write")->required()->type_name("FILE");
+  CLI::App* cmd = app.add_subcommand("export", "the parameters alone, for timm or Hugging Face, in f32, f16 or bf16");
+  cmd->add_option("--weights", flags->weights, "a run's checkpoint, or whatever --weights of train takes")
+      ->required()
+      ->type_name("FILE");
+  cmd->add_option("--naming", flags->naming, "timm or hf, with the config.json that makes their libraries load it")
+      ->default_str("timm's names, without")
+      ->check(CLI::IsMember({"timm", "hf"}))
+      ->type_name("NAME");
+  cmd->add_option("--dtype", flags->dtype, "f32, f16 or bf16")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"f32", "f16", "bf16"}));
+  cmd->add_option("--model", flags->model, "where the weights do not say")
+      ->default_str("the weights' own")
+      ->type_name("NAME");
+  cmd->add_option("--out", flags->out, "a .safetensors file, or with --naming a directory for it and its configs")
+      ->required()
+      ->type_name("PATH");
+  cmd->add_flag("--overwrite", flags->overwrite, "of config.json and preprocessor_config.json that are there");
+  cmd->add_flag("--strict", flags->strict, "tensors that are no parameters are an error");
   cmd->add_flag("--json", flags->json, "prints one JSON object");
   cmd->callback([&chosen, flags] { chosen = [flags] { return run(*flags); }; });
 }

@@ -11,7 +11,8 @@ namespace shear::tool {
 namespace {
 
 struct Flags {
-  std::string weights, model, batch, out, policy = "full";
+  WeightFlags weights;
+  std::string batch, out, policy = "full";
   uint64_t seed = 0;
   double smoothing = 0;
   DeviceFlags device;
@@ -26,7 +27,7 @@ const TensorView& named(const SafeTensors& file, const char* name) {
 
 int run(const Flags& flags) {
   const auto policy = make_policy(flags.policy, flags.seed);
-  const auto loaded = load_model(flags.weights, flags.model, {}, flags.device);
+  const auto loaded = load_model(flags.weights, {}, flags.device);
   Device& device = loaded->device;
   Parameters& parameters = loaded->model.parameters();
   const VitConfig& config = loaded->model.config();
@@ -70,13 +71,14 @@ int run(const Flags& flags) {
   }
   tape.reset();
 
-  std::vector<std::vector<float>> gradients;
-  std::vector<TensorToWrite> out;
+  // Under the names of the weights' file, and laid out as there.
+  std::map<std::string, Weights::Named> gradients;
   for (const Param& p : parameters) {
     require(p.writes > 0, "gradients: ", p.name, " got no gradient");
-    gradients.push_back(device.download(p.grad));
-    out.push_back({p.name, DType::f32, p.value.shape(), gradients.back().data()});
+    loaded->weights->give_back(p.name, p.value.shape(), device.download(p.grad), gradients);
   }
+  std::vector<TensorToWrite> out;
+  for (const auto& [name, g] : gradients) out.push_back({name, DType::f32, g.shape, g.values.data()});
   out.push_back({"logits", DType::f32, {s[0], config.classes}, logits_out.data()});
   out.push_back({"loss", DType::f32, {}, &loss_out});
   write_safetensors(flags.out, out, {{"format", "pt"}, {"shear.model", spec(config)}, {"shear.policy", flags.policy}});
@@ -100,10 +102,7 @@ int run(const Flags& flags) {
 void add_gradients(CLI::App& app, Run& chosen) {
   auto flags = std::make_shared<Flags>();
   CLI::App* cmd = app.add_subcommand("gradients", "logits, loss and every parameter's gradient for a given batch");
-  cmd->add_option("--weights", flags->weights, "safetensors")->required()->type_name("FILE");
-  cmd->add_option("--model", flags->model, "where the weights do not say")
-      ->default_str("the weights' own")
-      ->type_name("NAME");
+  flags->weights.add(*cmd);
   cmd->add_option("--batch", flags->batch, "safetensors with images F32 (B, C, H, W), normalised, and labels I64 (B)")
       ->required()
       ->type_name("FILE");

@@ -1,5 +1,6 @@
 // shear inspect
 #include <iostream>
+#include <memory>
 #include <nlohmann/json.hpp>
 
 #include "command.h"
@@ -16,7 +17,8 @@ struct Flags {
 };
 
 int run(const Flags& flags) {
-  const SafeTensors file(flags.file);
+  const std::unique_ptr<const TensorFile> opened = open_tensors(flags.file);
+  const TensorFile& file = *opened;
   int64_t elements = 0;
   size_t bytes = 0;
   for (const TensorView& t : file.tensors()) elements += t.shape.elements(), bytes += t.bytes.size();
@@ -48,7 +50,7 @@ int run(const Flags& flags) {
 void add_inspect(CLI::App& app, Run& chosen) {
   auto flags = std::make_shared<Flags>();
   CLI::App* cmd = app.add_subcommand("inspect", "what a weight file or checkpoint holds");
-  cmd->add_option("FILE", flags->file, "safetensors")->required();
+  cmd->add_option("FILE", flags->file, "safetensors or .npz")->required();
   cmd->add_flag("--json", flags->json, "prints one JSON object");
   cmd->callback([&chosen, flags] { chosen = [flags] { return run(*flags); }; });
 }

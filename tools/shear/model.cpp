@@ -5,36 +5,37 @@
 
 namespace shear::tool {
 
-LoadedModel::LoadedModel(std::unique_ptr<Backend> backend, const VitConfig& config, ModelCard c)
-    : device(std::move(backend)), model(device, config, 0), card(std::move(c)) {}
-
-// "vit_base_patch16_224" says nothing about classes: the file's head does.
-static VitConfig config_for(const std::string& spec, const SafeTensors& file) {
-  if (spec.find("classes=") != std::string::npos) return parse_vit(spec);
-  const TensorView* head = file.find("head.weight");
-  if (!head || head->shape.rank() != 2) return parse_vit(spec);
-  return parse_vit(text(spec, spec.find(':') == std::string::npos ? ":" : ",", "classes=", head->shape[0]));
+void WeightFlags::add(CLI::App& app) {
+  app.add_option("--weights", weights, "safetensors by Shear, timm or Hugging Face, or Google's .npz")
+      ->required()
+      ->type_name("FILE");
+  app.add_option("--model", model, "where the weights do not say")->default_str("the weights' own")->type_name("NAME");
+  add_loading(app, positions, strict);
 }
 
-std::unique_ptr<LoadedModel> load_model(const std::string& weights, const std::string& model, const ImageFlags& images,
-                                        const DeviceFlags& device) {
+LoadedModel::LoadedModel(std::unique_ptr<Backend> backend, std::unique_ptr<const Weights> w, const VitConfig& config,
+                         ModelCard c)
+    : device(std::move(backend)),
+      weights(std::move(w)),
+      model(device, config, 0, Values::undefined),
+      card(std::move(c)) {}
+
+std::unique_ptr<LoadedModel> load_model(const WeightFlags& flags, const ImageFlags& images, const DeviceFlags& device) {
   std::unique_ptr<Backend> backend = device.make();
-  const SafeTensors file(weights);
-  const std::optional<ModelCard> card = read_card(file);
-  if (!card && model.empty())
-    fail(Fault::usage, "--model is missing: ", weights,
-         " does not say what it is for, expected a name such as vit_tiny_patch16_224");
-  const VitConfig config = config_for(model.empty() ? card->model : model, file);
-  ModelCard now = card.value_or(ModelCard{spec(config), {}, default_preprocess(config)});
-  now.model = spec(config);
-  now.preprocess.image = static_cast<int>(config.image);
-  now.preprocess.channels = static_cast<int>(config.channels);
-  if (static_cast<int64_t>(now.classes.size()) != config.classes) now.classes.clear();
-  apply(images.read(), now.preprocess);
-  auto loaded = std::make_unique<LoadedModel>(std::move(backend), config, std::move(now));
-  const WeightsReport report = load_weights(file, loaded->model.parameters(), Matching::exact);
+  LoadOptions options{.matching = Matching::exact, .positions = {}, .strict = flags.strict};
+  if (!flags.positions.empty()) options.positions = parse_position_resize(flags.positions);
+  auto weights = std::make_unique<const Weights>(flags.weights);
+  const ImageOptions image = images.read();
+  const VitConfig config = weights->model(flags.model, image.size.value_or(0));
+  ModelCard card{spec(config), weights->class_names(), weights->preprocess(config)};
+  if (static_cast<int64_t>(card.classes.size()) != config.classes) card.classes.clear();
+  apply(image, card.preprocess);
+  for (const std::string& line : weights->describe(config, card.preprocess)) std::cerr << line << std::endl;
+  auto loaded = std::make_unique<LoadedModel>(std::move(backend), std::move(weights), config, std::move(card));
+  const WeightsReport report = load_weights(*loaded->weights, loaded->model.parameters(), options);
+  if (!report.positions.empty()) std::cerr << "position embeddings: " << report.positions << std::endl;
   if (!report.unused.empty())
-    std::cerr << "warning: " << weights << ": " << report.unused.size() << " tensors are not used, the first is "
+    std::cerr << "warning: " << flags.weights << ": " << report.unused.size() << " tensors are not used, the first is "
               << report.unused.front() << std::endl;
   return loaded;
 }

@@ -4,17 +4,25 @@
 
 namespace shear::tool {
 
+// What a command is told of the weights that it runs.
+struct WeightFlags {
+  std::string weights, model, positions;
+  bool strict = false;
+
+  void add(CLI::App&);
+};
+
 struct LoadedModel {
-  LoadedModel(std::unique_ptr<Backend>, const VitConfig&, ModelCard);
+  LoadedModel(std::unique_ptr<Backend>, std::unique_ptr<const Weights>, const VitConfig&, ModelCard);
 
   Device device;
+  std::unique_ptr<const Weights> weights;
   Vit model;
   ModelCard card;
 };
 
-// `model`: what the file is for, where it does not say so itself.  Every parameter must be there.
-std::unique_ptr<LoadedModel> load_model(const std::string& weights, const std::string& model, const ImageFlags&,
-                                        const DeviceFlags&);
+// Every parameter must be there.  Says on stderr where names and preprocessing come from, and what is not used.
+std::unique_ptr<LoadedModel> load_model(const WeightFlags&, const ImageFlags&, const DeviceFlags&);
 
 std::string class_name(const ModelCard&, int64_t index);  // "class 7" where names are not known
 

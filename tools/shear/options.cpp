@@ -52,6 +52,20 @@ void ImageFlags::add(CLI::App& app, const std::string& otherwise) {
       ->group(group);
   app.add_option("--interpolation", interpolation, "bilinear or bicubic")->default_str(otherwise)->group(group);
   app.add_flag("--squash", squash, "evaluation: resize both sides whatever the ratio, cut nothing")->group(group);
+  app.add_option("--image-size", size, "the side that the model sees; position embeddings are resized to it")
+      ->default_str("the model's own")
+      ->check(CLI::Range(1, 4096))
+      ->type_name("PIXELS")
+      ->group(group);
+}
+
+void add_loading(CLI::App& app, std::string& positions, bool& strict) {
+  app.add_option("--positions", positions,
+                 "how position embeddings are resized: zoom (Google), bilinear, bicubic (Hugging Face) or "
+                 "bicubic-antialias (timm)")
+      ->default_str("as the weights' library")
+      ->type_name("METHOD");
+  app.add_flag("--strict", strict, "weights that lack a parameter, or have more, are an error");
 }
 
 static std::optional<std::array<double, 3>> read_channels(const std::string& flag, const std::string& value) {
@@ -80,6 +94,7 @@ ImageOptions ImageFlags::read() const {
   options.crop = crop;
   if (!interpolation.empty()) options.interpolation = interpolation;
   options.squash = squash;
+  options.size = size;
   return options;
 }
 
@@ -140,9 +155,9 @@ void DataFlags::add_val(CLI::App& app) {
 
 // The recipe of the run that a weight file comes from.
 static std::optional<Recipe> recipe_of(const std::string& weights) {
-  const SafeTensors file(weights);
-  const auto found = file.metadata().find("shear.recipe");
-  if (found == file.metadata().end()) return std::nullopt;
+  const std::unique_ptr<const TensorFile> file = open_tensors(weights);
+  const auto found = file->metadata().find("shear.recipe");
+  if (found == file->metadata().end()) return std::nullopt;
   return recipe_from_json(found->second);
 }
 

@@ -15,6 +15,7 @@ std::vector<std::string> split_policies(const std::string& value);      // by ';
 struct ImageFlags {
   std::string mean, std, interpolation;
   std::optional<double> crop;
+  std::optional<int64_t> size;
   bool squash = false;
 
   void add(CLI::App&, const std::string& otherwise);  // where the values come from when a flag is not given
@@ -30,6 +31,9 @@ struct DeviceFlags {
     return make_backend(parse_device(device), threads, parse_precision(precision));
   }
 };
+
+// How weights of another source are taken: --positions and --strict.
+void add_loading(CLI::App&, std::string& positions, bool& strict);
 
 // --kind, --class-order, --val-share, --split-seed, --official-split
 void add_data_options(CLI::App&, DataOptions&);

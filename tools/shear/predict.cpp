@@ -16,7 +16,8 @@ namespace {
 struct Flags {
   std::vector<std::string> images;
   DataFlags data;
-  std::string weights, model, part;
+  WeightFlags weights;
+  std::string part;
   std::vector<int64_t> indices;
   int64_t top = 5;
   ImageFlags image;
@@ -59,11 +60,11 @@ int run(const Flags& flags) {
     fail(Fault::usage, "--data and --index name images together, expected both or none");
   if (flags.images.empty() && flags.indices.empty())
     fail(Fault::usage, "no image is named, expected files, or --data PATH --index I,J,...");
-  const auto loaded = load_model(flags.weights, flags.model, flags.image, flags.device);
+  const auto loaded = load_model(flags.weights, flags.image, flags.device);
   std::vector<Prediction> predictions;
   for (const std::string& path : flags.images) predictions.push_back({path, "", predict(*loaded, decode_image(path))});
   if (!flags.data.data.empty()) {
-    const DataSplits data = flags.data.open(flags.weights);
+    const DataSplits data = flags.data.open(flags.weights.weights);
     const Dataset& part = choose_part(data, flags.part, flags.data.data);
     for (int64_t i : flags.indices) {
       require_index(part, i, flags.data.data);
@@ -109,17 +110,14 @@ void add_predict(CLI::App& app, Run& chosen) {
   auto flags = std::make_shared<Flags>();
   CLI::App* cmd = app.add_subcommand("predict", "class names with probabilities for images");
   cmd->add_option("IMAGE", flags->images, "JPEG, PNG or WebP files");
-  cmd->add_option("--weights", flags->weights, "safetensors")->required()->type_name("FILE");
-  cmd->add_option("--model", flags->model, "where the weights do not say")
-      ->default_str("the weights' own")
-      ->type_name("NAME");
+  flags->weights.add(*cmd);
   flags->data.add_data(*cmd, "takes images from a data set instead");
   cmd->add_option("--part", flags->part, "train, val or test")->default_str("val where there is one");
   cmd->add_option("--index", flags->indices, "which of its images, counted from 0")
       ->delimiter(',')
       ->type_name("I,J,...");
   cmd->add_option("--top", flags->top, "classes per image")->capture_default_str()->check(CLI::PositiveNumber);
-  flags->image.add(*cmd, "the weights' own, else as timm");
+  flags->image.add(*cmd, "the weights' own, else as their library");
   flags->device.add(*cmd);
   cmd->add_flag("--json", flags->json, "prints one JSON object");
   cmd->callback([&chosen, flags] { chosen = [flags] { return run(*flags); }; });

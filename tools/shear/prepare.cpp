@@ -22,16 +22,16 @@ struct Flags {
 Preprocess choose_preprocess(const Flags& flags) {
   if (flags.weights.empty() == flags.model.empty())
     fail(Fault::usage, "--weights and --model say how images are prepared, expected one of them");
+  const ImageOptions options = flags.image.read();
+  const int64_t size = options.size.value_or(0);
   Preprocess p;
   if (!flags.model.empty()) {
-    p = default_preprocess(parse_vit(flags.model));
+    p = default_preprocess(with_image(parse_vit(flags.model), size));
   } else {
-    const auto card = read_card(SafeTensors(flags.weights));
-    if (!card)
-      fail(Fault::usage, "--weights ", flags.weights, " does not say what it is for, expected --model instead");
-    p = card->preprocess;
+    const Weights weights(flags.weights);
+    p = weights.preprocess(weights.model({}, size));
   }
-  apply(flags.image.read(), p);
+  apply(options, p);
   return p;
 }
 
@@ -76,7 +76,7 @@ void add_prepare(CLI::App& app, Run& chosen) {
   auto flags = std::make_shared<Flags>();
   CLI::App* cmd = app.add_subcommand("prepare", "images as a model sees them in evaluation: a batch for gradients");
   cmd->add_option("IMAGE", flags->images, "JPEG, PNG or WebP files");
-  cmd->add_option("--weights", flags->weights, "safetensors that say how their images are prepared")->type_name("FILE");
+  cmd->add_option("--weights", flags->weights, "as for eval: how their images are prepared")->type_name("FILE");
   cmd->add_option("--model", flags->model, "or a model, whose images are prepared as timm does")->type_name("NAME");
   flags->data.add_data(*cmd, "takes images, and their labels, from a data set instead");
   cmd->add_option("--part", flags->part, "train, val or test")->default_str("val where there is one");

@@ -14,8 +14,12 @@ void RecipeFlags::add_model(CLI::App& app) {
   app.add_option("--model", recipe.model, "vit_tiny_patch16_224, ..., or vit:image=28,patch=4,dim=192,depth=6,heads=3")
       ->default_str("the weights' own")
       ->type_name("NAME");
-  app.add_option("--weights", recipe.weights, "safetensors to begin with; a head for other classes is replaced")
+  app.add_option(
+         "--weights", recipe.weights,
+         "safetensors by Shear, timm or Hugging Face, or Google's .npz, to begin with; a head for other classes "
+         "is replaced by zeros")
       ->type_name("FILE");
+  add_loading(app, recipe.positions, recipe.strict);
 }
 
 void RecipeFlags::add_training(CLI::App& app) {
@@ -51,7 +55,7 @@ void RecipeFlags::add_training(CLI::App& app) {
   app.add_option("--seed", recipe.seed, "of first weights, order, augmentation and dropout")
       ->capture_default_str()
       ->group(optimization);
-  image.add(app, "the weights' own, else as timm");
+  image.add(app, "the weights' own, else as their library");
   const auto running = "Running";
   app.add_option("--eval-every", recipe.eval_every, "steps between evaluations; 0: an epoch")
       ->capture_default_str()

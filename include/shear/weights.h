@@ -1,0 +1,156 @@
+// Weights: from timm's, Hugging Face's and Google's files, and to the former two.
+#pragma once
+#include <optional>
+
+#include "models/vit.h"
+#include "shear/data.h"
+#include "shear/io.h"
+
+namespace shear {
+
+// -- What a weight file says about itself ---------------------------------------------------------------------------
+
+// Kept in the metadata of every file that Shear writes, so that a file is enough to evaluate it.
+struct ModelCard {
+  std::string model;                 // spec(VitConfig)
+  std::vector<std::string> classes;  // by index; empty: not known
+  Preprocess preprocess;
+};
+std::map<std::string, std::string> to_metadata(const ModelCard&);
+// Nothing where the file has none; throws Fault::input where it has one that cannot be read.
+std::optional<ModelCard> read_card(const TensorFile&);
+
+// What timm does with images for a model of this size: the centre of a slightly larger one at 224 pixels, else all.
+Preprocess default_preprocess(const VitConfig&);
+
+// What a user may say about preprocessing; what is empty stays as it is.
+struct ImageOptions {
+  std::optional<std::array<double, 3>> mean, std;
+  std::optional<double> crop;
+  std::optional<std::string> interpolation;  // bilinear, bicubic
+  bool squash = false;
+  std::optional<int64_t> size;  // of the side, in pixels: taken into account when the model is chosen
+};
+void apply(const ImageOptions&, Preprocess&);  // throws Fault::usage for values that make no sense
+
+// -- Position embeddings for another image size ---------------------------------------------------------------------
+
+// As each library resizes them; see src/train/positions.cpp.
+enum class PositionResize : uint8_t { zoom, bilinear, bicubic, bicubic_antialias };
+std::string_view name(PositionResize);                   // "zoom", "bilinear", "bicubic", "bicubic-antialias"
+PositionResize parse_position_resize(std::string_view);  // throws Fault::usage
+
+// (from, from, dim) -> (to, to, dim)
+std::vector<float> resize_positions(std::span<const float> grid, int64_t from, int64_t to, int64_t dim, PositionResize);
+
+// -- A weight file of any source ------------------------------------------------------------------------------------
+
+struct Naming;
+struct Piece;
+
+class Weights {
+ public:
+  // Recognises the format and the names.  Reads config.json and preprocessor_config.json beside the file, unless the
+  // file carries Shear's own card.  Throws Fault::input for a file that is broken, whose names are of no known source,
+  // or that contradicts what stands beside it.
+  explicit Weights(const std::filesystem::path&);
+  ~Weights();
+  Weights(const Weights&) = delete;
+  Weights& operator=(const Weights&) = delete;
+
+  const TensorFile& file() const { return *file_; }
+  const std::filesystem::path& path() const { return file_->path(); }
+  std::string_view source() const;  // "timm", "Hugging Face", "Google"
+
+  // The model that the weights are for; where `model` (as for parse_vit) is given, that one, with the LayerNorm
+  // epsilon, GELU and number of classes of the weights unless it names them.  `image`: another size; 0: none.
+  // Throws Fault::usage where the weights do not tell something that `model` does not say either.
+  VitConfig model(std::string_view model = {}, int64_t image = 0) const;
+  int64_t classes() const { return found_.classes; }  // of the head; 0: there is none
+
+  const std::vector<std::string>& class_names() const { return class_names_; }  // empty: not known
+  // As the weights want images, for the size and channels of `model`.
+  Preprocess preprocess(const VitConfig& model) const;
+  PositionResize positions() const;
+
+  // Where the names, the model's numbers and the preprocessing come from: one line each.
+  std::vector<std::string> describe(const VitConfig& model, const Preprocess&) const;
+
+  // Parameters by our names.  `read` and `shape` are for those that the file has: laid out as ours.
+  bool has(const std::string& parameter) const { return pieces_.contains(parameter); }
+  Shape shape(const std::string& parameter) const;
+  std::vector<float> read(const std::string& parameter) const;
+  // The tensor itself, where it is the parameter's f32 values as they are; else null.
+  const TensorView* same(const std::string& parameter) const;
+  std::string names_of(const std::string& parameter) const;  // of its tensors, for people
+  std::vector<std::string> parameters() const;
+  const std::vector<std::string>& unused() const { return unused_; }  // tensors that are no parameter
+
+  // Adds a parameter's values to `tensors`, as the file calls them and lays them out.
+  struct Named {
+    Shape shape;
+    std::vector<float> values;
+  };
+  void give_back(const std::string& parameter, const Shape&, std::span<const float> values,
+                 std::map<std::string, Named>& tensors) const;
+
+ private:
+  void name_tensors();
+  void find_geometry();
+  void read_beside();
+  void take(const struct SourceConfig&, const std::string& where);
+
+  std::unique_ptr<const TensorFile> file_;
+  const Naming* naming_ = nullptr;
+  std::string prefix_;
+  std::map<std::string, std::vector<Piece>> pieces_;  // by our names
+  std::vector<std::string> unused_;
+  std::optional<ModelCard> card_;
+  VitConfig found_;  // a number that is not known is 0
+  bool heads_told_ = false;
+  std::vector<std::string> class_names_;
+  std::optional<Preprocess> preprocess_;
+  std::string model_from_, images_from_;  // for people
+};
+
+struct WeightsReport {
+  std::vector<std::string> missing;  // parameters that the file does not have: they are drawn
+  std::vector<std::string> unused;   // tensors of the file that the model does not have
+  int64_t head_classes = -1;         // of the file's head, where it has another number or none (0): it is zero now
+  std::string positions;             // how the position embeddings were resized; empty: they were not
+};
+enum class Matching : bool { exact, fine_tuning };
+struct LoadOptions {
+  Matching matching = Matching::exact;
+  std::optional<PositionResize> positions{};  // none: as the source's library
+  bool strict = false;                        // nothing may be missing or unused
+};
+
+// Parameters by name.  `exact`: every parameter must be there.  `fine_tuning`: parts may be missing, which are then
+// drawn, and a head with another class count, or none, is replaced by zeros.  Position embeddings of another grid are
+// resized.  Throws Fault::input for a wrong shape; parameters are then as before.
+WeightsReport load_weights(const Weights&, Parameters&, const LoadOptions&);
+
+// Parameters only, under their own names: what timm reads.
+void save_weights(const std::filesystem::path&, const Parameters&, const std::map<std::string, std::string>& metadata);
+
+// -- Export ---------------------------------------------------------------------------------------------------------
+
+enum class ExportNaming : uint8_t { timm, hugging_face };
+struct ExportOptions {
+  std::optional<ExportNaming> naming;  // none: timm's names, and no files beside
+  DType dtype = DType::f32;            // F32, F16 or BF16
+  std::string model;                   // where the weights do not say
+  bool overwrite = false;              // of config.json and preprocessor_config.json
+};
+struct ExportReport {
+  std::vector<std::filesystem::path> written;  // the weights first
+  size_t tensors = 0;
+  std::vector<std::string> notes;
+};
+// Writes the parameters to `out`, or to out/model.safetensors where `out` does not end in ".safetensors", and with a
+// naming config.json and preprocessor_config.json beside, so that timm.create_model("local-dir:...") or transformers'
+// from_pretrained load them.  Throws Fault::input where a parameter is missing or does not fit the type.
+ExportReport export_weights(const Weights&, const std::filesystem::path& out, const ExportOptions&);
+
+}  // namespace shear

@@ -1,0 +1,25 @@
+// config.json and preprocessor_config.json, as timm and transformers write them.
+#pragma once
+#include "shear/weights.h"
+
+namespace shear {
+
+// What they say; what is empty they do not say.
+struct SourceConfig {
+  std::string library;  // "timm", "Hugging Face"; empty: of neither
+  std::optional<int64_t> image, patch, dim, depth, heads, hidden, channels, classes;
+  std::optional<float> epsilon;
+  std::optional<GeluForm> gelu;
+  std::vector<std::string> class_names;  // by index; empty where they are placeholders
+  std::optional<Preprocess> preprocess;  // its size and channels are not of interest
+};
+
+// `where` opens every sentence.  Throw Fault::input for text that is not JSON, for values of the wrong kind, and for
+// models that Shear's ViT is not.
+SourceConfig parse_config(std::string_view json, const std::string& where);
+// Preprocessing by preprocessor_config.json; what it does not say is as in `otherwise`.
+Preprocess parse_preprocessor(std::string_view json, const std::string& where, const Preprocess& otherwise);
+
+std::string read_text(const std::filesystem::path&);  // throws Fault::input where it cannot be opened
+
+}  // namespace shear

@@ -1,0 +1,24 @@
+// A weight file of any source: names, layouts and the model that they make.  What opens can be read whole.
+#include "shear/weights.h"
+#include "input.h"
+
+using namespace shear;
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  try {
+    const Weights weights(fuzz::as_file(data, size));
+    for (const std::string& name : weights.parameters()) {
+      const Shape shape = weights.shape(name);
+      const std::vector<float> values = weights.read(name);
+      if (static_cast<int64_t>(values.size()) != shape.elements()) std::abort();
+      std::map<std::string, Weights::Named> back;
+      weights.give_back(name, shape, values, back);
+    }
+    const VitConfig model = weights.model();
+    if (!(parse_vit(spec(model)) == model)) std::abort();
+    weights.describe(model, weights.preprocess(model));
+  } catch (const Error& e) {
+    if (e.fault() != Fault::input && e.fault() != Fault::usage) std::abort();  // usage: --model is needed
+  }
+  return 0;
+}

@@ -1,0 +1,229 @@
+// Weights of timm, Hugging Face and Google: each file of tests/golden/weights computes here what its library computes.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "errors.h"
+#include "shear/policies.h"
+#include "shear/weights.h"
+#include "temp_dir.h"
+
+using namespace shear;
+using shear::test::sentence;
+namespace fs = std::filesystem;
+
+namespace {
+
+const fs::path golden = fs::path(SHEAR_TESTS_DIR) / "golden" / "weights";
+
+const SafeTensors& expected() {
+  static const SafeTensors file(golden / "expected.safetensors");
+  return file;
+}
+
+std::vector<float> expected(const std::string& name) {
+  const TensorView* t = expected().find(name);
+  REQUIRE_MESSAGE(t, name);
+  return read_floats(expected(), *t);
+}
+
+// The logits of the weights on the golden image of that size.
+std::vector<float> logits(const Weights& weights, const VitConfig& config, const LoadOptions& options = {}) {
+  Device device(make_cpu_backend(1));
+  Vit model(device, config, 1, Values::undefined);
+  load_weights(weights, model.parameters(), options);
+  const int64_t size = config.image;
+  const Tensor images =
+      device.upload({1, 3, size, size}, Category::workspace, expected("images." + std::to_string(size)));
+  Tape tape(device);
+  return device.download(model(tape, images));
+}
+
+double worst(const std::vector<float>& a, const std::vector<float>& b) {
+  REQUIRE(a.size() == b.size());
+  double most = 0;
+  for (size_t i = 0; i < a.size(); ++i) {
+    const double d = std::fabs(static_cast<double>(a[i]) - static_cast<double>(b[i]));
+    most = d <= most ? most : d;  // nan wins, and stays
+  }
+  return most;
+}
+
+constexpr double tolerance = 1e-4;
+
+}  // namespace
+
+TEST_CASE("logits of timm's, Hugging Face's and Google's files are those of their libraries") {
+  struct Case {
+    const char *file, *source, *logits;
+  };
+  for (const auto& [file, source, name] :
+       {Case{"timm/model.safetensors", "timm", "timm"}, Case{"hf/model.safetensors", "Hugging Face", "hf"},
+        Case{"hf", "Hugging Face", "hf"},  // the directory
+        Case{"hf5", "Hugging Face", "hf5"}, Case{"stored.npz", "Google", "google"},
+        Case{"deflated.npz", "Google", "google"}, Case{"zip64.npz", "Google", "google"},
+        Case{"big_vision.npz", "Google", "big_vision"}, Case{"stacked.npz", "Google", "big_vision"}}) {
+    CAPTURE(file);
+    const Weights weights(golden / file);
+    CHECK(weights.source() == source);
+    const VitConfig model = weights.model();
+    VitConfig same = model;
+    same.epsilon = 1e-6f;
+    same.gelu = GeluForm::exact;
+    CHECK(spec(same) == "vit:image=12,patch=4,dim=12,depth=2,heads=3,classes=5,channels=3,mlp=2");
+    CHECK(worst(logits(weights, model), expected(std::string("logits.") + name)) < tolerance);
+  }
+}
+
+TEST_CASE("at another image size, positions are resized as the weights' library does, or as asked") {
+  for (const auto& [file, name] :
+       {std::pair{"timm", "timm"}, {"hf", "hf"}, {"stored.npz", "google"}, {"big_vision.npz", "big_vision"}}) {
+    CAPTURE(name);
+    const Weights weights(golden / file);
+    const std::vector<float> theirs = expected(text("logits.", name, ".20"));
+    CHECK(worst(logits(weights, weights.model({}, 20)), theirs) < tolerance);
+    CHECK(worst(logits(weights, weights.model({}, 20), {.positions = PositionResize::bilinear}), theirs) > 1e-3);
+  }
+  // timm reads Google's files with an exact GELU and resizes them its own way.
+  const Weights google(golden / "stored.npz");
+  VitConfig exact = google.model({}, 20);
+  exact.gelu = GeluForm::exact;
+  CHECK(worst(logits(google, exact, {.positions = PositionResize::bilinear}), expected("logits.timm_npz.20")) <
+        tolerance);
+  exact.image = 12;
+  CHECK(worst(logits(google, exact), expected("logits.timm_npz")) < tolerance);
+  CHECK(sentence(Fault::usage, [&] { google.model({}, 21); }) ==
+        "--image-size 21: expected a multiple of the patch's side, 4");
+}
+
+TEST_CASE("epsilon, GELU, preprocessing and classes are those of the configs, or else of the library") {
+  const Weights timm(golden / "timm"), hf(golden / "hf"), hf5(golden / "hf5"), google(golden / "stored.npz");
+  CHECK(timm.model().epsilon == 1e-6f);
+  CHECK(timm.model().gelu == GeluForm::exact);
+  CHECK(hf.model().epsilon == 1e-12f);
+  CHECK(hf5.model().epsilon == 1e-3f);
+  CHECK(hf5.model().gelu == GeluForm::tanh);
+  CHECK(google.model().gelu == GeluForm::tanh);
+  CHECK(spec(hf5.model()).ends_with(",eps=0.001,gelu=tanh"));
+  CHECK(parse_vit(spec(hf.model())) == hf.model());
+  const std::vector<std::string> names{"cat", "dog", "yak", "\u00e9t\u00e9", "a, b"};
+  CHECK(timm.class_names() == names);
+  CHECK(hf.class_names() == names);
+  CHECK(google.class_names().empty());
+
+  const Preprocess t = timm.preprocess(timm.model()), h = hf.preprocess(hf.model()),
+                   g = google.preprocess(google.model());
+  CHECK(t.interpolation == Interpolation::bicubic);
+  CHECK(t.crop == 0.9f);
+  CHECK_FALSE(t.squash);
+  CHECK(h.interpolation == Interpolation::bilinear);
+  CHECK(h.squash);
+  CHECK(h.mean == std::array{0.4f, 0.5f, 0.6f});
+  CHECK(g.squash);
+  CHECK(g.mean == std::array{0.5f, 0.5f, 0.5f});
+  CHECK(h.image == 12);
+
+  const std::vector<std::string> lines = hf5.describe(hf5.model(), hf5.preprocess(hf5.model()));
+  REQUIRE(lines.size() == 2);
+  CHECK(lines[0] ==
+        text((golden / "hf5/model.safetensors").string(),
+             ": Hugging Face's names behind \"vit.\", 40 tensors; 3 heads; LayerNorm epsilon 0.001 and GELU "
+             "by tanh, from ",
+             (golden / "hf5/config.json").string()));
+  CHECK(lines[1] == "images: 12 x 12, bilinear, squashed, mean 0.5, std 0.5, by Hugging Face's convention");
+}
+
+TEST_CASE("a model that is asked for takes epsilon and GELU from the weights, and must have their heads") {
+  const Weights hf5(golden / "hf5");
+  const std::string asked = "vit:image=12,patch=4,dim=12,depth=2,mlp=2,heads=";
+  CHECK(hf5.model(asked + "3").epsilon == 1e-3f);
+  CHECK(hf5.model(asked + "3").classes == 5);
+  CHECK(hf5.model(asked + "3,eps=1e-6,gelu=exact").epsilon == 1e-6f);
+  CHECK(hf5.model(asked + "3,eps=1e-6,gelu=exact").gelu == GeluForm::exact);
+  CHECK(sentence(Fault::input, [&] {
+          hf5.model(asked + "2");
+        }).ends_with("is for 3 heads, but --model " + asked + "2 has 2, expected the same"));
+}
+
+TEST_CASE("weights without a head fine-tune with one of zeros, and are not enough to evaluate") {
+  const Weights base(golden / "hf_base");
+  Device device(make_cpu_backend(1));
+  Vit model(device, base.model("vit:image=12,patch=4,dim=12,depth=2,mlp=2,heads=3,classes=4"), 1, Values::undefined);
+  const WeightsReport report = load_weights(base, model.parameters(), {.matching = Matching::fine_tuning});
+  CHECK(report.head_classes == 0);
+  CHECK(report.missing.empty());
+  CHECK(report.unused == std::vector<std::string>{"pooler.dense.bias", "pooler.dense.weight"});
+  for (const char* name : {"head.weight", "head.bias"})
+    CHECK(std::ranges::all_of(device.download(model.parameters().find(name)->value), [](float v) { return v == 0; }));
+  CHECK(sentence(Fault::input, [&] {
+          load_weights(base, model.parameters(), {});
+        }).find("head.weight is not there, nor are 1 other parameters") != std::string::npos);
+  CHECK(sentence(Fault::input,
+                 [&] { load_weights(base, model.parameters(), {.matching = Matching::fine_tuning, .strict = true}); })
+            .find("pooler.dense.bias is not used, nor are 1 other tensors, expected only parameters of the model "
+                  "(--strict)") != std::string::npos);
+}
+
+TEST_CASE("what a gradient is called and how it lies is as in the file") {
+  for (const char* file : {"hf", "stored.npz", "stacked.npz"}) {
+    CAPTURE(file);
+    const Weights weights(golden / file);
+    std::map<std::string, Weights::Named> back;
+    for (const std::string& name : weights.parameters())
+      weights.give_back(name, weights.shape(name), weights.read(name), back);
+    const std::vector<std::string>& unused = weights.unused();
+    CHECK(back.size() + unused.size() == weights.file().tensors().size());
+    for (const TensorView& t : weights.file().tensors()) {
+      if (std::find(unused.begin(), unused.end(), t.name) != unused.end()) continue;
+      CAPTURE(t.name);
+      REQUIRE(back.contains(t.name));
+      CHECK(back[t.name].shape == t.shape);
+      CHECK(back[t.name].values == read_floats(weights.file(), t));
+    }
+  }
+}
+
+TEST_CASE("a file whose names are of no known source is refused with one of them") {
+  const TempDir dir;
+  const float one = 1;
+  const auto refusal = [&](const std::vector<TensorToWrite>& tensors) {
+    write_safetensors(dir / "w.safetensors", tensors);
+    return sentence(Fault::input, [&] { const Weights w(dir / "w.safetensors"); })
+        .substr((dir / "w.safetensors: ").string().size());
+  };
+  const std::string known =
+      " is called as in a ViT of timm (cls_token), Hugging Face (vit.embeddings.cls_token) or Google (cls)";
+  CHECK(refusal({{"model.conv1.weight", DType::f32, {1}, &one}}) ==
+        "none of its 1 tensors, such as \"model.conv1.weight\"," + known);
+  CHECK(refusal({}) == "none of its 0 tensors" + known);
+  CHECK(refusal({{"blocks.256.norm1.bias", DType::f32, {1}, &one}}) ==
+        "\"blocks.256.norm1.bias\" is of block 256, expected at most 255");
+  CHECK(
+      refusal({{"vit.layers.0.attention.q_proj.bias", DType::f32, {1}, &one}}) ==
+      "blocks.0.attn.qkv.bias has no more than \"vit.layers.0.attention.q_proj.bias\", expected query, key and value");
+  CHECK(refusal({{"cls", DType::f32, {1}, &one},
+                 {"Transformer/encoderblock_0/LayerNorm_1/bias", DType::f32, {1}, &one},
+                 {"Transformer/encoderblock_0/LayerNorm_2/bias", DType::f32, {1}, &one}}) ==
+        "\"Transformer/encoderblock_0/LayerNorm_1/bias\" and \"Transformer/encoderblock_0/LayerNorm_2/bias\" are both "
+        "blocks.0.norm2.bias, expected one of them");
+  const std::vector<float> many(64);
+  CHECK(refusal({{"patch_embed.proj.weight", DType::f32, {2, 1, 2, 4}, many.data()}}) ==
+        "patch_embed.proj.weight has patches of 2 x 4, expected square ones");
+  CHECK(refusal({{"pos_embed", DType::f32, {1, 7, 2}, many.data()}}) ==
+        "pos_embed has 7 positions, expected a square grid, and one for the class token");
+  CHECK(
+      refusal({{"Transformer/encoderblock_0/MlpBlock_3/Dense_0/kernel", DType::f32, {2}, many.data()}}) ==
+      "\"Transformer/encoderblock_0/MlpBlock_3/Dense_0/kernel\" has the shape (2), which is not that of such a tensor "
+      "in Google's files");
+}
+
+TEST_CASE("what is not told by the weights is asked for") {
+  const TempDir dir;
+  const float one = 1;
+  write_safetensors(dir / "w.safetensors", std::vector<TensorToWrite>{{"cls_token", DType::f32, {1, 1, 1}, &one}});
+  const Weights weights(dir / "w.safetensors");
+  CHECK(sentence(Fault::usage, [&] { weights.model(); }) ==
+        text("--model is missing: ", (dir / "w.safetensors").string(),
+             " does not say what it is for, expected a name such as vit_tiny_patch16_224"));
+}
