@@ -86,6 +86,15 @@ class CudaBackend final : public Backend {
   static constexpr size_t partial_bytes = size_t{4} << 20;
 
   On on(const char* op) const { return {stream_.get(), op}; }
+  // Room for the first pass of a sum; the next sum on the stream uses it again.
+  template <class T>
+  T* partial() const {
+    return static_cast<T*>(partial_.data());
+  }
+  template <class T>
+  static constexpr int64_t partial_room() {
+    return static_cast<int64_t>(partial_bytes / sizeof(T));
+  }
 
   DeviceMemory memory_;
   Stream stream_;

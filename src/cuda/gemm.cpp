@@ -2,6 +2,7 @@
 //
 // cuBLAS is column-major: our row-major c is its transpose, c' = op(b)' op(a)'.  A row-major matrix that is not
 // transposed is column-major to it, so operands change places and nothing is moved.
+#include <algorithm>
 #include <limits>
 
 #include "cuda/cuda_backend.h"
