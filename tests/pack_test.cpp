@@ -223,4 +223,8 @@ TEST_CASE("in f16 a value beyond its range becomes the largest, and nan stays na
     values[i] = std::numeric_limits<float>::quiet_NaN();
     CHECK(std::isnan(packed(1)[i]));
   }
+  // Where many are kept, eight at a time.
+  const std::vector<float> large(320, -1e5f);
+  const Packed half = pack_all(bench.tape, bench.tensor({1, 1, 320}, large), {0.5, Code::f16, false}, {});
+  CHECK(bench.unpacked(half) == pruned_by_hand(std::vector<float>(320, -65504.f), 320, 0.5));
 }
