@@ -84,7 +84,7 @@ class CudaBackend final : public Backend {
  private:
   static constexpr size_t workspace_bytes = size_t{8} << 20;  // cuBLAS asks for 4 MiB, on Hopper for up to 32
   static constexpr size_t partial_bytes = size_t{1} << 20;
-  size_t rounded_bytes() const { return precision_ == Precision::bf16 ? size_t{16} << 20 : 0; }
+  size_t rounded_bytes() const { return precision_ == Precision::bf16 ? size_t{4} << 20 : 0; }
 
   void multiply(Transposed, ConstView a, Transposed, ConstView b, float beta, View c);  // a and b of one type
 
