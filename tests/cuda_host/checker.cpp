@@ -47,6 +47,10 @@ AccessChecker::AccessChecker()
 void AccessChecker::launch_begins(const Launch& launch) {
   launch_ = &launch;
   launch_began_ = ++now_;
+  const char* const kernel = static_cast<const char*>(launch.kernel);
+  const ElfSymbols::Symbol* const symbol =
+      ElfSymbols::find(symbols_.functions, static_cast<uint64_t>(kernel - symbols_.base));
+  kernel_symbol_ = symbol ? symbol->name : "";
   const std::string name = kernel_name(launch.kernel);
   traffic_ = &all_traffic_[name];
   traffic_->kernel = name;
@@ -153,7 +157,7 @@ Shadow* AccessChecker::checked_shadow(const char* p, size_t bytes, Access kind, 
     if (in_index_variable(p)) return nullptr;
     const ElfSymbols::Symbol* const variable =
         ElfSymbols::find(symbols_.tls, static_cast<uint64_t>(p - shared_.start()));
-    if (!variable || p + bytes > shared_.start() + variable->start + variable->bytes) {
+    if (!variable || p + bytes > shared_.start() + variable->start + variable->bytes || of_another_kernel(*variable)) {
       tell(Finding::out_of_bounds, "a shared access out of bounds", p, code);
       return nullptr;
     }
@@ -218,6 +222,21 @@ Shadow* AccessChecker::device_shadow(const char* p) {
   if (after == device_.begin()) return nullptr;
   Shadow& shadow = std::prev(after)->second;
   return shadow.holds(p) ? last_found_ = &shadow : nullptr;
+}
+
+// Shared variables of kernels may lie side by side; what reaches into the next one's is out of bounds all the same. The
+// symbol of a variable inside of a function is _ZZ, the function's after its _Z, E, and the variable's name.
+bool AccessChecker::of_another_kernel(const ElfSymbols::Symbol& variable) {
+  if (!variable.name.starts_with("_ZZ") || own_.contains({kernel_symbol_, variable.start})) return false;
+  const auto holds_variable = [&](const std::string& function) {
+    return function.starts_with("_Z") && variable.name.compare(3, function.size() - 2, function, 2) == 0 &&
+           variable.name[function.size() + 1] == 'E';
+  };
+  if (!holds_variable(kernel_symbol_))  // else: of a function that was inlined, or is there beside the kernels
+    for (const ElfSymbols::Symbol& function : symbols_.functions)
+      if (holds_variable(function.name)) return true;
+  own_.insert({kernel_symbol_, variable.start});
+  return false;
 }
 
 bool AccessChecker::in_index_variable(const char* p) const {

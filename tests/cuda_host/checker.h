@@ -51,6 +51,7 @@ class AccessChecker final : public Checker {
   Shadow* checked_shadow(const char*, size_t bytes, Access, const void* code);
   bool in_shared(const char*) const;
   bool in_index_variable(const char*) const;
+  bool of_another_kernel(const ElfSymbols::Symbol& shared_variable);
   bool ordered(const Event&, bool global) const;
   void look_at_cell(Cell&, const Event&, Access, const char* address, const void* code, bool global);
   void count(const Cell&, size_t bytes, Access);
@@ -65,7 +66,9 @@ class AccessChecker final : public Checker {
   Shadow shared_;  // over the executable's thread_local variables, of which shared memory is a part
 
   const Launch* launch_ = nullptr;
-  Traffic* traffic_ = nullptr;  // of the launch
+  std::string kernel_symbol_;                       // of the launch
+  std::set<std::pair<std::string, uint64_t>> own_;  // kernels' symbols, and starts of shared variables that are theirs
+  Traffic* traffic_ = nullptr;                      // of the launch
   std::map<std::string, Traffic> all_traffic_;
   // Moments are numbered: a launch, a block and a barrier of a block each begin one.
   uint32_t now_ = 1, launch_began_ = 1, block_began_ = 1;

@@ -28,8 +28,8 @@ void print_reports(bool);                 // to stderr; at first true
 bool checked();                           // whether kernels are compiled for the checker, and it is linked
 
 // -- How things run; the environment says how they do at first -------------------------------------------------------
-void set_order(std::string_view);    // as CUEMU_ORDER
-void set_streams(std::string_view);  // as CUEMU_STREAMS; waits for the device
+void set_order(std::string_view);    // as CUEMU_ORDER; empty: as the environment has it
+void set_streams(std::string_view);  // as CUEMU_STREAMS; empty: as the environment has it; waits for the device
 void set_device_there(bool);         // as CUEMU_DEVICES
 void forgive_failed_launch();        // after which CUDA would answer every call with an error, until the process ends
 
