@@ -4,9 +4,11 @@
 #include <limits>
 
 #include "allocation_counter.h"
+#include "backend.h"
 #include "shear/train.h"
 
 using namespace shear;
+using namespace shear::test;
 
 namespace {
 
@@ -28,7 +30,7 @@ Batch random_batch(const VitConfig& c, int64_t count) {
 struct Bench {
   Bench(const VitConfig& config, const std::string& policy_name, const OptimizerOptions& how, StepOptions options,
         Device::Options memory = {}, const std::string& train = "all")
-      : device(make_cpu_backend(2), memory), model(device, config, 3), policy(make_policy(policy_name)) {
+      : device(test_backend(2), memory), model(device, config, 3), policy(make_policy(policy_name)) {
     choose_trainable(model.parameters(), train);
     optimizer = make_optimizer(device, model.parameters(), how);
     options.input = {config.channels, config.image, config.image};
@@ -151,7 +153,7 @@ TEST_CASE("a steady-state step allocates nothing") {
 }
 
 TEST_CASE("a gradient that is not finite stops with the step and the first such parameter, and changes nothing") {
-  Device device(make_cpu_backend(1));
+  Device device(test_backend(1));
   Plain model(device, false);
   const auto policy = make_policy("full");
   const auto optimizer = make_optimizer(device, model.parameters, {.name = "sgd"});
@@ -196,7 +198,7 @@ TEST_CASE("a loss that is not finite stops with the step") {
 }
 
 TEST_CASE("a trainable parameter without a gradient is an error at the first step") {
-  Device device(make_cpu_backend(1));
+  Device device(test_backend(1));
   Plain model(device, true);
   const auto policy = make_policy("full");
   const auto optimizer = make_optimizer(device, model.parameters, {.name = "sgd"});

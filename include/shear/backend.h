@@ -128,10 +128,11 @@ struct AdamWStep {
 class Backend {
  public:
   virtual ~Backend() = default;
-  virtual std::string_view name() const = 0;  // "cpu", "shape"
+  virtual std::string_view name() const = 0;  // "cpu", "cuda", "shape"
   virtual bool computes() const { return true; }
   virtual Allocator& memory() = 0;
   virtual bool on_host() const { return true; }        // whether the host may read its memory as it is
+  virtual size_t slab_bytes() const = 0;               // what a step's slab may take where nobody planned the step
   virtual size_t resident_bytes() const { return 0; }  // that the backend holds for itself, whatever it is asked
 
   // -- Memory -------------------------------------------------------------------------------------------------------
@@ -211,6 +212,7 @@ class Backend {
 };
 
 std::unique_ptr<Backend> make_cpu_backend(int threads);  // 0: as many as the machine offers
+std::unique_ptr<Backend> make_cuda_backend();            // only in builds that have it: make_backend knows
 // Computes nothing, and asks for the same bytes as `like`: for planning.
 std::unique_ptr<Backend> make_shape_backend(std::unique_ptr<Backend> like);
 

@@ -1,4 +1,6 @@
 // A backend that computes nothing and asks for the same bytes as another: the real tape runs on it to plan a step.
+#include <limits>
+
 #include "shear/backend.h"
 
 namespace shear {
@@ -12,6 +14,7 @@ class ShapeBackend final : public Backend {
   std::string_view name() const override { return "shape"; }
   bool computes() const override { return false; }
   Allocator& memory() override { return memory_; }
+  size_t slab_bytes() const override { return std::numeric_limits<size_t>::max() / 4; }
   size_t resident_bytes() const override { return like_->resident_bytes(); }
   int64_t layernorm_scratch(int64_t cols) const override { return like_->layernorm_scratch(cols); }
   int64_t attention_scratch(const HeadGrid& g) const override { return like_->attention_scratch(g); }

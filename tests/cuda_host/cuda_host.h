@@ -1,0 +1,51 @@
+// What a test may ask of the emulated device beyond CUDA.
+//
+// The blocks of a launch run one after another on the thread that waits for them; the threads of a block are fibers,
+// which change places only where they wait for each other.  So barriers, shared memory, shuffles and votes mean what
+// they mean on a device, and a debugger or a sanitizer sees a plain C++ program.  One host thread may use the device.
+//
+// Environment, read once:
+//   CUEMU_ORDER=forward|reverse|random[:seed]   in which order blocks, and threads that may run, do so
+//   CUEMU_STREAMS=eager|lazy                    lazy: what is put on a stream runs only when something waits for it
+//   CUEMU_PROTECT=1                             device memory is out of the host's reach while no kernel runs
+//   CUEMU_MEMORY=bytes                          the device's memory, 8 GiB if not said
+//   CUEMU_DEVICES=0                             there is no device
+//   CUEMU_ABORT=1                               a report aborts, for a debugger to stop there
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace cuemu {
+
+// -- Reports ----------------------------------------------------------------------------------------------------------
+// What is wrong with a kernel or with a use of the runtime, a sentence each, goes to stderr and is kept here.
+std::vector<std::string> take_reports();  // since the last call, oldest first
+size_t report_count();                    // that nobody took
+void print_reports(bool);                 // to stderr; at first true
+
+// -- How things run; the environment says how they do at first
+// -----------------------------------------------------------
+void set_order(std::string_view);    // as CUEMU_ORDER
+void set_streams(std::string_view);  // as CUEMU_STREAMS; waits for the device
+void set_device_there(bool);         // as CUEMU_DEVICES
+void forgive_failed_launch();        // after which CUDA would answer every call with an error, until the process ends
+
+// -- Memory -----------------------------------------------------------------------------------------------------------
+struct Memory {
+  size_t live, peak;  // bytes as they were asked for
+  size_t limit;
+};
+Memory memory();
+void restart_peak();
+void set_memory_limit(size_t bytes);
+
+// -- Counts -----------------------------------------------------------------------------------------------------------
+struct Counts {
+  uint64_t launches = 0, blocks = 0, threads = 0, switches = 0;
+};
+const Counts& counts();
+
+}  // namespace cuemu
