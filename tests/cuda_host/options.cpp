@@ -54,11 +54,15 @@ Options& options() {
   return o;
 }
 
-void set_order(std::string_view text) { parse_order(text, options()); }
+void set_order(std::string_view text) {
+  if (!text.empty()) return parse_order(text, options());
+  options().order = from_environment().order;
+  options().seed = from_environment().seed;
+}
 
 void set_streams(std::string_view text) {
   cudaDeviceSynchronize();
-  options().lazy = parse_streams(text);
+  options().lazy = text.empty() ? from_environment().lazy : parse_streams(text);
 }
 
 void set_memory_limit(size_t bytes) { options().memory = bytes; }
