@@ -10,6 +10,7 @@
 //   CUEMU_PROTECT=1                             device memory is out of the host's reach while no kernel runs
 //   CUEMU_MEMORY=bytes                          the device's memory, 8 GiB if not said
 //   CUEMU_DEVICES=0                             there is no device
+//   CUEMU_TRAFFIC=1                             the checker counts sectors too, and the tests' main prints the table
 //   CUEMU_ABORT=1                               a report aborts, for a debugger to stop there
 #pragma once
 #include <cstddef>
@@ -55,6 +56,8 @@ struct Traffic {
   uint64_t launches = 0;
   uint64_t read = 0, written = 0;              // by every access
   uint64_t least_read = 0, least_written = 0;  // distinct bytes of each launch
+  uint64_t transferred = 0;  // in sectors of 32 bytes, where lanes of a warp share those that they ask for together;
+                             // with CUEMU_TRAFFIC=1
 };
 std::vector<Traffic> traffic();  // in order of names
 

@@ -35,6 +35,7 @@ Options from_environment() {
   if (const char* text = std::getenv("CUEMU_STREAMS")) o.lazy = parse_streams(text);
   if (const char* text = std::getenv("CUEMU_PROTECT")) o.protect = std::string_view(text) == "1";
   if (const char* text = std::getenv("CUEMU_ABORT")) o.abort = std::string_view(text) == "1";
+  if (const char* text = std::getenv("CUEMU_TRAFFIC")) o.traffic = std::string_view(text) == "1";
   if (const char* text = std::getenv("CUEMU_DEVICES")) o.device_there = std::string_view(text) != "0";
   if (const char* text = std::getenv("CUEMU_MEMORY")) o.memory = std::stoull(text);
   return o;

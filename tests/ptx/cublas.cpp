@@ -1,4 +1,5 @@
-// cuBLAS's gemm, by its definition: column-major, c = alpha op(a) op(b) + beta c, sums in f32.
+// cuBLAS's gemm, by its definition: column-major, c = alpha op(a) op(b) + beta c, sums in f32.  Where the compute type
+// allows bf16, f32 operands are rounded to it.
 #include <cublas_v2.h>
 
 #include <algorithm>
@@ -17,11 +18,15 @@ struct Matrix {
   const void* data;
   cudaDataType type;
   int64_t rows, cols, leading;
+  bool round;  // to bf16
 
   int64_t element_bytes() const { return type == CUDA_R_32F ? 4 : 2; }
   float at(int64_t r, int64_t c) const {
     const int64_t i = c * leading + r;
-    if (type == CUDA_R_32F) return static_cast<const float*>(data)[i];
+    if (type == CUDA_R_32F) {
+      const float x = static_cast<const float*>(data)[i];
+      return round ? static_cast<float>(widen(shear::ptx::narrow<8>(static_cast<double>(x)))) : x;
+    }
     if (type == CUDA_R_16F) return static_cast<float>(widen(static_cast<const Half*>(data)[i]));
     return static_cast<float>(widen(static_cast<const BFloat*>(data)[i]));
   }
@@ -59,10 +64,11 @@ cublasStatus_t cublasGemmEx(cublasHandle_t, cublasOperation_t ta, cublasOperatio
                             const void* alpha, const void* a, cudaDataType a_type, int lda, const void* b,
                             cudaDataType b_type, int ldb, const void* beta, void* c, cudaDataType c_type, int ldc,
                             cublasComputeType_t compute, cublasGemmAlgo_t) {
-  if (compute != CUBLAS_COMPUTE_32F || c_type != CUDA_R_32F) return CUBLAS_STATUS_NOT_SUPPORTED;
+  const bool round = compute == CUBLAS_COMPUTE_32F_FAST_16BF;
+  if ((compute != CUBLAS_COMPUTE_32F && !round) || c_type != CUDA_R_32F) return CUBLAS_STATUS_NOT_SUPPORTED;
   const bool at = ta != CUBLAS_OP_N, bt = tb != CUBLAS_OP_N;
-  const Matrix x{a, a_type, at ? k : m, at ? m : k, lda}, y{b, b_type, bt ? n : k, bt ? k : n, ldb},
-      z{c, c_type, m, n, ldc};
+  const Matrix x{a, a_type, at ? k : m, at ? m : k, lda, round}, y{b, b_type, bt ? n : k, bt ? k : n, ldb, round},
+      z{c, c_type, m, n, ldc, false};
   if (!x.valid() || !y.valid() || !z.valid()) return CUBLAS_STATUS_INVALID_VALUE;
   const float scale = *static_cast<const float*>(alpha), keep = *static_cast<const float*>(beta);
   std::vector<float> column(static_cast<size_t>(m));
