@@ -21,7 +21,6 @@ template <int D>
 __global__ void __launch_bounds__(attention_threads)
     attention_kernel(Head g, int tiles, float scale, const float* qkv, int64_t stride, float* context,
                      int64_t context_stride, float* log_sum_exp, int64_t lse_stride, float* maxima, float* inverses) {
-  extern __shared__ unsigned char dyn_smem[];
   float* const q = reinterpret_cast<float*>(dyn_smem);
   float* const kv = q + TileOf<D>::floats;
   float* const p = kv + TileOf<D>::floats;
@@ -68,7 +67,6 @@ template <int D>
 __global__ void __launch_bounds__(attention_threads)
     probabilities_kernel(Head g, int tiles, float scale, const float* qkv, int64_t stride, const float* maxima,
                          const float* inverses, float* probabilities, int64_t p_stride) {
-  extern __shared__ unsigned char dyn_smem[];
   float* const q = reinterpret_cast<float*>(dyn_smem);
   float* const k = q + TileOf<D>::floats;
   const Place at;

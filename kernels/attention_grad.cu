@@ -80,7 +80,6 @@ __device__ __forceinline__ void score_gradient(const Place& at, const Head& g, c
 template <int D, From F>
 __global__ void __launch_bounds__(attention_threads)
     dots_kernel(Head g, int tiles, float scale, Inputs in, Known known) {
-  extern __shared__ unsigned char dyn_smem[];
   float* const q = reinterpret_cast<float*>(dyn_smem);
   float* const up = q + TileOf<D>::floats;
   float* const kv = up + TileOf<D>::floats;
@@ -128,7 +127,6 @@ __global__ void __launch_bounds__(attention_threads)
 template <int D, From F>
 __global__ void __launch_bounds__(attention_threads)
     query_grad_kernel(Head g, int tiles, float scale, Inputs in, Known known, float* dqkv, int64_t dqkv_stride) {
-  extern __shared__ unsigned char dyn_smem[];
   float* const q = reinterpret_cast<float*>(dyn_smem);
   float* const up = q + TileOf<D>::floats;
   float* const kv = up + TileOf<D>::floats;
@@ -161,7 +159,6 @@ __global__ void __launch_bounds__(attention_threads)
 template <int D, From F>
 __global__ void __launch_bounds__(attention_threads)
     key_value_grad_kernel(Head g, int tiles, float scale, Inputs in, Known known, float* dqkv, int64_t dqkv_stride) {
-  extern __shared__ unsigned char dyn_smem[];
   float* const k = reinterpret_cast<float*>(dyn_smem);
   float* const v = k + TileOf<D>::floats;
   float* const other = v + TileOf<D>::floats;  // queries, or dO

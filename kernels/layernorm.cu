@@ -5,6 +5,7 @@
 // least; its sums for gamma and beta gather in shared memory on the way, and add `partitions` rows of 8 bytes a column.
 #include "cuda/cuda_backend.h"
 #include "kernels/column_sums.cuh"
+#include "kernels/dynamic.cuh"
 #include "kernels/reduce.cuh"
 
 namespace shear::cuda {
@@ -68,7 +69,6 @@ __global__ void __launch_bounds__(threads)
     layernorm_grad_kernel(int64_t rows, int64_t cols, bool wide, const float* x, int64_t x_stride, const float* mean,
                           const float* rstd, const float* gamma, const float* dy, int64_t dy_stride, float beta_dx,
                           float* dx, int64_t dx_stride, float* partial) {
-  extern __shared__ unsigned char dyn_smem[];
   __shared__ float room[2][2 * most_warps];  // one for even rows, one for odd: a barrier a row is enough
   float* const out_gamma = partial ? partial + 2 * blockIdx.x * cols : nullptr;
   float* const sum_gamma = wide ? out_gamma : reinterpret_cast<float*>(dyn_smem);

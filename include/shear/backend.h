@@ -29,6 +29,9 @@ struct ConstView {
     return {static_cast<const char*>(data) + static_cast<size_t>(first * stride) * size_of(dtype), n, cols, stride,
             dtype};
   }
+  ConstView columns(int64_t first, int64_t n) const {  // n columns from `first`
+    return {static_cast<const char*>(data) + static_cast<size_t>(first) * size_of(dtype), rows, n, stride, dtype};
+  }
 };
 
 struct View {
@@ -49,6 +52,9 @@ struct View {
 };
 
 enum class Transposed : bool { no, yes };
+// What products of matrices are computed in: bf16 rounds both operands to 8 bits of precision, adds up in f32, and
+// wants half of the memory for what it reads.
+enum class Precision : uint8_t { f32, bf16 };
 enum class GeluForm : uint8_t { exact, tanh };  // x * Phi(x) by erf, or Hendrycks & Gimpel's tanh approximation
 
 // The geometry of cutting images (B, C, H, W) into square patches: a patch is one row of C*p*p, channel-major,
@@ -67,11 +73,11 @@ struct HeadGrid {
   int64_t model() const { return heads * width; }
 };
 
-// How a value that sleeps is written: whole, as f16, or as affine codes of 8, 4 or 2 bits per row (offset + scale *
-// code).
-enum class Code : uint8_t { f32, f16, u8, u4, u2 };
+// How a value that sleeps is written: whole, as f16 or bf16, or as affine codes of 8, 4 or 2 bits per row (offset +
+// scale * code).
+enum class Code : uint8_t { f32, f16, u8, u4, u2, bf16 };
 constexpr int bits_of(Code c) {
-  constexpr int bits[] = {32, 16, 8, 4, 2};
+  constexpr int bits[] = {32, 16, 8, 4, 2, 16};
   return bits[static_cast<size_t>(c)];
 }
 
@@ -130,6 +136,7 @@ class Backend {
   virtual ~Backend() = default;
   virtual std::string_view name() const = 0;  // "cpu", "cuda", "shape"
   virtual bool computes() const { return true; }
+  virtual Precision precision() const { return Precision::f32; }  // of gemm
   virtual Allocator& memory() = 0;
   virtual bool on_host() const { return true; }        // whether the host may read its memory as it is
   virtual size_t slab_bytes() const = 0;               // what a step's slab may take where nobody planned the step
@@ -142,7 +149,8 @@ class Backend {
   virtual void copy(ConstView x, float beta, View out) = 0;  // out = x + beta * out
 
   // -- Linear algebra -----------------------------------------------------------------------------------------------
-  // c = op(a) op(b) + beta * c, and plus `bias` (one row, or empty) on every row.
+  // c = op(a) op(b) + beta * c, and plus `bias` (one row, or empty) on every row.  a and b are f32, or under
+  // Precision::bf16 also bf16; c and bias are f32.
   virtual void gemm(Transposed ta, ConstView a, Transposed tb, ConstView b, float beta, View c,
                     ConstView bias = {}) = 0;
   virtual void column_sums(ConstView x, float beta, View out) = 0;  // out: one row
@@ -211,13 +219,20 @@ class Backend {
   virtual void adamw(const AdamWStep&, View w, ConstView g, View m, View v, ConstView active) = 0;
 };
 
-std::unique_ptr<Backend> make_cpu_backend(int threads);  // 0: as many as the machine offers
-std::unique_ptr<Backend> make_cuda_backend();            // only in builds that have it: make_backend knows
+std::unique_ptr<Backend> make_cpu_backend(int threads, Precision = Precision::f32);  // 0: as many as the machine has
+// Only in builds that have it: make_backend knows.  To plan with, it answers what it would ask for, and opens no
+// device.
+enum class CudaUse : bool { compute, plan };
+std::unique_ptr<Backend> make_cuda_backend(Precision, CudaUse);
 // Computes nothing, and asks for the same bytes as `like`: for planning.
 std::unique_ptr<Backend> make_shape_backend(std::unique_ptr<Backend> like);
 
 enum class DeviceKind : uint8_t { cpu, cuda };
 // Throws Fault::device with a sentence where the device is not there.
-std::unique_ptr<Backend> make_backend(DeviceKind, int threads);
+std::unique_ptr<Backend> make_backend(DeviceKind, int threads, Precision = Precision::f32);
+// Computes nothing, and asks for the same bytes as make_backend's.  The device need not be there, only in the build.
+std::unique_ptr<Backend> make_planning_backend(DeviceKind, int threads, Precision = Precision::f32);
+
+Precision parse_precision(std::string_view);  // "f32", "bf16"; throws Fault::usage for others
 
 }  // namespace shear

@@ -78,7 +78,7 @@ inline int64_t share_of(double share, int64_t n) {
 }
 
 // -- Verdicts: what a policy may answer -----------------------------------------------------------------------------
-struct Keep {};       // dense
+struct Keep {};       // dense; under Precision::bf16 packed as bf16, where the op opens that
 struct Recompute {    // by the value's recipe
   bool exact = true;  // only if its sources sleep exact; else also from lossy ones
 };

@@ -87,6 +87,8 @@ struct PlanOptions {
   int64_t batch = 128, accumulate = 1;
   OptimizerOptions optimizer{};
   std::string train = "all";
+  Precision precision = Precision::f32;
+  DeviceKind device = DeviceKind::cpu;  // need not be there
   int threads = 0;
 };
 
@@ -183,7 +185,8 @@ struct Recipe {
   int64_t eval_every = 0, checkpoint_every = 0;  // steps; 0: every epoch
   std::string augment = "none";                  // none, flip, pad, crop
   ImageOptions image;
-  std::string train = "all";  // or "head"
+  std::string train = "all";      // or "head"
+  std::string precision = "f32";  // or "bf16"
 };
 // Learning rate and weight decay by the optimizer's name; ten epochs where nothing is said.  Throws Fault::usage for
 // values that make no sense, naming the flag.

@@ -55,7 +55,13 @@ void weight_grad(Backward& bw, const Kept& x, const Tensor& dy, const Tensor& dw
   std::visit(match{
                  [&](const Dense& d) { bw.run().gemm(Transposed::yes, dy, Transposed::no, d.values, beta, dw); },
                  [&](const Recomputed& r) { add_bands(bw, x, r.rows, r.cols, dy, dw, beta); },
-                 [&](const Packed& p) { add_bands(bw, x, p.rows, p.cols, dy, dw, beta); },
+                 [&](const Packed& p) {
+                   if (p.code == Code::bf16)  // what the product would round it to
+                     bw.run().gemm(Transposed::yes, dy, Transposed::no,
+                                   ConstView(p.values.data<void>(), p.rows, p.cols, p.cols, DType::bf16), beta, dw);
+                   else
+                     add_bands(bw, x, p.rows, p.cols, dy, dw, beta);
+                 },
                  [&](const Columns& c) { add_columns(bw, c, dy, dw, beta); },
                  [&](const Rows& r) { add_rows(bw, r, dy, dw, beta); },
                  [](const Slopes&) { fail(Fault::internal, "weight_grad: slopes stand for no value"); },

@@ -91,8 +91,9 @@ SaveRequest::Recipe Tape::quality(const Recipe* recipe) const {
   SaveRequest::Recipe quality = SaveRequest::Recipe::exact;
   for (Saved s : recipe->sources) {
     if (!s.valid() || form(s) == Form::dense) continue;
-    if (form(s) != Form::packed) return SaveRequest::Recipe::none;  // a part of the rows or columns makes nothing
-    quality = SaveRequest::Recipe::lossy;
+    const auto* packed = std::get_if<Packed>(&entries_[static_cast<size_t>(s.id)].kept);
+    if (!packed) return SaveRequest::Recipe::none;  // a part of the rows or columns makes nothing
+    if (packed->code != Code::bf16) quality = SaveRequest::Recipe::lossy;  // bf16 is how a kept value sleeps there
   }
   return quality;
 }
@@ -114,7 +115,11 @@ Kept Tape::put_to_sleep(const SaveRequest& request, SaveRow& row) {
   static constexpr std::string_view refused = "this op does not open that form";
   Kept kept = std::visit(
       match{
-          [&](const Keep&) { return dense(""); },
+          [&](const Keep&) {
+            if (run().precision() == Precision::f32 || !accepts(Form::packed)) return dense("");
+            row.why = "kept in the precision of this run";
+            return Kept{pack_all(*this, value, {.code = Code::bf16}, rounding, 1)};
+          },
           [&](const Recompute& r) {
             const SaveRequest::Recipe least = r.exact ? SaveRequest::Recipe::exact : SaveRequest::Recipe::lossy;
             if (asked.recipe < least) return dense("there is no recipe from exact values that this op opens");

@@ -4,15 +4,27 @@
 
 namespace shear {
 
-std::unique_ptr<Backend> make_backend(DeviceKind kind, int threads) {
-  if (kind == DeviceKind::cuda) {
+static std::unique_ptr<Backend> cuda_backend([[maybe_unused]] Precision precision, [[maybe_unused]] CudaUse use) {
 #ifdef SHEAR_CUDA
-    return make_cuda_backend();
+  return make_cuda_backend(precision, use);
 #else
-    fail(Fault::device, "--device cuda: this build has no CUDA backend, expected --device cpu");
+  fail(Fault::device, "--device cuda: this build has no CUDA backend, expected --device cpu");
 #endif
-  }
-  return make_cpu_backend(threads);
+}
+
+std::unique_ptr<Backend> make_backend(DeviceKind kind, int threads, Precision precision) {
+  return kind == DeviceKind::cuda ? cuda_backend(precision, CudaUse::compute) : make_cpu_backend(threads, precision);
+}
+
+std::unique_ptr<Backend> make_planning_backend(DeviceKind kind, int threads, Precision precision) {
+  return make_shape_backend(kind == DeviceKind::cuda ? cuda_backend(precision, CudaUse::plan)
+                                                     : make_cpu_backend(threads, precision));
+}
+
+Precision parse_precision(std::string_view name) {
+  if (name == "f32") return Precision::f32;
+  if (name == "bf16") return Precision::bf16;
+  fail(Fault::usage, "--precision ", name, ": expected f32 or bf16");
 }
 
 }  // namespace shear

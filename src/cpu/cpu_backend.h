@@ -14,7 +14,7 @@ class PackBuffer {
  public:
   // Multiplications are accumulated over blocks of `depth` at a time.  The order of summation over a long inner
   // dimension therefore does not change when a caller cuts it into bands of a multiple of `depth` rows.
-  static constexpr int64_t wide = 192, depth = 384, long_side = 2048;
+  static constexpr int64_t wide = 192, depth = 576, long_side = 1024;
   static constexpr size_t bytes = static_cast<size_t>(wide * depth + depth * long_side) * sizeof(float);
 
   explicit PackBuffer(Allocator&);
@@ -37,9 +37,10 @@ Slice slice(int64_t n, int64_t grain, int index, int parts);
 
 class CpuBackend final : public Backend {
  public:
-  explicit CpuBackend(int threads);
+  CpuBackend(int threads, Precision);
 
   std::string_view name() const override { return "cpu"; }
+  Precision precision() const override { return precision_; }
   Allocator& memory() override { return memory_; }
   size_t slab_bytes() const override;  // the machine's memory: reserved, not touched
   size_t resident_bytes() const override { return packs_.size() * PackBuffer::bytes; }
@@ -93,6 +94,7 @@ class CpuBackend final : public Backend {
 
  private:
   int threads_;
+  Precision precision_;
   HostAllocator memory_;
   std::vector<PackBuffer> packs_;  // one per thread
   std::vector<double> partial_;    // one per thread, for reductions

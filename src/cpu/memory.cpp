@@ -9,11 +9,14 @@
 
 namespace shear {
 
-std::unique_ptr<Backend> make_cpu_backend(int threads) { return std::make_unique<cpu::CpuBackend>(threads); }
+std::unique_ptr<Backend> make_cpu_backend(int threads, Precision precision) {
+  return std::make_unique<cpu::CpuBackend>(threads, precision);
+}
 
 namespace cpu {
 
-CpuBackend::CpuBackend(int threads) : threads_(threads > 0 ? threads : omp_get_num_procs()) {
+CpuBackend::CpuBackend(int threads, Precision precision)
+    : threads_(threads > 0 ? threads : omp_get_num_procs()), precision_(precision) {
   omp_set_dynamic(0);  // as many threads as asked for: the split of work, and so the bits, depend on their number
   packs_.reserve(static_cast<size_t>(threads_));
   for (int t = 0; t < threads_; ++t) packs_.emplace_back(memory_);

@@ -26,6 +26,8 @@ void pack_row(const PackSource& source, const PackedView& out, int64_t r, const 
     std::memcpy(to, x, static_cast<size_t>(out.cols) * sizeof(float));
   } else if (out.code == Code::f16) {
     to_f16(x, out.cols, reinterpret_cast<uint16_t*>(to));
+  } else if (out.code == Code::bf16) {
+    to_bf16(x, out.cols, reinterpret_cast<uint16_t*>(to));
   } else {
     const bool slope = source.slope != Slope::none;
     const SlopeGrid grid = slope_grid(out.code);
@@ -43,6 +45,8 @@ void unpack_row(const PackedView& in, int64_t r, float* out) {
     std::memcpy(out, from, static_cast<size_t>(in.cols) * sizeof(float));
   else if (in.code == Code::f16)
     from_f16(reinterpret_cast<const uint16_t*>(from), in.cols, out);
+  else if (in.code == Code::bf16)
+    from_bf16(reinterpret_cast<const uint16_t*>(from), in.cols, out);
   else
     decode_row(reinterpret_cast<const uint8_t*>(from), in.cols, bits_of(in.code),
                {in.affine[2 * r], in.affine[2 * r + 1]}, out);

@@ -1,4 +1,4 @@
-// f16 to and from f32, a row at a time.
+// f16 and bf16 to and from f32, a row at a time.
 #pragma once
 #include <bit>
 #include <cstdint>
@@ -37,6 +37,22 @@ inline void from_f16(const uint16_t* x, int64_t n, float* y) {
     _mm256_storeu_ps(y + i, _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(x + i))));
 #endif
   for (; i < n; ++i) y[i] = static_cast<float>(std::bit_cast<_Float16>(x[i]));
+}
+
+// The high half of a word is x as bf16, rounded to nearest even; nan stays nan.
+inline uint32_t bf16_in_high_half(float x) {
+  const uint32_t bits = std::bit_cast<uint32_t>(x);
+  return x == x ? bits + 0x7fffu + (bits >> 16 & 1u) : bits | 0x400000u;
+}
+
+inline void to_bf16(const float* x, int64_t n, uint16_t* y) {
+#pragma omp simd
+  for (int64_t i = 0; i < n; ++i) y[i] = static_cast<uint16_t>(bf16_in_high_half(x[i]) >> 16);
+}
+
+inline void from_bf16(const uint16_t* x, int64_t n, float* y) {
+#pragma omp simd
+  for (int64_t i = 0; i < n; ++i) y[i] = std::bit_cast<float>(static_cast<uint32_t>(x[i]) << 16);
 }
 
 }  // namespace shear::cpu

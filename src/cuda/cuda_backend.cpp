@@ -5,17 +5,24 @@
 
 namespace shear {
 
-std::unique_ptr<Backend> make_cuda_backend() { return std::make_unique<cuda::CudaBackend>(); }
+std::unique_ptr<Backend> make_cuda_backend(Precision precision, CudaUse use) {
+  return std::make_unique<cuda::CudaBackend>(precision, use);
+}
 
 namespace cuda {
 
-CudaBackend::CudaBackend()
-    : workspace_(memory_, workspace_bytes, Category::workspace), partial_(memory_, partial_bytes, Category::workspace) {
-  check(cublasSetStream(cublas_.get(), stream_.get()), "cublasSetStream", "--device cuda");
-  check(cublasSetWorkspace(cublas_.get(), workspace_.data(), workspace_bytes), "cublasSetWorkspace", "--device cuda");
+CudaBackend::CudaBackend(Precision precision, CudaUse use) : precision_(precision) {
+  if (use == CudaUse::plan) return;
+  device_ = std::make_unique<Opened>();
+  Opened& d = *device_;
+  d.workspace = Storage(d.memory, workspace_bytes, Category::workspace);
+  d.partial = Storage(d.memory, partial_bytes, Category::workspace);
+  if (rounded_bytes() > 0) d.rounded = Storage(d.memory, rounded_bytes(), Category::workspace);
+  check(cublasSetStream(d.cublas.get(), d.stream.get()), "cublasSetStream", "--device cuda");
+  check(cublasSetWorkspace(d.cublas.get(), d.workspace.data(), workspace_bytes), "cublasSetWorkspace", "--device cuda");
 }
 
-CudaBackend::~CudaBackend() { (void)cudaStreamSynchronize(stream_.get()); }  // its memory may be in use until then
+CudaBackend::Opened::~Opened() { (void)cudaStreamSynchronize(stream.get()); }  // its memory may be in use until then
 
 size_t CudaBackend::slab_bytes() const {
   size_t available = 0, total = 0;
@@ -24,12 +31,13 @@ size_t CudaBackend::slab_bytes() const {
 }
 
 void CudaBackend::upload(void* device, const void* host, size_t bytes) {
-  staging_.upload(device, host, bytes, stream_);
+  device_->staging.upload(device, host, bytes, device_->stream);
 }
 
 void CudaBackend::download(void* host, const void* device, size_t bytes) {
-  check(cudaMemcpyAsync(host, device, bytes, cudaMemcpyDeviceToHost, stream_.get()), "cudaMemcpyAsync", "download");
-  stream_.wait("download");
+  check(cudaMemcpyAsync(host, device, bytes, cudaMemcpyDeviceToHost, device_->stream.get()), "cudaMemcpyAsync",
+        "download");
+  device_->stream.wait("download");
 }
 
 }  // namespace cuda

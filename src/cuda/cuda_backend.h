@@ -11,14 +11,14 @@ namespace shear::cuda {
 
 class CudaBackend final : public Backend {
  public:
-  CudaBackend();  // on the first device; throws Fault::device where there is none
-  ~CudaBackend() override;
+  CudaBackend(Precision, CudaUse);  // on the first device; throws Fault::device where there is none
 
   std::string_view name() const override { return "cuda"; }
-  Allocator& memory() override { return memory_; }
+  Precision precision() const override { return precision_; }
+  Allocator& memory() override { return device_->memory; }
   bool on_host() const override { return false; }
   size_t slab_bytes() const override;
-  size_t resident_bytes() const override { return workspace_bytes + partial_bytes; }
+  size_t resident_bytes() const override { return workspace_bytes + partial_bytes + rounded_bytes(); }
 
   // -- src/cuda/cuda_backend.cpp
   // ----------------------------------------------------------------------------------------
@@ -82,26 +82,37 @@ class CudaBackend final : public Backend {
   void adamw(const AdamWStep&, View w, ConstView g, View m, View v, ConstView active) override;
 
  private:
-  static constexpr size_t workspace_bytes = size_t{32} << 20;  // what NVIDIA advises for cuBLAS on its largest devices
-  static constexpr size_t partial_bytes = size_t{4} << 20;
+  static constexpr size_t workspace_bytes = size_t{8} << 20;  // cuBLAS asks for 4 MiB, on Hopper for up to 32
+  static constexpr size_t partial_bytes = size_t{1} << 20;
+  size_t rounded_bytes() const { return precision_ == Precision::bf16 ? size_t{4} << 20 : 0; }
 
-  On on(const char* op) const { return {stream_.get(), op}; }
+  void multiply(Transposed, ConstView a, Transposed, ConstView b, float beta, View c);  // a and b of one type
+
+  On on(const char* op) const { return {device_->stream.get(), op}; }
   // Room for the first pass of a sum; the next sum on the stream uses it again.
   template <class T>
   T* partial() const {
-    return static_cast<T*>(partial_.data());
+    return static_cast<T*>(device_->partial.data());
   }
   template <class T>
   static constexpr int64_t partial_room() {
     return static_cast<int64_t>(partial_bytes / sizeof(T));
   }
 
-  DeviceMemory memory_;
-  Stream stream_;
-  Staging staging_;
-  Cublas cublas_;
-  Storage workspace_;  // cuBLAS's
-  Storage partial_;    // of sums in two passes
+  // What is opened with the device.
+  struct Opened {
+    DeviceMemory memory;
+    Stream stream;
+    Staging staging;
+    Cublas cublas;
+    Storage workspace;  // cuBLAS's
+    Storage partial;    // of sums in two passes
+    Storage rounded;    // bands of f32 matrices that meet one in bf16
+    ~Opened();
+  };
+
+  Precision precision_;
+  std::unique_ptr<Opened> device_;  // null where only sizes are asked for
 };
 
 }  // namespace shear::cuda

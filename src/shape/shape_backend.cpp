@@ -13,6 +13,7 @@ class ShapeBackend final : public Backend {
 
   std::string_view name() const override { return "shape"; }
   bool computes() const override { return false; }
+  Precision precision() const override { return like_->precision(); }
   Allocator& memory() override { return memory_; }
   size_t slab_bytes() const override { return std::numeric_limits<size_t>::max() / 4; }
   size_t resident_bytes() const override { return like_->resident_bytes(); }

@@ -71,7 +71,7 @@ std::optional<GradientCosine> gradient_cosine(const fs::path& directory, const C
   RunOptions run;
   run.threads = options.threads > 0 ? options.threads : info.progress.threads;
   run.loader_threads = options.loader_threads;
-  std::unique_ptr<Backend> backend = make_backend(options.device, run.threads);
+  std::unique_ptr<Backend> backend = make_backend(options.device, run.threads, parse_precision(recipe.precision));
   Setup setup = prepare(recipe, run, &info.card);
   setup.training.augment = {.random_crop = false, .flip = false};
 

@@ -37,6 +37,7 @@ void each_field(R& r, F field) {
   field("interpolation", r.image.interpolation);
   field("squash", r.image.squash);
   field("train", r.train);
+  field("precision", r.precision);
 }
 
 template <class T>
@@ -61,6 +62,7 @@ Recipe recipe_from_json(std::string_view text) {
   Recipe recipe;
   parse_json("the recipe of a checkpoint", text, [&](const nlohmann::json& j) {
     each_field(recipe, [&]<class T>(const char* key, T& value) {
+      if (!j.contains(key)) return;  // a checkpoint from before there was this field
       const nlohmann::json& found = j.at(key);
       if constexpr (is_optional<T>) {
         value.reset();
@@ -107,6 +109,7 @@ void resolve_defaults(Recipe& r) {
   Preprocess scratch;
   apply(r.image, scratch);
   check(r.train == "all" || r.train == "head", r.train, "--train", "all or head");
+  parse_precision(r.precision);
 }
 
 }  // namespace shear

@@ -277,7 +277,8 @@ TrainOutcome train(const Recipe& asked, const RunOptions& options, TrainObserver
   } else if (run.threads == 0) {
     run.threads = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
   }
-  std::unique_ptr<Backend> backend = make_backend(run.device, run.threads);  // first: the device may not be there
+  std::unique_ptr<Backend> backend =
+      make_backend(run.device, run.threads, parse_precision(recipe.precision));  // first: the device may not be there
   RunDirectory directory(run.out);
   if (run.resume) {
     const Progress& done = before.progress;

@@ -63,23 +63,72 @@ TEST_CASE("CUDA: a matrix product over nothing is beta times what was there") {
       [](int64_t, int64_t) { return 0.0; });
 }
 
-TEST_CASE("CUDA: a product of bf16 or f16 is that of the rounded numbers, summed in f32") {
-  Backend& cuda = cuda_backend();
-  const Matrix a(31, 65, 0, 1), b(33, 65, 0, 2), c(31, 33, 0, 3);
-  for (const DType type : {DType::bf16, DType::f16}) {
-    Side at(cuda);
-    const Storage room_a(cuda.memory(), 31 * 65 * 2, Category::parameters),
-        room_b(cuda.memory(), 33 * 65 * 2, Category::parameters);
-    const View short_a(room_a.data(), 31, 65, 65, type), short_b(room_b.data(), 33, 65, 65, type);
-    Matrix rounded_a = a, rounded_b = b;
-    cuda.copy(at(a), 0, short_a);
-    cuda.copy(at(b), 0, short_b);
-    cuda.copy(short_a, 0, at(rounded_a));
-    cuda.copy(short_b, 0, at(rounded_b));
-    cuda.gemm(no, short_a, yes, short_b, 0, at(c));
-    const std::vector<double> all = product_of({31, 33, 65}, no, at.result(rounded_a), yes, at.result(rounded_b));
-    CHECK(error_of(at.result(c), [&](int64_t r, int64_t j) { return all[static_cast<size_t>(r * 33 + j)]; }) < 2e-6);
+namespace {
+
+// Products on a backend of bf16, of operands that are f32 or bf16 already.
+class Bf16 {
+ public:
+  void check(const Product& p, Transposed ta, bool short_a, Transposed tb, bool short_b) {
+    CAPTURE(p.m);
+    CAPTURE(p.k);
+    CAPTURE(ta == yes);
+    CAPTURE(tb == yes);
+    CAPTURE(short_a);
+    CAPTURE(short_b);
+    const Matrix a(ta == yes ? p.k : p.m, ta == yes ? p.m : p.k, 2, 1),
+        b(tb == yes ? p.n : p.k, tb == yes ? p.k : p.n, 2, 2), c(p.m, p.n, 1, 3);
+    Side at(*cuda_);
+    const Storage room_a = room(a), room_b = room(b);
+    cuda_->gemm(ta, short_a ? narrow(at, a, room_a) : ConstView(at(a)), tb,
+                short_b ? narrow(at, b, room_b) : ConstView(at(b)), 0.5f, at(c));
+    const std::vector<double> all = product_of(p, ta, rounded(a), tb, rounded(b));
+    CHECK(error_of(at.result(c), [&](int64_t r, int64_t j) {
+            return all[static_cast<size_t>(r * p.n + j)] + 0.5 * c.at(r, j);
+          }) < 2e-5);
   }
+
+ private:
+  Storage room(const Matrix& m) { return {cuda_->memory(), m.data().size() * 2, Category::parameters}; }
+  ConstView narrow(Side& at, const Matrix& m, const Storage& room) {
+    const View out(room.data(), m.rows(), m.cols(), m.stride(), DType::bf16);
+    cuda_->copy(at(m), 0, out);
+    return out;
+  }
+  Matrix rounded(const Matrix& m) {
+    Side at(*cuda_);
+    const Storage in_bf16 = room(m);
+    cuda_->copy(narrow(at, m, in_bf16), 0, at(m));
+    return at.result(m);
+  }
+
+  std::unique_ptr<Backend> cuda_ = make_backend(DeviceKind::cuda, 1, Precision::bf16);
+};
+
+}  // namespace
+
+TEST_CASE("CUDA: under bf16 a product is that of the rounded numbers, summed in f32, whichever are bf16 already") {
+  Bf16 bf16;
+  for (const Product& p : {Product{31, 33, 65}, Product{3, 9, 2000}, Product{2000, 3, 9}, Product{5, 7, 0}})
+    for (const auto ta : {no, yes})
+      for (const auto tb : {no, yes})
+        for (const bool short_a : {false, true})
+          for (const bool short_b : {false, true}) bf16.check(p, ta, short_a, tb, short_b);
+}
+
+TEST_CASE("CUDA: under bf16 a large operand in f32 is rounded in bands of its rows") {
+  Bf16 bf16;  // 2,097,152 numbers at a time
+  for (const auto t : {no, yes}) {
+    bf16.check({1500, 2, 1501}, t, false, no, true);
+    bf16.check({2, 1500, 1501}, no, true, t, false);
+  }
+}
+
+TEST_CASE("CUDA: only a backend of bf16 takes numbers in bf16") {
+  const Matrix a(3, 4, 0, 1), c(3, 3, 0, 3);
+  Side at(cuda_backend());
+  const ConstView narrow(at(a).data, 3, 4, 4, DType::bf16);
+  CHECK(sentence(Fault::internal, [&] { at.run().gemm(no, narrow, yes, at(a), 0, at(c)); }) ==
+        "gemm: BF16 x F32 -> F32, expected F32");
 }
 
 TEST_CASE("CUDA: matrices that do not fit each other are refused with their sizes") {

@@ -17,6 +17,7 @@ alignas(128) thread_local unsigned char dyn_smem[cuda_host_dynamic_shared];
 namespace cuemu {
 
 Checker* checker = nullptr;
+Running running;
 
 namespace {
 
@@ -47,7 +48,6 @@ struct Thread {
   WarpWait warp_wait;
 };
 
-unsigned long long number(uint64_t n) { return n; }  // as printf wants it
 bool same(const Site& a, const Site& b) { return a.line == b.line && a.file == b.file; }
 
 struct WarpState {
@@ -62,10 +62,6 @@ class Block {
   int barrier(Barrier, int predicate, Site);
   void warp_operation(const WarpWait&, Site);
 
-  uint64_t index() const { return index_; }
-  int current() const { return current_; }
-  Range stack() const { return running_ ? Range{running_->low(), running_->high()} : Range{nullptr, nullptr}; }
-
  private:
   static void fiber_body();
   [[noreturn]] void run_threads();
@@ -77,22 +73,21 @@ class Block {
   void release_barrier_if_all_are_there();
   void check_mask(const Thread&, const WarpState&);
   void check_company(const Thread&, const Thread& other);
+  void note_return(const Thread&);
   void finish_warp_operation(Thread* lanes, unsigned group, Warp);
   void report_deadlock();
 
   const Launch* launch_ = nullptr;
-  uint64_t index_ = 0;
   std::vector<Thread> threads_;
   std::vector<WarpState> warps_;
   std::vector<unsigned> ready_;  // threads that may run, from next_ on
   size_t next_ = 0;
   unsigned living_ = 0, at_barrier_ = 0;
-  int current_ = -1;
 
   Fiber host_;
   std::deque<Fiber> fibers_;
   std::vector<Fiber*> idle_;
-  Fiber* running_ = nullptr;
+  Fiber* fiber_ = nullptr;
   std::vector<unsigned> released_;
 };
 
@@ -103,11 +98,11 @@ Block& block() {
 
 Counts all_counts;
 
-// -- Threads ----------------------------------------------------------------------------------------------------------
+// -- Threads ---------------------------------------------------------------------------------------------------------
 
 bool Block::run(const Launch& launch, uint64_t index) {
   launch_ = &launch;
-  index_ = index;
+  running.block = index;
   const dim3 grid = launch.grid, size = launch.block;
   blockIdx = {static_cast<unsigned>(index % grid.x), static_cast<unsigned>(index / grid.x % grid.y),
               static_cast<unsigned>(index / grid.x / grid.y)};
@@ -137,10 +132,10 @@ bool Block::run(const Launch& launch, uint64_t index) {
   ++all_counts.blocks;
   all_counts.threads += n;
 
-  running_ = &host_;
+  fiber_ = &host_;
   run_another(false);
-  running_ = nullptr;
-  current_ = -1;
+  fiber_ = nullptr;
+  running.thread = -1;
   if (living_ == 0) return true;
   report_deadlock();
   return false;
@@ -152,14 +147,14 @@ void Block::fiber_body() { block().run_threads(); }
 void Block::run_threads() {
   for (;;) {
     launch_->call(launch_->arguments.get());
-    Thread& t = threads_[static_cast<unsigned>(current_)];
+    Thread& t = threads_[static_cast<unsigned>(running.thread)];
     t.state = State::done;
     --living_;
-    warps_[t.warp].returned |= 1u << t.lane;
+    note_return(t);
     if (at_barrier_ > 0) release_barrier_if_all_are_there();
     if (next_ < ready_.size() && threads_[ready_[next_]].state == State::not_begun) {
       const unsigned following = ready_[next_++];
-      threads_[following].fiber = running_;
+      threads_[following].fiber = fiber_;
       enter(following);
     } else {
       run_another(true);
@@ -168,7 +163,7 @@ void Block::run_threads() {
 }
 
 void Block::enter(unsigned thread) {
-  current_ = static_cast<int>(thread);
+  running.thread = static_cast<int>(thread);
   threads_[thread].state = State::can_run;
   threadIdx = threads_[thread].index;
 }
@@ -176,8 +171,8 @@ void Block::enter(unsigned thread) {
 // Runs whoever may; the host, if nobody may.  Returns when the thread or the host that asked goes on.
 void Block::run_another(bool idle) {
   if (next_ == ready_.size()) {
-    if (idle) idle_.push_back(running_);
-    current_ = -1;
+    if (idle) idle_.push_back(fiber_);
+    running.thread = -1;
     switch_to(host_);
     return;
   }
@@ -185,15 +180,17 @@ void Block::run_another(bool idle) {
   Thread& t = threads_[thread];
   if (!t.fiber) t.fiber = &free_fiber();
   enter(thread);
-  if (t.fiber == running_) return;  // the very thread that asked
-  if (idle) idle_.push_back(running_);
+  if (t.fiber == fiber_) return;  // the very thread that asked
+  if (idle) idle_.push_back(fiber_);
   switch_to(*t.fiber);
 }
 
 void Block::switch_to(Fiber& to) {
-  if (&to == running_) return;
-  Fiber& from = *running_;
-  running_ = &to;
+  if (&to == fiber_) return;
+  Fiber& from = *fiber_;
+  fiber_ = &to;
+  running.stack_low = to.low();
+  running.stack_high = to.high();
   ++all_counts.switches;
   Fiber::switch_from_to(from, to);
 }
@@ -216,7 +213,7 @@ void Block::make_ready(std::vector<unsigned>& threads) {
 
 void Block::report_deadlock() {
   report("%s: deadlock in block %llu of %zu threads: no thread can go on", kernel_name(launch_->kernel).c_str(),
-         number(index_), threads_.size());
+         running.block, threads_.size());
   std::map<std::string, std::pair<unsigned, unsigned>> waiting;  // place: how many, the first of them
   for (unsigned i = 0; i < threads_.size(); ++i) {
     Thread& t = threads_[i];
@@ -235,15 +232,15 @@ void Block::report_deadlock() {
   }
 }
 
-// -- Barriers ---------------------------------------------------------------------------------------------------------
+// -- Barriers --------------------------------------------------------------------------------------------------------
 
 int Block::barrier(Barrier kind, int predicate, Site site) {
-  if (current_ < 0) {
+  if (running.thread < 0) {
     report("%s: a barrier outside of a kernel", place(site).c_str());
     return 0;
   }
   int outcome = 0;
-  Thread& t = threads_[static_cast<unsigned>(current_)];
+  Thread& t = threads_[static_cast<unsigned>(running.thread)];
   t.state = State::at_barrier;
   t.site = site;
   t.barrier = {kind, predicate, &outcome};
@@ -267,11 +264,11 @@ void Block::release_barrier_if_all_are_there() {
     released_.push_back(i);
   }
   if (other)
-    report("divergent barriers in block %llu: some threads wait at %s, some at %s", number(index_),
+    report("divergent barriers in block %llu: some threads wait at %s, some at %s", running.block,
            place(first->site).c_str(), place(other->site).c_str());
   if (living_ != threads_.size())
     report("%s: only %u of the %zu threads of block %llu reach the barrier, the others have returned",
-           place(first->site).c_str(), living_, threads_.size(), number(index_));
+           place(first->site).c_str(), living_, threads_.size(), running.block);
   const int everyone = static_cast<int>(released_.size());
   for (const unsigned i : released_) {
     Thread& t = threads_[i];
@@ -285,14 +282,14 @@ void Block::release_barrier_if_all_are_there() {
   make_ready(released_);
 }
 
-// -- Warp operations --------------------------------------------------------------------------------------------------
+// -- Warp operations -------------------------------------------------------------------------------------------------
 
 void Block::warp_operation(const WarpWait& wait, Site site) {
-  if (current_ < 0) {
+  if (running.thread < 0) {
     report("%s: a warp operation outside of a kernel", place(site).c_str());
     return;
   }
-  Thread& t = threads_[static_cast<unsigned>(current_)];
+  Thread& t = threads_[static_cast<unsigned>(running.thread)];
   WarpState& warp = warps_[t.warp];
   Thread* const lanes = &threads_[t.warp * warp_lanes];
   t.state = State::at_warp_operation;
@@ -316,7 +313,25 @@ void Block::check_mask(const Thread& t, const WarpState& warp) {
     report("%s: mask %08x names lanes past the end of the block", place(t.site).c_str(), mask);
   if (named & warp.returned)
     report("%s: mask %08x names lanes %08x of warp %u of block %llu, which have returned", place(t.site).c_str(), mask,
-           named & warp.returned, t.warp, number(index_));
+           named & warp.returned, t.warp, running.block);
+}
+
+// A lane that returns is not waited for any longer.
+void Block::note_return(const Thread& t) {
+  WarpState& warp = warps_[t.warp];
+  Thread* const lanes = &threads_[t.warp * warp_lanes];
+  warp.returned |= 1u << t.lane;
+  for (unsigned& arrived : warp.arrived) {
+    if (!arrived) continue;
+    const Thread& waiting = lanes[std::countr_zero(arrived)];
+    const unsigned mask = waiting.warp_wait.mask;
+    if (!(mask >> t.lane & 1)) continue;
+    report("%s: mask %08x names lane %u of warp %u of block %llu, which returns", place(waiting.site).c_str(), mask,
+           t.lane, t.warp, running.block);
+    const unsigned expected = mask & warp.lanes & ~warp.returned;
+    if ((arrived & expected) == expected)
+      finish_warp_operation(lanes, std::exchange(arrived, 0), waiting.warp_wait.operation);
+  }
 }
 
 // What lanes wait for together must be one and the same.
@@ -324,7 +339,7 @@ void Block::check_company(const Thread& t, const Thread& other) {
   const WarpWait &a = t.warp_wait, &b = other.warp_wait;
   if (a.mask == b.mask && a.operation == b.operation && same(t.site, other.site)) return;
   report("divergent warp %u of block %llu: lane %u is at %s with mask %08x, lane %u at %s with mask %08x", t.warp,
-         number(index_), t.lane, place(t.site).c_str(), a.mask, other.lane, place(other.site).c_str(), b.mask);
+         running.block, t.lane, place(t.site).c_str(), a.mask, other.lane, place(other.site).c_str(), b.mask);
 }
 
 // The lane that a shuffle reads; its own where the source lies outside of its segment.
@@ -391,9 +406,6 @@ void Block::finish_warp_operation(Thread* lanes, unsigned group, Warp operation)
 }  // namespace
 
 bool run_block(const Launch& launch, uint64_t index) { return block().run(launch, index); }
-int current_thread() { return block().current(); }
-uint64_t current_block() { return block().index(); }
-Range current_stack() { return block().stack(); }
 const Counts& counts() { return all_counts; }
 Counts& mutable_counts() { return all_counts; }
 
@@ -405,8 +417,7 @@ void warp_operation(Warp operation, unsigned mask, const void* in, void* out, si
 }
 
 void trap(Site site) {
-  report("%s: the kernel traps in thread %d of block %llu", place(site).c_str(), current_thread(),
-         number(current_block()));
+  report("%s: the kernel traps in thread %d of block %llu", place(site).c_str(), running.thread, running.block);
   std::abort();
 }
 

@@ -21,6 +21,7 @@ struct Matrices {
   cudaDataType type;
   int rows, cols, leading;
   long long stride;
+  bool rounded;  // to bf16, as they are read
 
   size_t element_bytes() const { return type == CUDA_R_32F ? 4 : 2; }
   size_t offset(int batch, int row, int col) const {
@@ -36,7 +37,8 @@ struct Matrices {
     const char* p = data + offset(batch, row, col);
     if (type == CUDA_R_16F) return __half2float(*reinterpret_cast<const __half*>(p));
     if (type == CUDA_R_16BF) return __bfloat162float(*reinterpret_cast<const __nv_bfloat16*>(p));
-    return *reinterpret_cast<const float*>(p);
+    const float value = *reinterpret_cast<const float*>(p);
+    return rounded ? __bfloat162float(__float2bfloat16(value)) : value;
   }
   void set(int batch, int row, int col, float value) const {
     char* p = data + offset(batch, row, col);
@@ -129,16 +131,18 @@ cublasStatus_t cublasGemmStridedBatchedEx(cublasHandle_t handle, cublasOperation
                                           int n, int k, const void* alpha, const void* a, cudaDataType type_a, int lda,
                                           long long stride_a, const void* b, cudaDataType type_b, int ldb,
                                           long long stride_b, const void* beta, void* c, cudaDataType type_c, int ldc,
-                                          long long stride_c, int batch, cublasComputeType_t, cublasGemmAlgo_t) {
+                                          long long stride_c, int batch, cublasComputeType_t compute,
+                                          cublasGemmAlgo_t) {
+  const bool round = compute == CUBLAS_COMPUTE_32F_FAST_16BF;
   const auto matrices = [](const void* p, cudaDataType type, bool transposed, int rows, int cols, int leading,
-                           long long stride) {
+                           long long stride, bool rounded) {
     char* const data = static_cast<char*>(const_cast<void*>(p));
-    return Matrices{data, type, transposed ? cols : rows, transposed ? rows : cols, leading, stride};
+    return Matrices{data, type, transposed ? cols : rows, transposed ? rows : cols, leading, stride, rounded};
   };
   const bool transpose_a = op_a == CUBLAS_OP_T, transpose_b = op_b == CUBLAS_OP_T;
-  const Gemm gemm{matrices(a, type_a, transpose_a, m, k, lda, stride_a),
-                  matrices(b, type_b, transpose_b, k, n, ldb, stride_b),
-                  matrices(c, type_c, false, m, n, ldc, stride_c),
+  const Gemm gemm{matrices(a, type_a, transpose_a, m, k, lda, stride_a, round),
+                  matrices(b, type_b, transpose_b, k, n, ldb, stride_b, round),
+                  matrices(c, type_c, false, m, n, ldc, stride_c, false),
                   transpose_a,
                   transpose_b,
                   m,

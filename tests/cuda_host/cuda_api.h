@@ -59,6 +59,10 @@ cudaError_t allocate_host(void**, size_t bytes);
 cudaError_t allow_dynamic_shared(const void* kernel, int bytes);
 cudaError_t copy_to_symbol(void* symbol, const void* from, size_t bytes, size_t offset);
 void check_argument(const void* kernel, size_t index, const void* pointer);
+template <class T>
+void check_if_pointer(const void* kernel, size_t index, const T& value) {
+  if constexpr (std::is_pointer_v<T>) check_argument(kernel, index, value);
+}
 
 // A launch as it waits on its stream: the kernel, its arguments, and a function that calls the one with the other.
 struct Launch {
@@ -124,13 +128,9 @@ cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* config, void (*kernel)(
       std::make_shared<cuemu::Call<P...>>(cuemu::Call<P...>{kernel, {static_cast<P>(std::forward<A>(arguments))...}});
   const void* address = reinterpret_cast<const void*>(kernel);
   std::apply(
-      [&](const auto&... value) {
-        size_t index = 0;
-        const auto check = [&](const auto& v) {
-          if constexpr (std::is_pointer_v<std::decay_t<decltype(v)>>) cuemu::check_argument(address, index, v);
-          ++index;
-        };
-        (check(value), ...);
+      [address](const auto&... value) {
+        [[maybe_unused]] size_t index = 0;
+        (cuemu::check_if_pointer(address, index++, value), ...);
       },
       call->arguments);
   return cuemu::enqueue({address, config->gridDim, config->blockDim, config->dynamicSmemBytes, cuemu::Call<P...>::run,

@@ -35,7 +35,7 @@ void trap(Site);
 #define CUDA_HOST_HERE \
   cuemu::Site { file_, line_ }
 
-// -- Barriers and warp operations -------------------------------------------------------------------------------------
+// -- Barriers and warp operations ------------------------------------------------------------------------------------
 inline void __syncthreads(CUDA_HOST_SITE) { cuemu::barrier(cuemu::Barrier::plain, 0, CUDA_HOST_HERE); }
 inline int __syncthreads_count(int predicate, CUDA_HOST_SITE) {
   return cuemu::barrier(cuemu::Barrier::count, predicate, CUDA_HOST_HERE);
@@ -85,8 +85,7 @@ inline void __threadfence() { asm volatile("" ::: "memory"); }
 inline void __threadfence_block() { asm volatile("" ::: "memory"); }
 inline void __trap(CUDA_HOST_SITE) { cuemu::trap(CUDA_HOST_HERE); }
 
-// -- Atomics: by the compiler's builtins, so that an instrumented build sees that they are
-// ------------------------------
+// -- Atomics: by the compiler's builtins, so that an instrumented build sees that they are ---------------------------
 namespace cuemu {
 template <class T, class F>
 T atomically(T* p, F change) {
@@ -132,7 +131,7 @@ inline double atomicAdd(double* p, double v) {
   return cuemu::atomically(p, [v](double old) { return old + v; });
 }
 
-// -- Integers ---------------------------------------------------------------------------------------------------------
+// -- Integers --------------------------------------------------------------------------------------------------------
 inline int __popc(unsigned x) { return __builtin_popcount(x); }
 inline int __popcll(unsigned long long x) { return __builtin_popcountll(x); }
 inline int __clz(int x) { return x != 0 ? __builtin_clz(static_cast<unsigned>(x)) : 32; }
@@ -151,7 +150,7 @@ inline long long max(long long a, long long b) { return a > b ? a : b; }
 inline unsigned long min(unsigned long a, unsigned long b) { return a < b ? a : b; }
 inline unsigned long max(unsigned long a, unsigned long b) { return a > b ? a : b; }
 
-// -- Floats -----------------------------------------------------------------------------------------------------------
+// -- Floats ----------------------------------------------------------------------------------------------------------
 namespace cuemu {
 template <class To, class From>
 To bits_as(From from) {

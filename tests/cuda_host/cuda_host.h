@@ -20,20 +20,20 @@
 
 namespace cuemu {
 
-// -- Reports ----------------------------------------------------------------------------------------------------------
+// -- Reports ---------------------------------------------------------------------------------------------------------
 // What is wrong with a kernel or with a use of the runtime, a sentence each, goes to stderr and is kept here.
 std::vector<std::string> take_reports();  // since the last call, oldest first
 size_t report_count();                    // that nobody took
 void print_reports(bool);                 // to stderr; at first true
+bool checked();                           // whether kernels are compiled for the checker, and it is linked
 
-// -- How things run; the environment says how they do at first
-// -----------------------------------------------------------
+// -- How things run; the environment says how they do at first -------------------------------------------------------
 void set_order(std::string_view);    // as CUEMU_ORDER
 void set_streams(std::string_view);  // as CUEMU_STREAMS; waits for the device
 void set_device_there(bool);         // as CUEMU_DEVICES
 void forgive_failed_launch();        // after which CUDA would answer every call with an error, until the process ends
 
-// -- Memory -----------------------------------------------------------------------------------------------------------
+// -- Memory ----------------------------------------------------------------------------------------------------------
 struct Memory {
   size_t live, peak;  // bytes as they were asked for
   size_t limit;
@@ -42,10 +42,20 @@ Memory memory();
 void restart_peak();
 void set_memory_limit(size_t bytes);
 
-// -- Counts -----------------------------------------------------------------------------------------------------------
+// -- Counts ----------------------------------------------------------------------------------------------------------
 struct Counts {
   uint64_t launches = 0, blocks = 0, threads = 0, switches = 0;
 };
 const Counts& counts();
+
+// Bytes of device memory that a kernel reads and writes, over all of its launches, where the checker is linked.  The
+// least that it must move: each byte that came from before the launch read once, each byte that it leaves written once.
+struct Traffic {
+  std::string kernel;
+  uint64_t launches = 0;
+  uint64_t read = 0, written = 0;              // by every access
+  uint64_t least_read = 0, least_written = 0;  // distinct bytes of each launch
+};
+std::vector<Traffic> traffic();  // in order of names
 
 }  // namespace cuemu

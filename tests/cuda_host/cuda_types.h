@@ -5,7 +5,7 @@
 
 #define CUDART_VERSION 13000
 
-// -- Qualifiers -------------------------------------------------------------------------------------------------------
+// -- Qualifiers ------------------------------------------------------------------------------------------------------
 #define __global__
 #define __device__
 #define __host__
@@ -19,7 +19,7 @@
 #define __grid_constant__
 #define CUDART_CB
 
-// -- Vector types -----------------------------------------------------------------------------------------------------
+// -- Vector types ----------------------------------------------------------------------------------------------------
 #define CUDA_HOST_VECTOR(T, N, align_of_2, align_of_4)            \
   struct N##1 {                                                   \
     T x;                                                          \
@@ -54,8 +54,7 @@ struct dim3 {
   constexpr dim3(unsigned across = 1, unsigned down = 1, unsigned deep = 1) : x(across), y(down), z(deep) {}
 };
 
-// -- The runtime's types; the numbers are NVIDIA's
-// ---------------------------------------------------------------------
+// -- The runtime's types; the numbers are NVIDIA's -------------------------------------------------------------------
 enum cudaError {
   cudaSuccess = 0,
   cudaErrorInvalidValue = 1,

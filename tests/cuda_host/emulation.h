@@ -15,13 +15,12 @@ namespace cuemu {
 
 inline constexpr size_t static_shared_limit = 48 * 1024;
 
-// -- reports.cpp ------------------------------------------------------------------------------------------------------
+// -- reports.cpp -----------------------------------------------------------------------------------------------------
 void report(const char* format, ...) __attribute__((format(printf, 1, 2)));
 std::string place(const Site&);               // file:line, without directories
 std::string kernel_name(const void* kernel);  // as the symbol table has it
-void forget_repeats();                        // a launch reports a sentence once, and only so many
 
-// -- options.cpp ------------------------------------------------------------------------------------------------------
+// -- options.cpp -----------------------------------------------------------------------------------------------------
 enum class Order : uint8_t { forward, reverse, random };
 struct Options {
   Order order = Order::forward;
@@ -32,19 +31,19 @@ struct Options {
 Options& options();
 void arrange(unsigned* indices, size_t n);  // into the order that is set
 
-// -- block.cpp: one block at a time
-// ------------------------------------------------------------------------------------- Runs one block; false when its
-// threads wait for each other for ever.
+// -- block.cpp: one block at a time ----------------------------------------------------------------------------------
+// Runs one block; false when its threads wait for each other for ever.
 bool run_block(const Launch&, uint64_t block);
-int current_thread();  // its index in the block, -1 on the host
-uint64_t current_block();
-struct Range {
-  const char *low, *high;
+// Who runs just now.
+struct Running {
+  int thread = -1;  // its index in the block, -1: the host
+  unsigned long long block = 0;
+  const char *stack_low = nullptr, *stack_high = nullptr;
 };
-Range current_stack();  // of the thread that runs
+extern Running running;
 Counts& mutable_counts();
 
-// -- memory.cpp -------------------------------------------------------------------------------------------------------
+// -- memory.cpp ------------------------------------------------------------------------------------------------------
 struct Allocation {
   char* data;
   size_t bytes;
@@ -63,14 +62,13 @@ class DeviceAccess {
   DeviceAccess& operator=(const DeviceAccess&) = delete;
 };
 
-// -- streams.cpp ------------------------------------------------------------------------------------------------------
+// -- streams.cpp -----------------------------------------------------------------------------------------------------
 void submit(cudaStream_t, std::function<void()>);  // to run when its turn comes
 cudaError_t remember(cudaError_t);                 // for cudaGetLastError
 void device_failed();                              // a launch did: from now on every wait says so
 
-// -- checker.cpp, where it is linked
-// ------------------------------------------------------------------------------------ Is told what the emulation does,
-// and sees every access of a kernel by itself.
+// -- checker.cpp, where it is linked ---------------------------------------------------------------------------------
+// Is told what the emulation does, and sees every access of a kernel by itself.
 class Checker {
  public:
   virtual ~Checker() = default;
@@ -82,8 +80,10 @@ class Checker {
   virtual void allocated(char*, size_t bytes) = 0;
   virtual void freed(char*) = 0;
   virtual void written_by_host(const void*, size_t bytes) = 0;
-  virtual void copied(const void* to, const void* from, size_t bytes) = 0;  // from device to device
-  virtual void touched(const void*, size_t bytes, bool written) = 0;        // by a kernel, in a header of the emulation
+  virtual void copied(const void* to, const void* from, size_t bytes) = 0;              // from device to device
+  virtual void touched(const void*, size_t bytes, bool written, const void* code) = 0;  // by a kernel, in mma.h
+  virtual void reports_were_taken() = 0;
+  virtual std::vector<Traffic> traffic() const = 0;
 };
 extern Checker* checker;  // null where there is none
 

@@ -38,7 +38,6 @@ void run_blocks(const Launch& launch) {
 
 void run(const Launch& launch) {
   const DeviceAccess access;
-  forget_repeats();
   ++mutable_counts().launches;
   if (checker) checker->launch_begins(launch);
   run_blocks(launch);
@@ -48,11 +47,10 @@ void run(const Launch& launch) {
 #if !defined(__SANITIZE_ADDRESS__)
 // A fault inside of a kernel: says whose it is, then ends as faults do.
 void on_fault(int signal_number, siginfo_t* info, void*) {
-  if (current_thread() >= 0) {
+  if (running.thread >= 0) {
     char text[200];
-    const int n =
-        std::snprintf(text, sizeof text, "cuda: signal %d at address %p in thread %d of block %llu\n", signal_number,
-                      info->si_addr, current_thread(), static_cast<unsigned long long>(current_block()));
+    const int n = std::snprintf(text, sizeof text, "cuda: signal %d at address %p in thread %d of block %llu\n",
+                                signal_number, info->si_addr, running.thread, running.block);
     [[maybe_unused]] const ssize_t written = write(STDERR_FILENO, text, static_cast<size_t>(n));
   }
   signal(signal_number, SIG_DFL);

@@ -13,11 +13,11 @@
 namespace cuemu {
 namespace {
 
-constexpr size_t most_of_a_launch = 20;
+constexpr size_t most = 100;  // until somebody takes them
 
 struct Reports {
   std::vector<std::string> kept;
-  std::set<std::string> of_launch;
+  std::set<std::string> said;
   bool print = true;
 };
 Reports& all() {
@@ -35,20 +35,21 @@ void report(const char* format, ...) {
   va_end(arguments);
 
   Reports& r = all();
-  if (r.of_launch.size() >= most_of_a_launch || !r.of_launch.insert(sentence).second) return;
+  if (r.kept.size() >= most || !r.said.insert(sentence).second) return;
   r.kept.emplace_back(sentence);
   if (r.print) std::fprintf(stderr, "cuda: %s\n", sentence);
   if (options().abort) std::abort();
 }
 
-void forget_repeats() { all().of_launch.clear(); }
-
 std::vector<std::string> take_reports() {
-  forget_repeats();
+  if (checker) checker->reports_were_taken();
+  all().said.clear();
   return std::exchange(all().kept, {});
 }
 size_t report_count() { return all().kept.size(); }
 void print_reports(bool print) { all().print = print; }
+bool checked() { return checker != nullptr; }
+std::vector<Traffic> traffic() { return checker ? checker->traffic() : std::vector<Traffic>{}; }
 
 std::string place(const Site& site) {
   const char* slash = std::strrchr(site.file, '/');

@@ -84,7 +84,7 @@ WorkPtr put(cudaStream_t s, std::function<void()> run, const WorkPtr& also_after
 
 cudaError_t outcome() { return failed ? cudaErrorLaunchFailure : cudaSuccess; }
 
-// -- Copies -----------------------------------------------------------------------------------------------------------
+// -- Copies ----------------------------------------------------------------------------------------------------------
 
 cudaError_t check_copy(const void* to, const void* from, size_t bytes, cudaMemcpyKind kind) {
   const bool to_device = is_device_pointer(to), from_device = is_device_pointer(from);
@@ -141,7 +141,7 @@ cudaError_t cudaDeviceSynchronize() {
   return outcome();
 }
 
-// -- Streams ----------------------------------------------------------------------------------------------------------
+// -- Streams ---------------------------------------------------------------------------------------------------------
 
 cudaError_t cudaStreamCreate(cudaStream_t* out) { return cudaStreamCreateWithFlags(out, cudaStreamDefault); }
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t* out, unsigned flags) {
@@ -173,7 +173,7 @@ cudaError_t cudaLaunchHostFunc(cudaStream_t stream, cudaHostFn_t function, void*
   return cudaSuccess;
 }
 
-// -- Events -----------------------------------------------------------------------------------------------------------
+// -- Events ----------------------------------------------------------------------------------------------------------
 
 cudaError_t cudaEventCreate(cudaEvent_t* out) { return cudaEventCreateWithFlags(out, cudaEventDefault); }
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t* out, unsigned /*flags*/) {
@@ -202,7 +202,7 @@ cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t from, cudaEven
   return cudaSuccess;
 }
 
-// -- Copies -----------------------------------------------------------------------------------------------------------
+// -- Copies ----------------------------------------------------------------------------------------------------------
 
 cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind kind, cudaStream_t stream) {
   if (bytes == 0) return cudaSuccess;

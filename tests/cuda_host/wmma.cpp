@@ -5,7 +5,7 @@
 namespace cuemu {
 
 void wmma_access(const void* p, size_t bytes, bool written) {
-  if (checker) checker->touched(p, bytes, written);
+  if (checker) checker->touched(p, bytes, written, __builtin_return_address(0));
 }
 
 void wmma_check(const void* const* addresses, const void* mine, size_t leading_bytes, Site site) {

@@ -87,6 +87,7 @@ void DeviceFlags::add(CLI::App& app) {
       ->capture_default_str()
       ->check(CLI::NonNegativeNumber);
   app.add_option("--device", device, "cpu or cuda")->capture_default_str();
+  app.add_option("--precision", precision, "of products and of kept activations: f32 or bf16")->capture_default_str();
 }
 
 std::string policy_help() {

@@ -23,10 +23,12 @@ struct ImageFlags {
 
 struct DeviceFlags {
   int threads = 0;
-  std::string device = "cpu";
+  std::string device = "cpu", precision = "f32";
 
   void add(CLI::App&);
-  std::unique_ptr<Backend> make() const { return make_backend(parse_device(device), threads); }
+  std::unique_ptr<Backend> make() const {
+    return make_backend(parse_device(device), threads, parse_precision(precision));
+  }
 };
 
 // The policies and their keys, for the end of a help page.

@@ -81,6 +81,7 @@ Recipe RecipeFlags::read() const {
   make_absolute(r.val);
   make_absolute(r.weights);
   r.image = image.read();
+  r.precision = device.precision;
   return r;
 }
 
