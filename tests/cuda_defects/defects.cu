@@ -17,7 +17,7 @@ constexpr int n = 64;  // threads of a block, two warps
 
 using Kernel = void (*)(const float* x, float* y);
 
-// -- Threads that miss each other -------------------------------------------------------------------------------------
+// -- Threads that miss each other ------------------------------------------------------------------------------------
 
 __global__ void barrier_in_a_branch(const float*, float*) {
   if (threadIdx.x < 32) __syncthreads();  // barrier_in_a_branch
@@ -53,7 +53,7 @@ __global__ void endless_wait(const float*, float* y) {
     y[threadIdx.x] = __shfl_sync(0x0000ffffu, 1.0f, 0);  // half of these lanes wait with the mask of the other half
 }
 
-// -- Stray accesses ---------------------------------------------------------------------------------------------------
+// -- Stray accesses --------------------------------------------------------------------------------------------------
 
 __global__ void write_past_the_end(const float* x, float* y) {
   y[threadIdx.x + 1] = x[threadIdx.x];  // write_past_the_end
@@ -81,7 +81,7 @@ __global__ void unaligned_four(const float* x, float* y) {
   if (threadIdx.x == 3) *reinterpret_cast<float4*>(y + 1) = *reinterpret_cast<const float4*>(x + 4);  // unaligned_four
 }
 
-// -- Races ------------------------------------------------------------------------------------------------------------
+// -- Races -----------------------------------------------------------------------------------------------------------
 
 __global__ void no_barrier_before_reading(const float* x, float* y) {
   __shared__ float room[n];
@@ -114,8 +114,7 @@ __global__ void blocks_write_one_element(const float*, float* y) {
   y[threadIdx.x] = static_cast<float>(blockIdx.x);  // blocks_write_one_element
 }
 
-// -- Memory that nobody wrote
-// ------------------------------------------------------------------------------------------
+// -- Memory that nobody wrote ----------------------------------------------------------------------------------------
 
 __global__ void unwritten_shared(const float* x, float* y) {
   __shared__ float room[n];
@@ -166,7 +165,7 @@ std::vector<std::string_view> names() {
   return out;
 }
 
-void run(std::string_view name) {
+std::vector<float> run(std::string_view name) {
   std::vector<float> values(n);
   for (size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>(i);
   const test::DeviceVector<float> x(values), y(values.size());
@@ -178,6 +177,7 @@ void run(std::string_view name) {
     launch(defect.kernel, defect.blocks, n, defect.shared_bytes, nullptr, x.data(), y.data());
   }
   (void)cudaDeviceSynchronize();
+  return y.get();
 }
 
 }  // namespace shear::cuda::defects

@@ -5,8 +5,8 @@
 
 namespace shear::cuda::defects {
 
-// Runs the kernel with this defect on memory of its own and waits for it.
-void run(std::string_view name);
+// Runs the kernel with this defect on 64 floats of its own, 0, 1, 2..., and returns the 64 that it should have written.
+std::vector<float> run(std::string_view name);
 
 std::vector<std::string_view> names();
 

@@ -47,18 +47,19 @@ AccessChecker::AccessChecker()
 void AccessChecker::launch_begins(const Launch& launch) {
   launch_ = &launch;
   launch_began_ = ++now_;
-  const std::string name = kernel_name(launch.kernel);
-  traffic_ = &all_traffic_[name];
-  traffic_->kernel = name;
-  ++traffic_->launches;
+  const char* const kernel = static_cast<const char*>(launch.kernel);
+  const ElfSymbols::Symbol* const symbol =
+      ElfSymbols::find(symbols_.functions, static_cast<uint64_t>(kernel - symbols_.base));
+  kernel_symbol_ = symbol ? symbol->name : "";
+  traffic_.launch_begins(kernel_name(launch.kernel));
 }
 void AccessChecker::launch_ends() {
   launch_ = nullptr;
-  traffic_ = nullptr;
   ++now_;
 }
 void AccessChecker::block_begins(unsigned threads) {
   block_began_ = ++now_;
+  traffic_.block_begins();
   clocks_.resize((threads + warp_lanes - 1) / warp_lanes * warp_lanes * warp_lanes);
   reset_clocks();
 }
@@ -101,23 +102,16 @@ void AccessChecker::written_by_host(const void* p, size_t bytes) {
   for (size_t i = shadow->first(to); i < shadow->end(to, bytes); ++i) (*shadow)[i].initialised = true;
 }
 void AccessChecker::copied(const void* to, const void* from, size_t bytes) {
-  Shadow* const source = device_shadow(static_cast<const char*>(from));
-  if (!source) return;
-  for (size_t at = 0; at < bytes; ++at) {
-    const char* const byte = static_cast<const char*>(from) + at;
-    if ((*source)[source->first(byte)].initialised) {
-      written_by_host(static_cast<const char*>(to) + at, 1);
-    }
-  }
+  const char *target = static_cast<const char*>(to), *source = static_cast<const char*>(from);
+  Shadow* const shadow = device_shadow(source);
+  if (!shadow) return;
+  const auto fours = [](const void* p) { return reinterpret_cast<uintptr_t>(p) % 4 == 0; };
+  const size_t step = bytes % 4 == 0 && fours(to) && fours(from) ? 4 : 1;
+  for (size_t at = 0; at < bytes; at += step)
+    if ((*shadow)[shadow->first(source + at)].initialised) written_by_host(target + at, step);
 }
 void AccessChecker::touched(const void* p, size_t bytes, bool written, const void* code) {
   access(static_cast<const char*>(p), bytes, written ? Access::write : Access::read, false, code);
-}
-
-std::vector<Traffic> AccessChecker::traffic() const {
-  std::vector<Traffic> out;
-  for (const auto& [name, t] : all_traffic_) out.push_back(t);
-  return out;
 }
 
 // -- An access -------------------------------------------------------------------------------------------------------
@@ -133,11 +127,11 @@ void AccessChecker::access(const char* p, size_t bytes, Access kind, bool may_be
   const auto offset = static_cast<uint32_t>(static_cast<const char*>(code) - symbols_.base);
   const Event event{now_, clock, offset, static_cast<uint16_t>(thread), kind == Access::atomic};
   const bool global = shadow != &shared_;
-  if (global) (kind == Access::read ? traffic_->read : traffic_->written) += bytes;
-  if (global && kind == Access::atomic) traffic_->read += bytes;
+  const bool reads = kind != Access::write, writes = kind != Access::read;
+  if (global) traffic_.access(thread, offset, p, bytes, reads, writes);
   for (size_t i = shadow->first(p); i < shadow->end(p, bytes); ++i) {
     Cell& cell = (*shadow)[i];
-    if (global) count(cell, shadow->width(), kind);
+    if (global) traffic_.cell(cell, shadow->width(), reads, writes, launch_began_);
     look_at_cell(cell, event, kind, p, code, global);
   }
 }
@@ -153,7 +147,7 @@ Shadow* AccessChecker::checked_shadow(const char* p, size_t bytes, Access kind, 
     if (in_index_variable(p)) return nullptr;
     const ElfSymbols::Symbol* const variable =
         ElfSymbols::find(symbols_.tls, static_cast<uint64_t>(p - shared_.start()));
-    if (!variable || p + bytes > shared_.start() + variable->start + variable->bytes) {
+    if (!variable || p + bytes > shared_.start() + variable->start + variable->bytes || of_another_kernel(*variable)) {
       tell(Finding::out_of_bounds, "a shared access out of bounds", p, code);
       return nullptr;
     }
@@ -205,19 +199,27 @@ bool AccessChecker::ordered(const Event& e, bool global) const {
   return clocks_of(thread / warp_lanes)[thread % warp_lanes * warp_lanes + e.thread % warp_lanes] >= e.clock;
 }
 
-void AccessChecker::count(const Cell& cell, size_t bytes, Access kind) {
-  const bool written = cell.write.moment >= launch_began_;
-  const bool read = cell.read.moment >= launch_began_ || cell.other_read.moment >= launch_began_;
-  if (kind != Access::read && !written) traffic_->least_written += bytes;
-  if (kind != Access::write && !written && !read) traffic_->least_read += bytes;
-}
-
 Shadow* AccessChecker::device_shadow(const char* p) {
   if (last_found_ && last_found_->holds(p)) return last_found_;
   const auto after = device_.upper_bound(p);
   if (after == device_.begin()) return nullptr;
   Shadow& shadow = std::prev(after)->second;
   return shadow.holds(p) ? last_found_ = &shadow : nullptr;
+}
+
+// Shared variables of kernels may lie side by side; what reaches into the next one's is out of bounds all the same. The
+// symbol of a variable inside of a function is _ZZ, the function's after its _Z, E, and the variable's name.
+bool AccessChecker::of_another_kernel(const ElfSymbols::Symbol& variable) {
+  if (!variable.name.starts_with("_ZZ") || own_.contains({kernel_symbol_, variable.start})) return false;
+  const auto holds_variable = [&](const std::string& function) {
+    return function.starts_with("_Z") && variable.name.compare(3, function.size() - 2, function, 2) == 0 &&
+           variable.name[function.size() + 1] == 'E';
+  };
+  if (!holds_variable(kernel_symbol_))  // else: of a function that was inlined, or is there beside the kernels
+    for (const ElfSymbols::Symbol& function : symbols_.functions)
+      if (holds_variable(function.name)) return true;
+  own_.insert({kernel_symbol_, variable.start});
+  return false;
 }
 
 bool AccessChecker::in_index_variable(const char* p) const {

@@ -19,6 +19,7 @@
 #include "elf_symbols.h"
 #include "emulation.h"
 #include "shadow.h"
+#include "traffic_count.h"
 
 namespace cuemu {
 
@@ -42,7 +43,7 @@ class AccessChecker final : public Checker {
   void copied(const void* to, const void* from, size_t bytes) override;
   void touched(const void*, size_t bytes, bool written, const void* code) override;
   void reports_were_taken() override { told_.clear(); }
-  std::vector<Traffic> traffic() const override;
+  std::vector<Traffic> traffic() const override { return traffic_.all(); }
 
  private:
   enum class Finding : uint8_t { misaligned, out_of_bounds, foreign, uninitialised, race };
@@ -51,9 +52,9 @@ class AccessChecker final : public Checker {
   Shadow* checked_shadow(const char*, size_t bytes, Access, const void* code);
   bool in_shared(const char*) const;
   bool in_index_variable(const char*) const;
+  bool of_another_kernel(const ElfSymbols::Symbol& shared_variable);
   bool ordered(const Event&, bool global) const;
   void look_at_cell(Cell&, const Event&, Access, const char* address, const void* code, bool global);
-  void count(const Cell&, size_t bytes, Access);
   void tell(Finding, const char* what, const char* address, const void* code, const Event* other = nullptr,
             const char* other_did = nullptr);
   std::string described(const char* address);
@@ -65,8 +66,9 @@ class AccessChecker final : public Checker {
   Shadow shared_;  // over the executable's thread_local variables, of which shared memory is a part
 
   const Launch* launch_ = nullptr;
-  Traffic* traffic_ = nullptr;  // of the launch
-  std::map<std::string, Traffic> all_traffic_;
+  std::string kernel_symbol_;                       // of the launch
+  std::set<std::pair<std::string, uint64_t>> own_;  // kernels' symbols, and starts of shared variables that are theirs
+  TrafficCount traffic_;
   // Moments are numbered: a launch, a block and a barrier of a block each begin one.
   uint32_t now_ = 1, launch_began_ = 1, block_began_ = 1;
   // clocks_[w][l][k]: up to which barrier of warp w's lane k its lane l comes after it, since the block's last barrier.

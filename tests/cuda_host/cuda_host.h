@@ -10,6 +10,7 @@
 //   CUEMU_PROTECT=1                             device memory is out of the host's reach while no kernel runs
 //   CUEMU_MEMORY=bytes                          the device's memory, 8 GiB if not said
 //   CUEMU_DEVICES=0                             there is no device
+//   CUEMU_TRAFFIC=1                             the checker counts sectors too, and the tests' main prints the table
 //   CUEMU_ABORT=1                               a report aborts, for a debugger to stop there
 #pragma once
 #include <cstddef>
@@ -28,10 +29,10 @@ void print_reports(bool);                 // to stderr; at first true
 bool checked();                           // whether kernels are compiled for the checker, and it is linked
 
 // -- How things run; the environment says how they do at first -------------------------------------------------------
-void set_order(std::string_view);    // as CUEMU_ORDER
-void set_streams(std::string_view);  // as CUEMU_STREAMS; waits for the device
+void set_order(std::string_view);    // as CUEMU_ORDER; empty: as the environment has it
+void set_streams(std::string_view);  // as CUEMU_STREAMS; empty: as the environment has it; waits for the device
 void set_device_there(bool);         // as CUEMU_DEVICES
-void forgive_failed_launch();        // after which CUDA would answer every call with an error, until the process ends
+bool count_sectors(bool);            // as CUEMU_TRAFFIC; returns what was
 
 // -- Memory ----------------------------------------------------------------------------------------------------------
 struct Memory {
@@ -55,6 +56,8 @@ struct Traffic {
   uint64_t launches = 0;
   uint64_t read = 0, written = 0;              // by every access
   uint64_t least_read = 0, least_written = 0;  // distinct bytes of each launch
+  uint64_t transferred = 0;  // in sectors of 32 bytes, where lanes of a warp share those that they ask for together;
+                             // with CUEMU_TRAFFIC=1
 };
 std::vector<Traffic> traffic();  // in order of names
 

@@ -25,7 +25,7 @@ enum class Order : uint8_t { forward, reverse, random };
 struct Options {
   Order order = Order::forward;
   uint64_t seed = 1;
-  bool lazy = false, protect = false, abort = false, device_there = true;
+  bool lazy = false, protect = false, abort = false, traffic = false, device_there = true;
   size_t memory = size_t{8} << 30;
 };
 Options& options();

@@ -2,6 +2,7 @@
 // aligns; what lies around it inside its pages is filled, and looked at when it is freed.  Fresh memory is all ones,
 // which is nan as f32, f16 and bf16.
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstdlib>
@@ -46,37 +47,56 @@ auto at_or_before(Map& map, const void* p) {
   return after == map.begin() ? map.end() : --after;
 }
 
-#if defined(__SANITIZE_ADDRESS__)
-
-// Under AddressSanitizer the bytes around an allocation are poisoned instead.
-Block take_pages(size_t bytes) {
-  const size_t whole = rounded(bytes, alignment);
-  char* const data = static_cast<char*>(std::aligned_alloc(alignment, whole));
-  if (!data) return {};
-  std::memset(data, fresh, bytes);
-  __asan_poison_memory_region(data + bytes, whole - bytes);
-  return {{data, bytes}, {data, whole}};
+// Pages of ones that are copied only when they are written to: a large allocation costs what is used of it.
+bool map_ones(char* from, char* to) {
+  constexpr size_t unit = size_t{4} << 20;
+  static const int ones = [] {
+    const int file = memfd_create("fresh device memory", MFD_CLOEXEC);
+    if (file < 0 || ftruncate(file, unit) != 0) return -1;
+    void* const map = mmap(nullptr, unit, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+    if (map == MAP_FAILED) return -1;
+    std::memset(map, fresh, unit);
+    munmap(map, unit);
+    return file;
+  }();
+  for (; from < to; from += unit)
+    if (mmap(from, std::min(unit, static_cast<size_t>(to - from)), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED,
+             ones, 0) == MAP_FAILED)
+      return false;
+  return true;
 }
-void return_pages(const Block& block) {
-  __asan_unpoison_memory_region(block.pages.map, block.pages.bytes);
-  std::free(block.pages.map);
-}
-void check_surroundings(const Block&) {}
-void let_reach(const Block&, bool) {}
-
-#else
 
 Block take_pages(size_t bytes) {
   const size_t whole = rounded(bytes, alignment), mapped = rounded(whole, page) + page;
-  void* const map = mmap(nullptr, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  void* const map = mmap(nullptr, mapped, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (map == MAP_FAILED) return {};
-  char* const end = static_cast<char*>(map) + mapped - page;
-  mprotect(end, page, PROT_NONE);
-  std::memset(map, fresh, mapped - page);
-  return {{end - whole, bytes}, {static_cast<char*>(map), mapped}};
+  char* const start = static_cast<char*>(map);
+  char* const end = start + mapped - page;
+  if (!map_ones(start, end)) {
+    munmap(map, mapped);
+    return {};
+  }
+  return {{end - whole, bytes}, {start, mapped}};
 }
 void return_pages(const Block& block) { munmap(block.pages.map, block.pages.bytes); }
 
+void let_reach(const Block& block, bool can) {
+  if (options().protect) mprotect(block.pages.map, block.pages.bytes - page, can ? PROT_READ | PROT_WRITE : PROT_NONE);
+}
+
+// The bytes around an allocation, in its pages: watched by AddressSanitizer where it is, else looked at in the end.
+#if defined(__SANITIZE_ADDRESS__)
+void watch_surroundings(const Block& block, bool on) {
+  const auto watch = [on](char* from, char* to) {
+    on ? __asan_poison_memory_region(from, static_cast<size_t>(to - from))
+       : __asan_unpoison_memory_region(from, static_cast<size_t>(to - from));
+  };
+  watch(block.pages.map, block.given.data);
+  watch(block.given.data + block.given.bytes, block.pages.map + block.pages.bytes - page);
+}
+void check_surroundings(const Block&) {}
+#else
+void watch_surroundings(const Block&, bool) {}
 void check_surroundings(const Block& block) {
   const auto touched = [](const char* from, const char* to) {
     return std::any_of(from, to, [](char c) { return static_cast<unsigned char>(c) != fresh; });
@@ -87,10 +107,6 @@ void check_surroundings(const Block& block) {
   if (touched(block.pages.map, data))
     report("something was written before the start of a device allocation of %zu bytes", bytes);
 }
-void let_reach(const Block& block, bool can) {
-  if (options().protect) mprotect(block.pages.map, block.pages.bytes - page, can ? PROT_READ | PROT_WRITE : PROT_NONE);
-}
-
 #endif
 
 }  // namespace
@@ -133,6 +149,7 @@ cudaError_t allocate(void** out, size_t bytes) {
   const Block block = take_pages(bytes);
   if (!block.given.data) return remember(cudaErrorMemoryAllocation);
   blocks()[block.given.data] = block;
+  watch_surroundings(block, true);
   if (accesses == 0) let_reach(block, false);
   live += bytes;
   peak = std::max(peak, live);
@@ -159,6 +176,7 @@ void release(void* p) {
   }
   live -= found->second.given.bytes;
   if (checker) checker->freed(found->second.given.data);
+  watch_surroundings(found->second, false);
   return_pages(found->second);
   blocks().erase(found);
 }

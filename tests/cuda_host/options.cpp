@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <stdexcept>
+#include <utility>
 
 #include "emulation.h"
 
@@ -35,6 +36,7 @@ Options from_environment() {
   if (const char* text = std::getenv("CUEMU_STREAMS")) o.lazy = parse_streams(text);
   if (const char* text = std::getenv("CUEMU_PROTECT")) o.protect = std::string_view(text) == "1";
   if (const char* text = std::getenv("CUEMU_ABORT")) o.abort = std::string_view(text) == "1";
+  if (const char* text = std::getenv("CUEMU_TRAFFIC")) o.traffic = std::string_view(text) == "1";
   if (const char* text = std::getenv("CUEMU_DEVICES")) o.device_there = std::string_view(text) != "0";
   if (const char* text = std::getenv("CUEMU_MEMORY")) o.memory = std::stoull(text);
   return o;
@@ -54,14 +56,19 @@ Options& options() {
   return o;
 }
 
-void set_order(std::string_view text) { parse_order(text, options()); }
+void set_order(std::string_view text) {
+  if (!text.empty()) return parse_order(text, options());
+  options().order = from_environment().order;
+  options().seed = from_environment().seed;
+}
 
 void set_streams(std::string_view text) {
   cudaDeviceSynchronize();
-  options().lazy = parse_streams(text);
+  options().lazy = text.empty() ? from_environment().lazy : parse_streams(text);
 }
 
 void set_memory_limit(size_t bytes) { options().memory = bytes; }
+bool count_sectors(bool whether) { return std::exchange(options().traffic, whether); }
 void set_device_there(bool is) { options().device_there = is; }
 
 void arrange(unsigned* indices, size_t n) {
