@@ -77,15 +77,24 @@ std::vector<nlohmann::json> timeless(const fs::path& metrics) {
 TEST_CASE("thirty steps are fifteen, a resume and fifteen, bit for bit") {
   const TempDir dir;
   write_idx(dir / "data");
-  for (const auto& [optimizer, threads] : {std::pair<std::string, int>{"adamw", 1}, {"sgd", 2}}) {
+  struct Case {
+    std::string optimizer;
+    int threads;
+    std::string precision;
+  };
+  for (const auto& [optimizer, threads, precision] :
+       {Case{"adamw", 1, "f32"}, {"sgd", 2, "f32"}, {"adamw", 2, "bf16"}}) {
     CAPTURE(optimizer);
+    CAPTURE(precision);
     Recipe recipe = small_recipe(dir / "data");
     recipe.optimizer = optimizer;
+    recipe.precision = precision;
     recipe.dropout = 0.1;
     recipe.smoothing = 0.1;
     recipe.augment = "pad";
     recipe.accumulate = 2;
-    const fs::path whole = dir / (optimizer + "-whole"), parts = dir / (optimizer + "-parts");
+    const std::string name = optimizer + '-' + precision;
+    const fs::path whole = dir / (name + "-whole"), parts = dir / (name + "-parts");
     RunOptions run = in(whole);
     run.threads = threads;
     CHECK(train_quietly(recipe, run).end == TrainEnd::finished);
@@ -312,6 +321,7 @@ TEST_CASE("a recipe survives its JSON, and refuses what makes no sense") {
   CHECK(refused([](Recipe& b) { b.steps = 4; }));  // beside epochs
   CHECK(refused([](Recipe& b) { b.optimizer = "adam"; }));
   CHECK(refused([](Recipe& b) { b.augment = "mixup"; }));
+  CHECK(refused([](Recipe& b) { b.precision = "f16"; }));
   CHECK(refused([](Recipe& b) { b.image.crop = 1.5; }));
   CHECK(refused([](Recipe& b) { b.data.clear(); }));
 }

@@ -1,4 +1,4 @@
-// c = op(a) op(b) + beta * c.  The only file that includes Eigen.
+// c = op(a) op(b) + beta * c: who computes it, and Eigen's way.  The only file that includes Eigen.
 //
 // Eigen's blocked kernel does the work, called below its expression layer: so the packing buffers are ours (no
 // allocation in a step), the blocking does not depend on the machine's caches (the same bits everywhere the
@@ -16,7 +16,8 @@
 #include <cstring>
 
 #include "cpu/cpu_backend.h"
-#include "cpu/gemm_bf16.h"
+#include "cpu/gemm_blas.h"
+#include "cpu/gemm_panels.h"
 #include "shear/error.h"
 
 namespace shear::cpu {
@@ -74,6 +75,13 @@ void prepare(float beta, View c, ConstView bias) {
   }
 }
 
+// With 32 registers of 16 floats our own tiles are faster than Eigen's: a ViT's step takes 0.93 to 0.95 of the time.
+#if defined(__AVX512F__)
+constexpr bool wide_vectors = true;
+#else
+constexpr bool wide_vectors = false;
+#endif
+
 }  // namespace
 
 PackBuffer::PackBuffer(Allocator& memory) : storage_(memory, bytes, Category::workspace) {}
@@ -108,9 +116,18 @@ void CpuBackend::gemm(Transposed ta, ConstView a, Transposed tb, ConstView b, fl
   require(fits(a.dtype) && fits(b.dtype) && c.dtype == DType::f32, "gemm: ", shear::name(a.dtype), " x ",
           shear::name(b.dtype), " -> ", shear::name(c.dtype), ", expected F32",
           precision_ == Precision::bf16 ? " or BF16 -> F32" : "");
+#if defined(SHEAR_BLAS)
+  if (precision_ == Precision::f32) {
+    prepare(beta, c, bias);
+    return blas_product(threads_, ta, a, tb, b, c);
+  }
+#endif
+  const bool something = (at ? a.rows : a.cols) > 0;
   const auto serial = [&](ConstView x, ConstView y, View to, ConstView its_bias, PackBuffer& pack) {
-    if (precision_ == Precision::bf16 && (at ? a.rows : a.cols) > 0)
-      gemm_bf16_serial(ta, x, tb, y, beta, to, its_bias, pack, DotProduct::native);
+    if (precision_ == Precision::bf16 && something)
+      gemm_panels(fastest_bf16(), ta, x, tb, y, beta, to, its_bias, pack);
+    else if (wide_vectors && something)
+      gemm_panels(DotProduct::f32, ta, x, tb, y, beta, to, its_bias, pack);
     else
       gemm_serial(ta, x, tb, y, beta, to, its_bias, pack);
   };

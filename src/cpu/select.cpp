@@ -45,15 +45,25 @@ Threshold by_radix(const Block& block, int64_t kept, uint32_t* counts) {
 // Of n magnitudes at hand, which are not kept in order.  Each round divides their range by the number of buckets.
 Threshold among(uint32_t* some, int64_t n, int64_t k, uint32_t* counts) {
   for (;;) {
-    const auto [low, high] = std::minmax_element(some, some + n);
-    const uint32_t base = *low;
-    const int shift = std::max(0, static_cast<int>(std::bit_width(*high - base)) - 11);
-    const uint32_t buckets = ((*high - base) >> shift) + 1;
+    uint32_t base = some[0], high = some[0];
+#pragma omp simd reduction(min : base) reduction(max : high)
+    for (int64_t i = 0; i < n; ++i) {
+      base = std::min(base, some[i]);
+      high = std::max(high, some[i]);
+    }
+    const int shift = std::max(0, static_cast<int>(std::bit_width(high - base)) - 11);
+    const uint32_t buckets = ((high - base) >> shift) + 1;
     std::fill_n(counts, buckets, 0u);
     for (int64_t i = 0; i < n; ++i) ++counts[(some[i] - base) >> shift];
     const uint32_t bucket = bucket_of(counts, buckets, k);
     if (shift == 0) return {base + bucket, k};
-    n = std::remove_if(some, some + n, [=](uint32_t m) { return (m - base) >> shift != bucket; }) - some;
+    int64_t left = 0;  // no branch: what stays is a coin's toss
+    for (int64_t i = 0; i < n; ++i) {
+      const uint32_t m = some[i];
+      some[left] = m;
+      left += (m - base) >> shift == bucket;
+    }
+    n = left;
   }
 }
 

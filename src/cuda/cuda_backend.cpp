@@ -31,7 +31,7 @@ size_t CudaBackend::slab_bytes() const {
 }
 
 void CudaBackend::upload(void* device, const void* host, size_t bytes) {
-  device_->staging.upload(device, host, bytes, device_->stream);
+  device_->uploads.upload(device, host, bytes, device_->stream);
 }
 
 void CudaBackend::download(void* host, const void* device, size_t bytes) {

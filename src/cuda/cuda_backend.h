@@ -1,6 +1,7 @@
 // The CUDA backend: cuBLAS for products of matrices, own kernels for the rest, a file per family in kernels/.
 //
 // Everything runs on one stream, in the order of the calls; only `download` and what returns a number wait for it.
+// What is uploaded is copied to the device by a second stream, beside the kernels that were started before.
 // Results depend on shapes alone: sums are taken in two passes, the second in a fixed order.
 #pragma once
 #include "cuda/runtime.h"
@@ -18,7 +19,9 @@ class CudaBackend final : public Backend {
   Allocator& memory() override { return device_->memory; }
   bool on_host() const override { return false; }
   size_t slab_bytes() const override;
-  size_t resident_bytes() const override { return workspace_bytes + partial_bytes + rounded_bytes(); }
+  size_t resident_bytes() const override {
+    return workspace_bytes + partial_bytes + Uploads::room_bytes + rounded_bytes();
+  }
 
   // -- src/cuda/cuda_backend.cpp
   // ----------------------------------------------------------------------------------------
@@ -103,7 +106,7 @@ class CudaBackend final : public Backend {
   struct Opened {
     DeviceMemory memory;
     Stream stream;
-    Staging staging;
+    Uploads uploads{memory};
     Cublas cublas;
     Storage workspace;  // cuBLAS's
     Storage partial;    // of sums in two passes

@@ -49,31 +49,39 @@ Cublas::Cublas() { check(cublasCreate(&handle_), "cublasCreate", "--device cuda"
 
 Cublas::~Cublas() { (void)cublasDestroy(handle_); }
 
-Staging::Staging() {
-  for (Half& half : halves_) {
-    check(cudaMallocHost(&half.bytes, half_bytes), "cudaMallocHost", "--device cuda");
-    check(cudaEventCreateWithFlags(&half.read, cudaEventDisableTiming), "cudaEventCreateWithFlags", "--device cuda");
-  }
+Uploads::Uploads(Allocator& memory) : room_(memory, room_bytes, Category::workspace) {
+  check(cudaMallocHost(&pinned_, room_bytes), "cudaMallocHost", "--device cuda");
+  for (Slot& slot : all_)
+    for (cudaEvent_t* event : {&slot.copied, &slot.moved})
+      check(cudaEventCreateWithFlags(event, cudaEventDisableTiming), "cudaEventCreateWithFlags", "--device cuda");
 }
 
-Staging::~Staging() {
-  for (Half& half : halves_) {
-    (void)cudaEventSynchronize(half.read);
-    (void)cudaEventDestroy(half.read);
-    (void)cudaFreeHost(half.bytes);
+Uploads::~Uploads() {
+  (void)cudaStreamSynchronize(copies_.get());
+  for (const Slot& slot : all_) {
+    (void)cudaEventDestroy(slot.copied);
+    (void)cudaEventDestroy(slot.moved);
   }
+  (void)cudaFreeHost(pinned_);
 }
 
-void Staging::upload(void* device, const void* host, size_t bytes, const Stream& stream) {
-  for (size_t at = 0; at < bytes; at += half_bytes) {
-    const Half& half = halves_[next_];
-    next_ = (next_ + 1) % halves_.size();
-    const size_t n = std::min(half_bytes, bytes - at);
-    check(cudaEventSynchronize(half.read), "cudaEventSynchronize", "upload");
-    std::memcpy(half.bytes, static_cast<const char*>(host) + at, n);
-    check(cudaMemcpyAsync(static_cast<char*>(device) + at, half.bytes, n, cudaMemcpyHostToDevice, stream.get()),
-          "cudaMemcpyAsync", "upload");
-    check(cudaEventRecord(half.read, stream.get()), "cudaEventRecord", "upload");
+void Uploads::upload(void* device, const void* host, size_t bytes, const Stream& compute) {
+  constexpr const char* op = "upload";
+  for (size_t at = 0; at < bytes; at += slot_bytes) {
+    const Slot& slot = all_[next_];
+    char* const pinned = pinned_ + next_ * slot_bytes;
+    char* const room = static_cast<char*>(room_.data()) + next_ * slot_bytes;
+    next_ = (next_ + 1) % slots;
+    const size_t n = std::min(slot_bytes, bytes - at);
+    check(cudaEventSynchronize(slot.copied), "cudaEventSynchronize", op);
+    std::memcpy(pinned, static_cast<const char*>(host) + at, n);
+    check(cudaStreamWaitEvent(copies_.get(), slot.moved), "cudaStreamWaitEvent", op);
+    check(cudaMemcpyAsync(room, pinned, n, cudaMemcpyHostToDevice, copies_.get()), "cudaMemcpyAsync", op);
+    check(cudaEventRecord(slot.copied, copies_.get()), "cudaEventRecord", op);
+    check(cudaStreamWaitEvent(compute.get(), slot.copied), "cudaStreamWaitEvent", op);
+    check(cudaMemcpyAsync(static_cast<char*>(device) + at, room, n, cudaMemcpyDeviceToDevice, compute.get()),
+          "cudaMemcpyAsync", op);
+    check(cudaEventRecord(slot.moved, compute.get()), "cudaEventRecord", op);
   }
 }
 

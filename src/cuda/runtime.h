@@ -1,11 +1,11 @@
-// The runtime's objects, owned: device memory, a stream, a handle of cuBLAS, pinned memory that uploads pass through.
+// The runtime's objects, owned: device memory, a stream, a handle of cuBLAS, the way of uploads.
 #pragma once
 #include <cublas_v2.h>
 #include <cuda_runtime.h>
 
 #include <array>
 
-#include "shear/allocator.h"
+#include "shear/storage.h"
 
 namespace shear::cuda {
 
@@ -43,23 +43,31 @@ class Cublas {
   cublasHandle_t handle_ = nullptr;
 };
 
-// Pinned host memory in two halves: while the device reads one, the host fills the other.
-class Staging {
+// The way of bytes to the device: through pinned memory and room on the device, by a stream of its own.
+//
+// Where bytes are to go may be in use by kernels that were put on the compute stream before.  So they are first copied
+// beside it, while those kernels run, and the compute stream moves them to their place when it gets there.
+class Uploads {
  public:
-  Staging();
-  ~Staging();
-  Staging(const Staging&) = delete;
-  Staging& operator=(const Staging&) = delete;
-  // Copies to the device on the stream.  The host's bytes may change as soon as it returns.
-  void upload(void* device, const void* host, size_t bytes, const Stream&);
+  static constexpr size_t slots = 16, slot_bytes = size_t{256} << 10, room_bytes = slots * slot_bytes;
+
+  explicit Uploads(Allocator&);  // takes room_bytes
+  ~Uploads();
+  Uploads(const Uploads&) = delete;
+  Uploads& operator=(const Uploads&) = delete;
+  // The host's bytes may change as soon as it returns; what is put on `compute` from then on sees them on the device.
+  // Waits for the compute stream only where `slots` copies are under way.
+  void upload(void* device, const void* host, size_t bytes, const Stream& compute);
 
  private:
-  static constexpr size_t half_bytes = size_t{8} << 20;
-  struct Half {
-    void* bytes = nullptr;
-    cudaEvent_t read = nullptr;  // the device has read it
+  struct Slot {
+    cudaEvent_t copied = nullptr;  // to the room on the device: the pinned bytes are free
+    cudaEvent_t moved = nullptr;   // to their place: the room is free
   };
-  std::array<Half, 2> halves_{};
+  Stream copies_;
+  Storage room_;
+  char* pinned_ = nullptr;
+  std::array<Slot, slots> all_{};
   size_t next_ = 0;
 };
 

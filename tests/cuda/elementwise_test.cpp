@@ -16,6 +16,13 @@ TEST_CASE("CUDA: fill and copy write a view and nothing beside it") {
   });
 }
 
+TEST_CASE("CUDA: a view of more rows than a grid has is written to its last row") {
+  const Matrix x(66000, 2, 1, 1), out(66000, 2, 1, 2);
+  Both both([&](Side& at) { at.run().copy(at(x), 0, at(out)); });
+  both.check(
+      out, [&](int64_t r, int64_t c) { return x.at(r, c); }, 0);
+}
+
 TEST_CASE("CUDA: sums and products of matrices and rows are those of the reference") {
   for_sizes([](const Size& s) {
     const Matrix a(s.rows, s.cols, s.gap, 1), b(s.rows, s.cols, s.gap + 1, 2), row(1, s.cols, 0, 3);

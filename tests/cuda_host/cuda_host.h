@@ -32,7 +32,7 @@ bool checked();                           // whether kernels are compiled for th
 void set_order(std::string_view);    // as CUEMU_ORDER; empty: as the environment has it
 void set_streams(std::string_view);  // as CUEMU_STREAMS; empty: as the environment has it; waits for the device
 void set_device_there(bool);         // as CUEMU_DEVICES
-void forgive_failed_launch();        // after which CUDA would answer every call with an error, until the process ends
+bool count_sectors(bool);            // as CUEMU_TRAFFIC; returns what was
 
 // -- Memory ----------------------------------------------------------------------------------------------------------
 struct Memory {

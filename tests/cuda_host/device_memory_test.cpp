@@ -1,7 +1,12 @@
 // The emulated device's memory: its limit, its high-water mark, its edges, and copies that CUDA refuses.
 #include <doctest/doctest.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmath>
+#include <csignal>
+#include <cstdlib>
+#include <string_view>
 #include <vector>
 
 #include "cuda_host.h"
@@ -77,4 +82,20 @@ TEST_CASE("rows of a pitched copy land where they should") {
   const DeviceVector<char> device(std::vector<char>(8, 0));
   CHECK(cudaMemcpy2DAsync(device.data(), 4, host.data(), 3, 3, 2, cudaMemcpyHostToDevice) == cudaSuccess);
   CHECK(device.get() == std::vector<char>{1, 2, 3, 0, 4, 5, 6, 0});
+}
+
+TEST_CASE("protected, device memory faults when the host reaches for it") {
+  const char* const wanted = std::getenv("CUEMU_PROTECT");
+  if (!wanted || std::string_view(wanted) != "1") return;
+  const DeviceVector<int> x(std::vector<int>{1, 2, 3});
+  const pid_t child = fork();
+  REQUIRE(child >= 0);
+  if (child == 0) {
+    signal(SIGSEGV, SIG_DFL);
+    _exit(*static_cast<volatile int*>(x.data()));
+  }
+  int status = 0;
+  waitpid(child, &status, 0);
+  CHECK(WIFSIGNALED(status));
+  CHECK(x.get() == std::vector<int>{1, 2, 3});
 }

@@ -93,4 +93,14 @@ TEST_CASE("kernels that the checker follows are told with the bytes that they mo
   CHECK(product.read - product_before.read == 2 * 2 * 4096);
   CHECK(product.least_read - product_before.least_read == 4096);  // a is both operands
   CHECK(product.written - product_before.written == 4096);
+
+  // One element of each operand: four bytes are asked for, a sector is moved.
+  const bool counted = cuemu::count_sectors(true);
+  const cuemu::Traffic single_before = of("tiled_product_kernel");
+  sample::tiled_product(a.data(), a.data(), c.data(), 1, 1, 1, nullptr);
+  CHECK(cudaDeviceSynchronize() == cudaSuccess);
+  const cuemu::Traffic single = of("tiled_product_kernel");
+  cuemu::count_sectors(counted);
+  CHECK(single.read - single_before.read == 8);
+  CHECK(single.transferred - single_before.transferred == 3 * 32);
 }

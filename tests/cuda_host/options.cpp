@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <stdexcept>
+#include <utility>
 
 #include "emulation.h"
 
@@ -67,6 +68,7 @@ void set_streams(std::string_view text) {
 }
 
 void set_memory_limit(size_t bytes) { options().memory = bytes; }
+bool count_sectors(bool whether) { return std::exchange(options().traffic, whether); }
 void set_device_there(bool is) { options().device_there = is; }
 
 void arrange(unsigned* indices, size_t n) {

@@ -120,11 +120,6 @@ void device_failed() {
   remember(cudaErrorLaunchFailure);
 }
 
-void forgive_failed_launch() {
-  failed = false;
-  last_error = cudaSuccess;
-}
-
 }  // namespace cuemu
 
 using namespace cuemu;
