@@ -50,7 +50,6 @@ cudaError_t cudaSetDevice(int device) {
   return device == 0 ? cudaSuccess
                      : Device::get().answer(cudaErrorInvalidDevice, text("device ", device, ", there is one, 0"));
 }
-cudaError_t cudaDeviceSynchronize() { return cudaSuccess; }
 cudaError_t cudaGetLastError() { return Device::get().take_last_error(); }
 
 const char* cudaGetErrorName(cudaError_t code) {
@@ -108,14 +107,6 @@ cudaError_t cudaMemcpy(void* to, const void* from, size_t bytes, cudaMemcpyKind 
 }
 cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind kind, cudaStream_t) {
   return copy("cudaMemcpyAsync", to, from, bytes, kind);
-}
-cudaError_t cudaMemcpy2DAsync(void* to, size_t to_pitch, const void* from, size_t from_pitch, size_t width,
-                              size_t height, cudaMemcpyKind kind, cudaStream_t) {
-  for (size_t r = 0; r < height; ++r)
-    if (const cudaError_t e = copy("cudaMemcpy2DAsync", static_cast<char*>(to) + r * to_pitch,
-                                   static_cast<const char*>(from) + r * from_pitch, width, kind))
-      return e;
-  return cudaSuccess;
 }
 cudaError_t cudaMemsetAsync(void* p, int value, size_t bytes, cudaStream_t) {
   if (bytes && !Device::get().reaches(p, bytes)) return refuse("cudaMemsetAsync", "of memory", bytes);
