@@ -47,10 +47,10 @@ __global__ void whole_warp_in_a_branch(const float* x, float* y) {
 }
 
 __global__ void endless_wait(const float*, float* y) {
-  if (threadIdx.x < 32)
+  if (threadIdx.x % 32 < 16)
     __syncthreads();  // endless_wait
   else
-    y[threadIdx.x] = __shfl_sync(0x0000ffffu, 1.0f, 0);  // half of these lanes wait with the mask of the other half
+    y[threadIdx.x] = __shfl_sync(all_lanes, 1.0f, 0);  // of the lanes that wait at the barrier
 }
 
 // -- Stray accesses --------------------------------------------------------------------------------------------------

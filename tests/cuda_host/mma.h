@@ -112,14 +112,15 @@ CUDA_HOST_UNCHECKED void mma_sync(fragment<accumulator, 16, 16, 16, float>& d,
   const Operands mine{a.x, b.x};
   const void* all[32];
   cuemu::wmma::addresses_of_all(&mine, all, CUDA_HOST_HERE);
-  const auto operands = [&](int slot) { return *static_cast<const Operands*>(all[slot % 32]); };
   float sums[cuemu::wmma::held];
   for (int i = 0; i < d.num_elements; ++i) {
     const int e = cuemu::wmma::element(cuemu::wmma::lane(), i), row = e / 16, column = e % 16;
     float sum = 0;
     for (int k = 0; k < 16; ++k) {
       const int of_a = cuemu::wmma::slot(row * 16 + k), of_b = cuemu::wmma::slot(k * 16 + column);
-      sum += cuemu::wmma::widened(operands(of_a).a[of_a / 32]) * cuemu::wmma::widened(operands(of_b).b[of_b / 32]);
+      const auto *left = static_cast<const Operands*>(all[of_a % 32]),
+                 *right = static_cast<const Operands*>(all[of_b % 32]);
+      sum += cuemu::wmma::widened(left->a[of_a / 32]) * cuemu::wmma::widened(right->b[of_b / 32]);
     }
     sums[i] = c.x[i] + sum;
   }

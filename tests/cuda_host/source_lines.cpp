@@ -13,7 +13,10 @@ namespace {
 // "/somewhere/kernels/sums.cu:31 (discriminator 2)" -> "sums.cu:31"
 std::string shortened(std::string line) {
   line = line.substr(0, line.find_first_of(" \n"));
-  return line.substr(line.find_last_of('/') + 1);
+  line = line.substr(line.find_last_of('/') + 1);
+  // GCC 12 names, for some instructions, the file that includes the kernel's; the line is the kernel's all the same.
+  if (const size_t wrapped = line.find(".cu.cpp:"); wrapped != line.npos) line.erase(wrapped + 3, 4);
+  return line;
 }
 bool in_kernel_source(const std::string& line) {
   const std::string file = line.substr(0, line.find(':'));
