@@ -63,7 +63,8 @@ def peers_take_turns_and_who_cannot_run_is_told_of(out: pathlib.Path) -> None:
         if row["name"] == "PyTorch":
             assert row["step_seconds"] == [2.0, 2.0] and row["time_ratio"] == 1 and row["rss_ratio"] == 1
         if row["framework"] == "Shear":
-            assert row["time_ratio"] == row["step_seconds_median"] / 2 and row["rss_ratio"] == row["rss_peak_bytes"] / 100
+            assert row["time_ratio"] == row["step_seconds_median"] / 2
+            assert row["rss_ratio"] == row["rss_peak_bytes"] / 100
     assert {row["name"] for row in rows if row["framework"] == "Shear"} >= {"full", "lean", "full, bf16"}
 
 
@@ -76,7 +77,8 @@ def operators_stand_beside_their_bounds(out: pathlib.Path) -> None:
         assert len(rows) >= 30, sorted(rows)
         for row in rows.values():
             assert row["seconds"] > 0 and abs(row["share"] * row["seconds"] / row["bound_seconds"] - 1) < 1e-3, row
-        linears = [rows[f"{layer} {part}"] for layer in ("qkv", "proj", "fc1", "fc2") for part in ("forward", "dX", "dW")]
+        layers, parts = ("qkv", "proj", "fc1", "fc2"), ("forward", "dX", "dW")
+        linears = [rows[f"{layer} {part}"] for layer in layers for part in parts]
         total = rows["all linears of a block"]["seconds"]
         assert abs(sum(row["seconds"] for row in linears) - total) < 1e-9 * total
 

@@ -6,6 +6,8 @@
 #include <set>
 #include <utility>
 
+#include "crop_golden.h"
+#include "data/resample.h"
 #include "image_files.h"
 #include "resize_golden.h"
 
@@ -155,6 +157,18 @@ TEST_CASE("a pad wider than the image leaves pixels or black, nothing else") {
   for (uint64_t sample = 0; sample < 100; ++sample)
     for (const uint8_t v : interleaved(trained(flat(4, 4, {200}), plain(4, 1), augment, sample), 1))
       CHECK((v == 0 || v == 200));
+}
+
+TEST_CASE("the same draws give the crop of torchvision's RandomResizedCrop") {
+  for (const golden::Crop& g : golden::crops) {
+    CAPTURE(text(g.width, " x ", g.height, " item ", g.item));
+    Stream stream(1, Purpose::test, 0, g.item);
+    const Crop made = random_crop(g.width, g.height, {.random_crop = true, .area = g.area, .ratio = g.ratio}, stream);
+    CHECK(made.left == g.left);
+    CHECK(made.top == g.top);
+    CHECK(made.width == g.crop_width);
+    CHECK(made.height == g.crop_height);
+  }
 }
 
 TEST_CASE("a random crop keeps to the areas and ratios asked for") {

@@ -38,26 +38,6 @@ void centre(const View& from, const Preprocess& p, Image& to) {
 
 int rounded(double x) { return static_cast<int>(std::nearbyint(x)); }
 
-// RandomResizedCrop of torchvision: ten tries at a share of the area and a ratio, else the largest central part whose
-// ratio is allowed.
-View random_part(const View& from, const Augment& augment, Stream& stream) {
-  const double low = augment.ratio[0], high = augment.ratio[1];
-  for (int attempt = 0; attempt < 10; ++attempt) {
-    const double area = double{1} * from.width * from.height * stream.uniform(augment.area[0], augment.area[1]);
-    const double ratio = std::exp(std::log(low) + (std::log(high) - std::log(low)) * stream.uniform());
-    const int width = rounded(std::sqrt(area * ratio)), height = rounded(std::sqrt(area / ratio));
-    if (width < 1 || height < 1 || width > from.width || height > from.height) continue;
-    const uint32_t top = stream.below(static_cast<uint32_t>(from.height - height + 1));
-    const uint32_t left = stream.below(static_cast<uint32_t>(from.width - width + 1));
-    return cut(from, static_cast<int>(left), static_cast<int>(top), width, height);
-  }
-  const double ratio = static_cast<double>(from.width) / from.height;
-  int width = from.width, height = from.height;
-  if (ratio < low) height = std::clamp(rounded(width / low), 1, from.height);
-  if (ratio > high) width = std::clamp(rounded(height * high), 1, from.width);
-  return cut(from, (from.width - width) / 2, (from.height - height) / 2, width, height);
-}
-
 // The image shifted by (right, down), zeros where nothing came from.
 Image shifted(const Image& from, int right, int down) {
   Image to{from.width, from.height, from.channels, std::vector<uint8_t>(from.pixels.size())};
@@ -109,6 +89,25 @@ Image& part_of_thread() {
 
 }  // namespace
 
+// Ten tries at a share of the area and a ratio, else the largest central part whose ratio is allowed.
+Crop random_crop(int width, int height, const Augment& augment, Stream& stream) {
+  const double low = augment.ratio[0], high = augment.ratio[1];
+  for (int attempt = 0; attempt < 10; ++attempt) {
+    const double area = double{1} * width * height * stream.uniform(augment.area[0], augment.area[1]);
+    const double ratio = std::exp(std::log(low) + (std::log(high) - std::log(low)) * stream.uniform());
+    const int w = rounded(std::sqrt(area * ratio)), h = rounded(std::sqrt(area / ratio));
+    if (w < 1 || h < 1 || w > width || h > height) continue;
+    const int top = static_cast<int>(stream.below(static_cast<uint32_t>(height - h + 1)));
+    const int left = static_cast<int>(stream.below(static_cast<uint32_t>(width - w + 1)));
+    return {left, top, w, h};
+  }
+  const double ratio = static_cast<double>(width) / height;
+  int w = width, h = height;
+  if (ratio < low) h = std::clamp(rounded(width / low), 1, height);
+  if (ratio > high) w = std::clamp(rounded(height * high), 1, width);
+  return {(width - w) / 2, (height - h) / 2, w, h};
+}
+
 void prepare_eval(const Image& image, const Preprocess& p, float* chw) {
   check(p);
   std::optional<Image> grey;
@@ -134,7 +133,8 @@ void prepare_train(const Image& image, const Preprocess& p, const Augment& augme
     centre(from, p, part);
     part = shifted(part, right, down);
   } else if (augment.random_crop) {
-    stretch(random_part(from, augment, stream), p, part);
+    const Crop crop = random_crop(from.width, from.height, augment, stream);
+    stretch(cut(from, crop.left, crop.top, crop.width, crop.height), p, part);
   } else {
     centre(from, p, part);
   }

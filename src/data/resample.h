@@ -17,6 +17,12 @@ View view(const Image&);
 View cut(const View&, int left, int top, int width, int height);
 Image transposed(const View&);  // columns become rows
 
+// The part of an image that torchvision's RandomResizedCrop draws.
+struct Crop {
+  int left, top, width, height;
+};
+Crop random_crop(int width, int height, const Augment&, Stream&);
+
 // Columns [left, left + width) and rows [top, top + height) of a result.
 struct Window {
   int64_t left, top;

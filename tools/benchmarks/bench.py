@@ -15,18 +15,20 @@ def common(parser: argparse.ArgumentParser, models: list[str]) -> None:
     parser.add_argument("--models", nargs="+", default=models, metavar="MODEL", help=f"{known}, or as for shear train")
     parser.add_argument("--batch", type=int, help="images (default: 8, of the Fashion ViT 128)")
     parser.add_argument("--device", default="cpu", help="cpu or cuda (default: %(default)s)")
-    parser.add_argument("--out", type=pathlib.Path, default=report.ROOT / "runs" / "bench", help="folder for JSON and SVG")
+    out = report.ROOT / "runs" / "bench"
+    parser.add_argument("--out", type=pathlib.Path, default=out, help="folder for JSON and SVG (default: runs/bench)")
 
 
 def turns(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threads", type=int, default=2, help="of each process (default: %(default)s)")
     parser.add_argument("--rounds", type=int, default=3, help="turns of each process (default: %(default)s)")
-    parser.add_argument("--seconds", type=float, default=2, help="of a turn, about; at least one step (default: %(default)s)")
+    parser.add_argument("--seconds", type=float, default=2, help="of a turn, or one step (default: %(default)s)")
     parser.add_argument("--warm-up", type=int, default=2, help="steps before the first turn (default: %(default)s)")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="tools/bench", description="Measures Shear. On a machine that does nothing else.")
+    what = "Measures Shear, on a machine that does nothing else."
+    parser = argparse.ArgumentParser(prog="tools/bench", description=what)
     parser.add_argument("--build", type=pathlib.Path, required=True, help=argparse.SUPPRESS)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 

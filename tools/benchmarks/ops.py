@@ -21,7 +21,8 @@ def measure(program: str, flags, specs: list[str], batch: int, threads: int) -> 
         out = pathlib.Path(folder) / "ops.json"
         command = [program, "--threads", str(threads), "--device", flags.device]
         command += ["--precision", flags.precision, "--models", ";".join(specs)]
-        command += ["--batch", str(batch), f"--benchmark_min_time={flags.seconds}", f"--benchmark_filter={flags.filter}"]
+        command += ["--batch", str(batch), f"--benchmark_min_time={flags.seconds}"]
+        command += [f"--benchmark_filter={flags.filter}"]
         command += [f"--benchmark_repetitions={flags.rounds}", f"--benchmark_out={out}", "--benchmark_out_format=json"]
         if flags.quick:
             command.append("--quick")
@@ -35,7 +36,7 @@ def rows_of(measured: dict, titles: dict[str, str], threads: int) -> list[dict]:
     """Medians, where there were repetitions."""
     rows = []
     for one in measured["benchmarks"]:
-        if one.get("aggregate_name", "median") != "median" or one.get("repetitions", 1) > 1 and "aggregate_name" not in one:
+        if one.get("aggregate_name") != ("median" if one["repetitions"] > 1 else None):
             continue
         operator, spec, _ = one["run_name"].rsplit("/", 2)  # the last part says "real_time"
         rows.append(
@@ -98,7 +99,8 @@ def show_bounds(bounds: dict) -> str:
     fma = f"{bounds['fma_flops'] / 1e9:.0f} GFLOP/s in registers, " if bounds["fma_flops"] > 0 else ""
     best = f"{bounds['gemm_flops'] / 1e9:.0f} in the best square GEMM ({bounds['gemm_size']:.0f})"
     plural = "s" if bounds["threads"] > 1 else ""
-    return f"{bounds['threads']} thread{plural}: {fma}{best}, {bounds['copied_bytes'] / 1e9:.1f} GB/s copied (read and written)"
+    copied = f"{bounds['copied_bytes'] / 1e9:.1f} GB/s copied (read and written)"
+    return f"{bounds['threads']} thread{plural}: {fma}{best}, {copied}"
 
 
 def draw(found: dict) -> str:
@@ -121,7 +123,8 @@ def draw(found: dict) -> str:
 
 
 def run(flags, program: str) -> None:
-    found = {"machine": report.machine(), "precision": flags.precision, "threads": flags.threads, "bounds": [], "operators": []}
+    found = {"machine": report.machine(), "precision": flags.precision, "threads": flags.threads}
+    found |= {"bounds": [], "operators": []}
     print(f"{found['machine']['cpu']}, {flags.precision}")
     batches: dict[int, dict[str, str]] = {}  # what runs in one process: the models of a batch, title by spec
     for title in flags.models:

@@ -10,7 +10,7 @@ from turns import Contestant, Result, take_turns
 
 HERE = pathlib.Path(__file__).resolve().parent
 
-# A heap that keeps its pages, as Shear's slab does: else PyTorch gives them back and faults them in again in every step.
+# A heap that keeps its pages, as Shear's slab does: else PyTorch gives them back and faults them in anew in every step.
 KEEP_PAGES = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "4000000000", "MALLOC_TOP_PAD_": "200000000"}
 # As tools/shear sets it for itself.
 SHEAR = {"GOMP_SPINCOUNT": "1000"}
@@ -59,7 +59,7 @@ def contestant(row: str, flags: list[str], step: str, python: str) -> Contestant
     return Contestant(row, [step, *flags, "--policy", policy, "--precision", precision or "f32"], SHEAR)
 
 
-# -- PyTorch ------------------------------------------------------------------------------------------------------------
+# -- PyTorch ----------------------------------------------------------------------------------------------------------
 
 
 def torch_of(python: str) -> str | None:
@@ -102,7 +102,7 @@ def find_torch(given: str | None, build: pathlib.Path) -> tuple[str, str]:
     return "/usr/bin/python3", version
 
 
-# -- The report ---------------------------------------------------------------------------------------------------------
+# -- The report -------------------------------------------------------------------------------------------------------
 
 
 def row_of(result: Result, group: str, reference: Result) -> dict:
@@ -112,6 +112,7 @@ def row_of(result: Result, group: str, reference: Result) -> dict:
     row |= {
         "step_seconds_median": result.median,
         "step_seconds": result.seconds,
+        "busy_others": result.others,
         "rss_peak_bytes": result.answer["rss_peak_bytes"],
         "rss_start_bytes": result.answer.get("rss_start_bytes"),
         "peak_bytes": result.answer["peak_bytes"],
@@ -162,7 +163,7 @@ def draw(found: dict) -> str:
         groups.append([(name, [values(name, "time_ratio"), values(name, "rss_ratio")]) for name in names])
     panels = [
         report.Panel("Time of a step, of PyTorch's", 0.3, 8, [0.3, 0.5, 0.7, 1, 1.5, 2, 3, 5, 8], log=True),
-        report.Panel("Peak resident memory, of PyTorch's", 0, 1.6, [0, 0.2, 0.4, 0.6, 0.8, 1, 1.2, 1.4, 1.6]),
+        report.Panel("Peak resident memory, of PyTorch's", 0, 1.2, [0, 0.2, 0.4, 0.6, 0.8, 1, 1.2]),
     ]
     of = found["machine"]
     subtitle = f"{of['cpu']}, {found['threads']} threads, SGD with momentum; 1 is PyTorch {found['torch']}, eager, f32"

@@ -64,6 +64,7 @@ def run(flags, step: str) -> None:
                 "time_ratio": r.median / full.median,
                 "peak_ratio": r.answer["peak_bytes"] / full.answer["peak_bytes"],
                 "step_seconds": r.seconds,
+                "busy_others": r.others,
                 **{key: r.answer[key] for key in ("peak_bytes", "saved_bytes", "rss_peak_bytes")},
             }
             for r in results

@@ -1,8 +1,8 @@
 """BackRazor's pruning of what autograd saves, as hooks on PyTorch's saved tensors.
 
-Written from the method's description (Jiang et al., NeurIPS 2022): of each sample and saved tensor the entries of largest
-magnitude are kept, as 1-D values with a bit mask; products keep them in f16, LayerNorm in f32 with exact statistics, and
-GELU keeps its whole input in f16.  Gradients are then computed from what is scattered back into zeros.
+Written from the method's description (Jiang et al., NeurIPS 2022): of each sample and saved tensor the entries of
+largest magnitude are kept, as 1-D values with a bit mask; products keep them in f16, LayerNorm in f32 with exact
+statistics, and GELU keeps its whole input in f16.  Gradients are then computed from what is scattered back into zeros.
 """
 
 import math

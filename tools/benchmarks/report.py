@@ -78,8 +78,11 @@ LEFT, TOP, ROW, GAP = 236, 104, 19, 28  # pixels
 PANELS = 720  # wide together
 
 
-def dots(title: str, subtitle: str, series: list[str], panels: list[Panel], groups: list[list[tuple[str, list]]]) -> str:
-    """Rows of dots, in groups: a row is its name and, panel by panel, a value (or None) of each series."""
+Row = tuple[str, list[list[float | None]]]  # its name and, panel by panel, a value of each series or None
+
+
+def dots(title: str, subtitle: str, series: list[str], panels: list[Panel], groups: list[list[Row]]) -> str:
+    """Rows of dots, in groups with a line between."""
     wide = PANELS / len(panels) - GAP
     width = LEFT + PANELS
     height = TOP + sum(len(group) * ROW for group in groups) + (len(groups) - 1) * ROW / 2 + 40
@@ -113,7 +116,8 @@ def dots(title: str, subtitle: str, series: list[str], panels: list[Panel], grou
     y = TOP + ROW / 2
     for number, group in enumerate(groups):
         if number > 0:
-            out.append(f'<line x1="16" y1="{y - ROW / 4:.1f}" x2="{width - GAP}" y2="{y - ROW / 4:.1f}" stroke="#bbbbbb"/>')
+            at = y - ROW / 4
+            out.append(f'<line x1="16" y1="{at:.1f}" x2="{width - GAP}" y2="{at:.1f}" stroke="#bbbbbb"/>')
             y += ROW / 2
         for name, values in group:
             say(LEFT - 12, y + 4, name, ' text-anchor="end"')

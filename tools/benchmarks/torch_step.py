@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Training steps of the same ViT in PyTorch, for `tools/bench peers`.
 
-Speaks as bench_step does: reads numbers of steps from standard input, and answers each with one line of JSON.  The model
-is written plainly from PyTorch's own modules, operation for operation what timm's VisionTransformer does.
+Speaks as bench_step does: reads numbers of steps from standard input, and answers each with one line of JSON.  The
+model is written plainly from PyTorch's own modules, operation for operation what timm's VisionTransformer does.
 """
 
 import argparse

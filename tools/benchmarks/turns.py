@@ -10,6 +10,7 @@ import os
 import statistics
 import subprocess
 import sys
+import time
 
 
 @dataclasses.dataclass
@@ -24,6 +25,7 @@ class Result:
     name: str
     seconds: list[float]  # of each timed step
     answer: dict  # the last line: peak bytes, resident bytes
+    others: float = 0  # processors that others kept busy in its turns, at the worst
     error: str = ""  # what it said where it did not run; then there are no seconds
 
     @property
@@ -35,6 +37,17 @@ def clean_environment() -> dict[str, str]:
     """What a user's shell happens to set for some BLAS, OpenMP or malloc is no part of a comparison."""
     set_for_speed = ("OPENBLAS_", "OMP_", "GOMP_", "MKL_", "MALLOC_")
     return {key: value for key, value in os.environ.items() if not key.startswith(set_for_speed)}
+
+
+DISTURBED = 0.1  # processors: from here on a turn's seconds are told of as not to be believed
+TICKS = os.sysconf("SC_CLK_TCK")  # a second
+
+
+def busy_seconds() -> float:
+    """What all processors together have worked since the machine started, and what was taken from them."""
+    with open("/proc/stat") as stat:
+        user, nice, system, _, _, irq, soft, stolen, *_ = map(int, stat.readline().split()[1:])
+    return (user + nice + system + irq + soft + stolen) / TICKS
 
 
 class Running:
@@ -61,6 +74,19 @@ class Running:
             raise RuntimeError(f"{self.name} ended with status {self.process.wait()}")
         return json.loads(line)
 
+    def own_seconds(self) -> float:
+        with open(f"/proc/{self.process.pid}/stat") as stat:
+            fields = stat.read().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / TICKS  # in user mode and in the kernel
+
+    def turn(self, count: int) -> tuple[dict, float]:
+        """Steps, and how many processors others kept busy meanwhile."""
+        start, others = time.monotonic(), busy_seconds() - self.own_seconds()
+        answer = self.steps(count)
+        others = busy_seconds() - self.own_seconds() - others
+        took = time.monotonic() - start
+        return answer, max(0.0, others / took) if took > 20 / TICKS else 0.0  # the kernel counts in ticks
+
     def stop(self) -> None:
         self.process.stdin.close()
         self.process.stdout.close()
@@ -68,7 +94,7 @@ class Running:
 
 
 def take_turns(contestants: list[Contestant], seconds: float, rounds: int, warm_up: int) -> list[Result]:
-    """Everybody warms up; then `rounds` times everybody in the same order takes steps for about `seconds`, at least one.
+    """Everybody warms up; then `rounds` times everybody, in the same order, takes steps for `seconds`, at least one.
 
     One that cannot run is told of and left out.
     """
@@ -87,9 +113,12 @@ def take_turns(contestants: list[Contestant], seconds: float, rounds: int, warm_
         for turn in range(rounds):
             print(f"  round {turn + 1} of {rounds}", file=sys.stderr, flush=True)
             for name, process in running.items():
-                answer = process.steps(counts[name])
+                answer, others = process.turn(counts[name])
                 results[name].seconds += answer.pop("seconds")
                 results[name].answer = answer
+                results[name].others = max(results[name].others, others)
+                if others > DISTURBED:
+                    print(f"  {name}: others kept {others:.1f} processors busy meanwhile", file=sys.stderr, flush=True)
     finally:
         for process in running.values():
             process.stop()
