@@ -4,8 +4,9 @@
 // the least; a row's range is found in a pass before, and its values come from the cache the second time.  Columns of
 // a choice: see pack.cu.  `decode_kernel`: the code and 4 an element, which is the least.
 //
-// Codes and ranges have the CPU's bits, where it rounds a product and the sum after it once (fma).  Slopes are within
-// 1e-6 of the CPU's: at the border between two codes one takes this and the other that.
+// Ranges have the CPU's bits, and codes too where its compiler rounds a product and the sum after it once (fma), as
+// this does.  Slopes are within 1e-6 of the CPU's.  At the border between two codes one may take this and the other
+// that.
 #include <limits>
 
 #include "kernels/pack.cuh"

@@ -15,26 +15,26 @@ namespace {
 // A block takes a piece: where its values go is what the pieces before it keep.  Words come in turns of a block's, in
 // order; how many of a turn lie above the cut and at it stand in the two halves of one number.
 template <class T>
-__global__ void __launch_bounds__(pack_threads)
+__global__ void __launch_bounds__(most_threads)
     keep_kernel(Source source, Sets sets, uint32_t first_set, Selection selection, uint32_t* bits, T* values) {
   __shared__ uint32_t room[most_warps];
   const Piece piece(sets, first_set);
   const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
   const Cut cut = selection.cuts[piece.set - first_set];
   uint32_t above = 0, ties = 0;
-  for (uint32_t p = threadIdx.x; p < piece.number; p += pack_threads) {
+  for (uint32_t p = threadIdx.x; p < piece.number; p += blockDim.x) {
     above += selection.above[blockIdx.x - piece.number + p];
     ties += selection.ties[blockIdx.x - piece.number + p];
   }
   above = block_sum(above, room);
   ties = block_sum(ties, room);
   T* const to = values + int64_t{piece.set} * sets.kept;
-  for (uint32_t turn = piece.first; turn < piece.last; turn += words_of_block) {
+  for (uint32_t turn = piece.first; turn < piece.last; turn += words_of_block()) {
     const uint32_t first = turn + warp * words_of_warp;
     const Magnitudes m(source, sets, piece, first);
     uint32_t is_above[words_of_warp], is_tie[words_of_warp], of_warp = 0;
 #pragma unroll
-    for (int j = 0; j < words_of_warp; ++j) {
+    for (uint32_t j = 0; j < words_of_warp; ++j) {
       is_above[j] = __ballot_sync(all_lanes, m.bits[j] > static_cast<int>(cut.magnitude));
       is_tie[j] = __ballot_sync(all_lanes, m.bits[j] == static_cast<int>(cut.magnitude));
       of_warp += __popc(is_above[j]) + (__popc(is_tie[j]) << 16);
@@ -42,14 +42,14 @@ __global__ void __launch_bounds__(pack_threads)
     if (lane == 0) room[warp] = of_warp;
     __syncthreads();
     uint32_t before = 0, of_block = 0;
-    for (int w = 0; w < pack_warps; ++w) {
+    for (int w = 0; w < static_cast<int>(blockDim.x) / 32; ++w) {
       before += w < warp ? room[w] : 0;
       of_block += room[w];
     }
     __syncthreads();
     uint32_t a = above + (before & 0xffff), t = ties + (before >> 16);
 #pragma unroll
-    for (int j = 0; j < words_of_warp; ++j) {
+    for (uint32_t j = 0; j < words_of_warp; ++j) {
       const uint32_t a_here = a + __popc(is_above[j] & lanes_below(lane)),
                      t_here = t + __popc(is_tie[j] & lanes_below(lane));
       const bool tied = is_tie[j] >> lane & 1, kept = tied ? t_here < cut.ties : is_above[j] >> lane & 1;
@@ -145,7 +145,7 @@ void unmask_as(On on, const PackedView& in, int64_t first_row, View out) {
 void keep(On on, const Source& source, const Sets& sets, uint32_t first, uint32_t count, const Selection& selection,
           const PackedView& out) {
   const auto run = [&]<class T>(T* values) {
-    launch(keep_kernel<T>, dim3(count * sets.pieces), pack_threads, 0, on, source, sets, first, selection, out.bits,
+    launch(keep_kernel<T>, dim3(count * sets.pieces), sets.threads(), 0, on, source, sets, first, selection, out.bits,
            values);
   };
   out.code == Code::f32 ? run(static_cast<float*>(out.values)) : run(static_cast<__half*>(out.values));

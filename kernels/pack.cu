@@ -29,6 +29,36 @@ __global__ void __launch_bounds__(pack_threads)
   for (int64_t c = threadIdx.x % 32; c < cols; c += 32) out[r * stride + c] = widened(from[r * cols + c]);
 }
 
+template <class T>
+void pack_rows(On on, const Source& source, const PackedView& out) {
+  launch(pack_rows_kernel<T>, a_warp_a_row(out.rows), pack_threads, 0, on, source, out.rows, out.cols,
+         static_cast<T*>(out.values));
+}
+
+template <class T>
+void unpack_rows(On on, const PackedView& in, int64_t first_row, View out) {
+  launch(unpack_rows_kernel<T>, a_warp_a_row(out.rows), pack_threads, 0, on,
+         static_cast<const T*>(in.values) + first_row * in.cols, out.rows, in.cols, out.row(0), out.stride);
+}
+
+// Of each set the largest, as many sets at once as there is room for.
+void pack_largest(On on, const Source& source, const PackedView& out, uint32_t* room, int64_t room_words) {
+  if (out.kept == 0) {
+    const int64_t words = out.rows * out.parts * out.mask_words();
+    check(cudaMemsetAsync(out.bits, 0, static_cast<size_t>(words) * sizeof(uint32_t), on.stream), "cudaMemsetAsync",
+          on.op);
+    return;
+  }
+  const int64_t pieces = room_words / Selection::words_per_piece;
+  const Sets sets(out, pieces);
+  const Selection selection(room, pieces);
+  for (uint32_t first = 0; first < sets.count; first += sets.at_once) {
+    const uint32_t count = std::min(sets.at_once, sets.count - first);
+    select(on, source, sets, first, count, selection);
+    keep(on, source, sets, first, count, selection, out);
+  }
+}
+
 }  // namespace
 
 // Selecting works in the backend's own room.
@@ -37,49 +67,30 @@ int64_t CudaBackend::pack_scratch(int64_t) const { return 0; }
 void CudaBackend::pack(const PackSource& what, const PackedView& out, View) {
   if (out.rows == 0 || out.cols == 0) return;
   const Source source(what, out.cols);
-  const On here = on("pack");
-  if (!out.masked()) {
-    const dim3 grid = a_warp_a_row(out.rows);
-    if (out.code == Code::f32)
-      launch(pack_rows_kernel<float>, grid, pack_threads, 0, here, source, out.rows, out.cols,
-             static_cast<float*>(out.values));
-    else if (out.code == Code::f16)
-      launch(pack_rows_kernel<__half>, grid, pack_threads, 0, here, source, out.rows, out.cols,
-             static_cast<__half*>(out.values));
-    else
-      encode(here, source, out, what.rounding);
-    return;
-  }
-  if (out.kept == 0) {
-    const int64_t words = out.rows * out.parts * out.mask_words();
-    check(cudaMemsetAsync(out.bits, 0, static_cast<size_t>(words) * sizeof(uint32_t), here.stream), "cudaMemsetAsync",
-          here.op);
-    return;
-  }
-  const int64_t pieces = partial_room<uint32_t>() / Selection::words_per_piece;
-  const Sets sets(out, pieces);
-  const Selection selection(partial<uint32_t>(), pieces);
-  for (uint32_t first = 0; first < sets.count; first += sets.at_once) {
-    const uint32_t count = std::min(sets.at_once, sets.count - first);
-    select(here, source, sets, first, count, selection);
-    keep(here, source, sets, first, count, selection, out);
-  }
+  if (out.masked())
+    pack_largest(on("pack"), source, out, partial<uint32_t>(), partial_room<uint32_t>());
+  else if (out.code == Code::f32)
+    pack_rows<float>(on("pack"), source, out);
+  else if (out.code == Code::f16)
+    pack_rows<__half>(on("pack"), source, out);
+  else if (out.code == Code::bf16)
+    pack_rows<__nv_bfloat16>(on("pack"), source, out);
+  else
+    encode(on("pack"), source, out, what.rounding);
 }
 
 void CudaBackend::unpack(const PackedView& in, int64_t first_row, View out) {
   if (out.rows == 0 || in.cols == 0) return;
-  const On here = on("unpack");
-  const dim3 grid = a_warp_a_row(out.rows);
   if (in.masked())
-    unmask(here, in, first_row, out);
+    unmask(on("unpack"), in, first_row, out);
   else if (in.code == Code::f32)
-    launch(unpack_rows_kernel<float>, grid, pack_threads, 0, here,
-           static_cast<const float*>(in.values) + first_row * in.cols, out.rows, in.cols, out.row(0), out.stride);
+    unpack_rows<float>(on("unpack"), in, first_row, out);
   else if (in.code == Code::f16)
-    launch(unpack_rows_kernel<__half>, grid, pack_threads, 0, here,
-           static_cast<const __half*>(in.values) + first_row * in.cols, out.rows, in.cols, out.row(0), out.stride);
+    unpack_rows<__half>(on("unpack"), in, first_row, out);
+  else if (in.code == Code::bf16)
+    unpack_rows<__nv_bfloat16>(on("unpack"), in, first_row, out);
   else
-    decode(here, in, first_row, out);
+    decode(on("unpack"), in, first_row, out);
 }
 
 }  // namespace shear::cuda

@@ -22,7 +22,7 @@ struct Cut {
 // Each part of each sample is a set of its own.  A set is a run of mask words, in the order of its values: 32 columns
 // of a row each, or what is left of it.  It is cut into pieces of whole words, a block of threads for each.
 struct Sets {
-  static constexpr uint32_t least_words = 128;  // of a piece: what it takes to keep a block busy
+  static constexpr uint32_t least_words = 256;  // of a piece of several: what keeps a block busy
 
   // Of `out`, where `room` pieces can be at work at once.
   Sets(const PackedView& out, int64_t room);
@@ -31,6 +31,7 @@ struct Sets {
   uint32_t sample_rows, parts, part_cols, kept;
   uint32_t row_words, words;         // of a part of a row, of a set
   uint32_t pieces, words_per_piece;  // of a set
+  unsigned threads() const;          // for a piece
 };
 
 // What selecting leaves for the pieces of `at_once` sets: where each piece begins is the sum of those before it.
@@ -79,6 +80,10 @@ __device__ __forceinline__ T asleep(float v);
 template <>
 __device__ __forceinline__ float asleep<float>(float v) {
   return v;
+}
+template <>
+__device__ __forceinline__ __nv_bfloat16 asleep<__nv_bfloat16>(float v) {
+  return narrowed<__nv_bfloat16>(v);
 }
 template <>
 __device__ __forceinline__ __half asleep<__half>(float v) {

@@ -31,20 +31,20 @@ __device__ __forceinline__ Digit digit_of(int pass) {
 }
 
 // counts[piece, digit] of the values that agree with their set's cut in all bits before.
-__global__ void __launch_bounds__(pack_threads)
+__global__ void __launch_bounds__(most_threads)
     count_kernel(Source source, Sets sets, uint32_t first_set, int pass, const Cut* cuts, uint32_t* counts) {
   __shared__ uint32_t of_block[Selection::buckets];
   const Digit digit = digit_of(pass);
-  for (uint32_t i = threadIdx.x; i < digit.width; i += pack_threads) of_block[i] = 0;
+  for (uint32_t i = threadIdx.x; i < digit.width; i += blockDim.x) of_block[i] = 0;
   __syncthreads();
   const Piece piece(sets, first_set);
   const uint32_t prefix = pass == 0 ? 0 : cuts[piece.set - first_set].magnitude;
   // The lowest bucket is counted apart: values that are mostly zero would queue for it.
   uint32_t lowest = 0;
-  for (uint32_t i = piece.first + threadIdx.x / 32 * words_of_warp; i < piece.last; i += words_of_block) {
+  for (uint32_t i = piece.first + threadIdx.x / 32 * words_of_warp; i < piece.last; i += words_of_block()) {
     const Magnitudes m(source, sets, piece, i);
 #pragma unroll
-    for (int j = 0; j < words_of_warp; ++j) {
+    for (uint32_t j = 0; j < words_of_warp; ++j) {
       const uint32_t bits = static_cast<uint32_t>(m.bits[j]);
       if ((bits & digit.above_it) != prefix) continue;
       const uint32_t bucket = bits >> digit.shift & (digit.width - 1);
@@ -57,7 +57,7 @@ __global__ void __launch_bounds__(pack_threads)
   if (lowest > 0) atomicAdd(&of_block[0], lowest);
   __syncthreads();
   uint32_t* const to = counts + int64_t{blockIdx.x} * Selection::buckets;
-  for (uint32_t i = threadIdx.x; i < digit.width; i += pack_threads) to[i] = of_block[i];
+  for (uint32_t i = threadIdx.x; i < digit.width; i += blockDim.x) to[i] = of_block[i];
 }
 
 // Which of the buckets the k-th lies in becomes the next digit of the cut; `ties` of it is the k-th's rank in there.
@@ -119,9 +119,14 @@ Sets::Sets(const PackedView& out, int64_t room) {
   pieces = (words + words_per_piece - 1) / words_per_piece;
 }
 
+// No more warps than there are words for.
+unsigned Sets::threads() const {
+  return std::min<uint32_t>(most_threads, 32 * ((words_per_piece + words_of_warp - 1) / words_of_warp));
+}
+
 void select(On on, const Source& source, const Sets& sets, uint32_t first, uint32_t count, const Selection& selection) {
   for (int pass = 0; pass < passes; ++pass) {
-    launch(count_kernel, dim3(count * sets.pieces), pack_threads, 0, on, source, sets, first, pass, selection.cuts,
+    launch(count_kernel, dim3(count * sets.pieces), sets.threads(), 0, on, source, sets, first, pass, selection.cuts,
            selection.counts);
     launch(pick_kernel, dim3(count), pack_threads, 0, on, sets, pass, selection);
   }

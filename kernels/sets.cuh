@@ -4,7 +4,9 @@
 
 namespace shear::cuda {
 
-constexpr int words_of_warp = 4, words_of_block = words_of_warp * pack_warps;
+constexpr int most_threads = 32 * most_warps;
+constexpr uint32_t words_of_warp = 4;
+__device__ __forceinline__ uint32_t words_of_block() { return blockDim.x / 32 * words_of_warp; }
 
 // The piece of the block: words first ... last of a set.
 struct Piece {
@@ -31,7 +33,7 @@ struct Magnitudes {
   __device__ __forceinline__ Magnitudes(const Source& source, const Sets& sets, const Piece& piece, uint32_t i) {
     uint32_t row = i / sets.row_words, word = i % sets.row_words;
 #pragma unroll
-    for (int j = 0; j < words_of_warp; ++j) {
+    for (uint32_t j = 0; j < words_of_warp; ++j) {
       const uint32_t c = word * 32 + threadIdx.x % 32;
       const bool there = i + j < piece.last && c < sets.part_cols;
       const int64_t r = int64_t{piece.sample} * sets.sample_rows + row;
@@ -40,7 +42,7 @@ struct Magnitudes {
       if (++word == sets.row_words) word = 0, ++row;
     }
 #pragma unroll
-    for (int j = 0; j < words_of_warp; ++j) {
+    for (uint32_t j = 0; j < words_of_warp; ++j) {
       values[j] = slope_of(source.slope, values[j]);
       if (bits[j] == 0) bits[j] = __float_as_int(values[j]) & 0x7fffffff;
     }

@@ -37,6 +37,39 @@ TEST_CASE("classes and images come in torchvision's order") {
         Lines{"10/a.jpeg 0", "2/z.png 1", "B/x.JPG 2", "b/10.png 3", "b/2.png 3", "b/a.png 3", "b/sub/0.png 3"});
 }
 
+TEST_CASE("in natural order digits count as numbers, and case does not count, as with timm") {
+  const TempDir root;
+  for (const char* name : {"a10", "a2", "B1", "b", "10", "9", "a02b", "A2a", "a", "a-1", "a 3", "007", "7"})
+    write_images(root / name, {"1.png"});
+  // sorted(names, key=timm.utils.natural_key); those of the same key by plain comparison.
+  CHECK(open_data(root.path(), {}, {.class_order = "natural"}).train->classes() ==
+        Lines{"007", "7", "9", "10", "a", "a2", "A2a", "a02b", "a10", "a 3", "a-1", "b", "B1"});
+}
+
+TEST_CASE("images of kinds that are not read are told of, other files are not") {
+  const TempDir root;
+  write_images(root.path(), {"a/1.png", "a/1.webp"});
+  CHECK(open_data(root.path()).train->size() == 2);
+  CHECK(open_data(root.path()).notes.empty());
+  for (const char* name : {"a/3.BMP", "a/2.tif", "a/notes.txt"}) write_file(root / name, {'x'});
+  const DataSplits data = open_data(root.path());
+  CHECK(data.train->size() == 2);
+  REQUIRE(data.notes.size() == 1);
+  CHECK(contains(data.notes[0], ": 2 images are passed over, the first is"));
+  CHECK(contains(data.notes[0], "a/2.tif; expected .jpg, .jpeg, .png or .webp"));
+}
+
+TEST_CASE("a test part beside val is one of its own, and left out with a word where it cannot be used") {
+  const TempDir root;
+  write_images(root.path(), {"train/a/1.png", "val/a/2.png", "test/a/3.png", "kaggle/train/a/1.png",
+                             "kaggle/val/a/2.png", "kaggle/test/3.png"});
+  CHECK(listing(*open_data(root.path()).test, root.path()) == Lines{"test/a/3.png 0"});
+  const DataSplits data = open_data(root / "kaggle");
+  CHECK(data.test == nullptr);
+  REQUIRE(data.notes.size() == 1);
+  CHECK(contains(data.notes[0], "kaggle/test: holds images but no folders, expected a folder for each class; test is"));
+}
+
 TEST_CASE("what is hidden or no image is passed over") {
   const TempDir root;
   write_images(root.path(), {"a/1.png", "a/.hidden.png", ".checkpoints/1.png", "a/.thumbs/1.png"});

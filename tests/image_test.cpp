@@ -1,13 +1,17 @@
-// Decoding JPEG and PNG of every shade, sound and broken.
+// Decoding JPEG, PNG and WebP of every shade, sound and broken.
 #include <doctest/doctest.h>
 
 #include <algorithm>
 #include <cstring>
 
+#include "data/exif.h"
 #include "image_files.h"
+#include "image_golden.h"
 
 namespace shear::test {
 namespace {
+
+using namespace std::string_literals;
 
 int largest_difference(const Image& a, const Image& b) {
   REQUIRE(a.width == b.width);
@@ -38,6 +42,17 @@ void put_big_endian(std::vector<uint8_t>& bytes, size_t at, uint32_t value) {
 
 }  // namespace
 
+TEST_CASE("an image of every kind decodes to Pillow's bytes, upright") {
+  for (const golden::Decoded& g : golden::decoded) {
+    CAPTURE(std::string(g.file));
+    const Image image = decode_image(fs::path(SHEAR_TESTS_DIR) / "golden/images" / g.file);
+    CHECK(image.width == g.width);
+    CHECK(image.height == g.height);
+    CHECK(image.channels == g.channels);
+    CHECK(fnv1a(image.pixels) == g.hash);
+  }
+}
+
 TEST_CASE("a JPEG decodes in colour and in grey, baseline and progressive") {
   const TempDir folder;
   for (const int channels : {1, 3})
@@ -64,15 +79,15 @@ TEST_CASE("a PNG decodes to the same bytes, in colour and in grey, whatever its 
   }
 }
 
-TEST_CASE("the alpha of a PNG is dropped over black, in colour, grey and palette") {
+TEST_CASE("the alpha of a PNG is left out, in colour, grey and palette: what lies under it shows") {
   const TempDir folder;
   write_png(folder / "rgba.png", 2, 1, SPNG_COLOR_TYPE_TRUECOLOR_ALPHA, 8, {200, 100, 50, 255, 200, 100, 50, 51});
-  CHECK(decode_image(folder / "rgba.png").pixels == std::vector<uint8_t>{200, 100, 50, 40, 20, 10});
+  CHECK(decode_image(folder / "rgba.png").pixels == std::vector<uint8_t>{200, 100, 50, 200, 100, 50});
 
   write_png(folder / "la.png", 3, 1, SPNG_COLOR_TYPE_GRAYSCALE_ALPHA, 8, {200, 255, 200, 51, 200, 0});
   const Image grey = decode_image(folder / "la.png");
   CHECK(grey.channels == 1);
-  CHECK(grey.pixels == std::vector<uint8_t>{200, 40, 0});
+  CHECK(grey.pixels == std::vector<uint8_t>{200, 200, 200});
 
   write_png(folder / "palette.png", 3, 1, SPNG_COLOR_TYPE_INDEXED, 8, {0, 1, 2}, [](spng_ctx* context) {
     spng_plte palette{};
@@ -87,7 +102,7 @@ TEST_CASE("the alpha of a PNG is dropped over black, in colour, grey and palette
     transparency.type3_alpha[1] = 51;
     spng_set_trns(context, &transparency);
   });
-  CHECK(decode_image(folder / "palette.png").pixels == std::vector<uint8_t>{10, 20, 30, 40, 20, 10, 7, 8, 9});
+  CHECK(decode_image(folder / "palette.png").pixels == std::vector<uint8_t>{10, 20, 30, 200, 100, 50, 7, 8, 9});
 }
 
 TEST_CASE("16 bits of a PNG become 8 and a single bit becomes black or white") {
@@ -146,6 +161,44 @@ TEST_CASE("a PNG cut anywhere in its pixels, or with a wrong bit, is refused") {
   CHECK(contains(decoding(folder / "changed.png"), "changed.png: is a broken PNG ("));
 }
 
+TEST_CASE("a WebP cut anywhere is refused, and an animated one is") {
+  const TempDir folder;
+  for (const char* name : {"rgb_lossy.webp", "alpha_lossy.webp", "alpha_lossless.webp"}) {
+    const std::vector<uint8_t> whole = read_file(fs::path(SHEAR_TESTS_DIR) / "golden/images" / name);
+    for (size_t size = 12; size < whole.size(); ++size) {
+      CAPTURE(text(name, " ", size));
+      write_file(folder / "cut.webp", {whole.begin(), whole.begin() + static_cast<ptrdiff_t>(size)});
+      CHECK(contains(decoding(folder / "cut.webp"), "cut.webp: is a broken WebP ("));
+    }
+  }
+  const std::string animated = "RIFF\x1a\0\0\0WEBPVP8X\x0a\0\0\0\x02\0\0\0\x07\0\0\x07\0\0"s;
+  write_file(folder / "moving.webp", {animated.begin(), animated.end()});
+  CHECK(contains(decoding(folder / "moving.webp"), "moving.webp: is an animated WebP, expected a still image"));
+}
+
+TEST_CASE("EXIF that makes no sense leaves the image as it is stored") {
+  const auto orientation = [](const std::string& tiff) {
+    return exif_orientation({reinterpret_cast<const uint8_t*>(tiff.data()), tiff.size()});
+  };
+  const std::string entry = "\x12\x01\3\0\1\0\0\0\6\0\0\0"s, end = "\0\0\0\0"s;
+  const std::string sound = "II*\0\x08\0\0\0\1\0"s + entry + end;
+  CHECK(orientation(sound) == 6);
+  CHECK(orientation("MM\0*\0\0\0\x08\0\1\x01\x12\0\3\0\0\0\1\0\x08\0\0"s + end) == 8);
+  for (size_t size = 0; size < 22; ++size) CHECK(orientation(sound.substr(0, size)) == 1);
+  const auto with = [&](size_t at, char byte) {
+    std::string changed = sound;
+    changed[at] = byte;
+    return orientation(changed);
+  };
+  CHECK(with(0, 'X') == 1);     // no TIFF
+  CHECK(with(7, '\x7f') == 1);  // the directory lies far behind the end
+  CHECK(with(8, '\xff') == 6);  // more entries than there is room for, but this one is there
+  CHECK(with(10, 0) == 1);      // another tag
+  CHECK(with(12, 4) == 1);      // of another type
+  CHECK(with(18, 9) == 1);      // no orientation
+  CHECK(with(18, 0) == 1);
+}
+
 TEST_CASE("an image that claims absurd dimensions is refused before it is decoded") {
   const TempDir folder;
   write_jpeg(folder / "a.jpg", pattern(16, 16, 3));
@@ -182,9 +235,9 @@ TEST_CASE("an image that claims absurd dimensions is refused before it is decode
 TEST_CASE("what is no image is refused with what was found") {
   const TempDir folder;
   write_file(folder / "text.jpg", {'h', 'e', 'l', 'l', 'o'});
-  CHECK(contains(decoding(folder / "text.jpg"), "begins with the bytes 68 65 6c 6c 6f, expected a JPEG or PNG"));
+  CHECK(contains(decoding(folder / "text.jpg"), "begins with the bytes 68 65 6c 6c 6f, expected a JPEG, PNG or WebP"));
   write_file(folder / "empty.png", {});
-  CHECK(contains(decoding(folder / "empty.png"), "is empty, expected a JPEG or PNG"));
+  CHECK(contains(decoding(folder / "empty.png"), "is empty, expected a JPEG, PNG or WebP"));
   CHECK(contains(decoding(folder / "none.png"), "none.png: cannot be opened (No such file"));
   CHECK(contains(decoding(folder.path()), "expected a regular file"));
 }

@@ -3,8 +3,8 @@
 
     python3 tools/golden_resize.py > tests/resize_golden.h
 
-Needs Pillow, numpy and torchvision.  Each resize is asked for in two calls, along the width and then along the height:
-newer versions of Pillow take the height first where it shrinks much more, which rounds differently.
+Needs Pillow 13 or later, numpy and torchvision.  (Earlier versions take the width first even where the height shrinks
+much more, which rounds differently.)
 """
 import numpy
 import torchvision
@@ -35,9 +35,7 @@ def fnv1a(data):
 
 
 def resize(source, width, height, name, box):
-    left, top, right, bottom = box
-    wide = source.resize((width, source.height), FILTERS[name], box=(left, 0, right, source.height))
-    return wide.resize((width, height), FILTERS[name], box=(0, top, width, bottom))
+    return source.resize((width, height), FILTERS[name], box=box)
 
 
 RESIZES = [  # source, channels, result, box or the whole
@@ -53,6 +51,13 @@ RESIZES = [  # source, channels, result, box or the whole
     ((333, 500), 3, (32, 48), None),
     ((1, 1), 3, (5, 3), None),
     ((3, 400), 1, (2, 1), None),
+    ((60, 400), 3, (30, 100), None),  # the height first: 300 > 2 * 30
+    ((60, 130), 3, (30, 70), None),  # 60 > 2 * 30 is not
+    ((60, 131), 3, (30, 70), None),
+    ((50, 90), 3, (70, 89), None),
+    ((50, 90), 3, (70, 91), None),
+    ((60, 400), 3, (30, 100), (3, 7, 58, 390)),
+    ((60, 400), 1, (50, 40), (10.5, 100.25, 40, 130.5)),
     ((64, 64), 3, (28, 28), (3, 5, 59, 61)),
     ((64, 64), 3, (28, 28), (3.25, 5.5, 40.125, 61.75)),
     ((64, 64), 1, (28, 40), (0, 0, 10.3, 63.9)),
@@ -66,6 +71,8 @@ EVALS = [  # source, model's side, crop, squash
     ((64, 101), 33, 0.95, False),
     ((75, 50), 240, 0.8, False),
     ((97, 41), 48, 0.9, True),
+    ((120, 640), 64, 0.9, False),
+    ((100, 500), 48, 1.0, True),
 ]
 
 print("// Printed by tools/golden_resize.py; not to be edited.")

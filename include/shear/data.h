@@ -18,7 +18,9 @@ struct Image {
   std::vector<uint8_t> pixels;  // width * height * channels
 };
 
-// JPEG or PNG by content, not by name; grey stays grey, alpha is dropped over black, 16 bits become 8.
+// JPEG, PNG or WebP by content, not by name, to the bytes that Pillow's convert("RGB") or convert("L") gives: CMYK
+// becomes the light that its inks leave, alpha is left out (what lies under it shows), of 16 bits the higher 8 stay
+// (in grey too, which Pillow clips at 255).  Grey stays grey.  Turned upright as the file's EXIF orientation says.
 // Throws Fault::input with the file, what was found and what was expected.  Thread-safe.
 Image decode_image(const std::filesystem::path&);
 Image to_channels(Image, int channels);  // grey to RGB, or RGB to grey (ITU-R 601 luma)
@@ -35,22 +37,44 @@ class Dataset {
   virtual std::string describe(int64_t index) const = 0;  // a path, or "FILE, image 17"
 };
 
-// A data set with its two parts.  Classes are matched by name: val's labels are indices into train's classes.
+// A data set with its parts.  Classes are matched by name: labels of val and test are indices into train's classes.
 struct DataSplits {
   std::string kind;                     // "IDX", "CIFAR-10", "class folders"
   std::unique_ptr<Dataset> train, val;  // val is null where there is none
+  std::unique_ptr<Dataset> test;        // null where there is none, or where it serves as val
+  std::vector<std::string> notes;       // what is worth knowing, a sentence each: files that were passed over
 };
 
-// Recognises IDX (plain or gzip: train-images-idx3-ubyte[.gz] ...), CIFAR-10 and CIFAR-100 in binary, and folders of
-// class folders (with train/ and val/, valid/ or test/, or flat: then all of it is train).  `val` names another folder
-// or data set of the same kind for validation; empty: none.  Throws Fault::input with one sentence.
-DataSplits open_data(const std::filesystem::path& data, const std::filesystem::path& val = {});
+// How a data set is read, beyond its path.
+struct DataOptions {
+  std::string kind{};                 // a name of data_kinds(); empty: recognised
+  std::string class_order = "plain";  // of folders and CSV: plain as torchvision ("10" < "2"), or natural as timm
+  double val_share = 0;               // of each class's training images, held out where there is no validation part
+  uint64_t split_seed = 0;            // which ones: the same for the same images, whatever else a run draws
+  bool official_split = false;        // Flowers-102: train on trnid alone, validate on valid
+  // Images that a list names are looked for when they are read, not at once: for check_data, which tells of each.
+  bool allow_absent = false;
+};
+
+// "idx", "cifar", "flowers102", "cub200", "csv", "folders".
+const std::vector<std::string>& data_kinds();
+
+// Recognises
+//   IDX           plain or gzip: train-images-idx3-ubyte[.gz] ..., t10k as test
+//   CIFAR         -10 and -100 in binary
+//   Flowers-102   setid.mat, imagelabels.mat, jpg/: trains on trnid and valid, tests on tstid
+//   CUB-200-2011  images.txt, image_class_labels.txt, classes.txt, train_test_split.txt, images/
+//   CSV           a file with the columns path and label, and maybe split (train, val or valid, test)
+//   class folders with train/ and val/, valid/ or test/, or flat: then all of it is train
+// A test part serves as val where there is no other.  `val` names another data set of the same kind for validation;
+// empty: none.  Throws Fault::input with one sentence, Fault::usage for options that make no sense.
+DataSplits open_data(const std::filesystem::path& data, const std::filesystem::path& val = {}, const DataOptions& = {});
 
 // What `shear check` tells: reads every sample.
 struct CheckReport {
   std::string kind;
   struct Part {
-    std::string name;  // "train", "val"
+    std::string name;  // "train", "val", "test"
     int64_t samples = 0;
     std::vector<std::pair<std::string, int64_t>> per_class;
     int min_width = 0, max_width = 0, min_height = 0, max_height = 0;
@@ -62,8 +86,9 @@ CheckReport check_data(const DataSplits&);
 
 enum class Interpolation : uint8_t { bilinear, bicubic };
 
-// Pillow's resize: two passes (horizontal, then vertical), support scaled with the reduction (antialias), bicubic a =
-// -0.5, 8-bit fixed-point coefficients (22 fraction bits), rounded and clipped to 8 bits after each pass. The box
+// Pillow 13's resize: two passes (horizontal, then vertical; the other way round where the height shrinks, and by more
+// than twice as many pixels as the width), support scaled with the reduction (antialias), bicubic a = -0.5,
+// 8-bit fixed-point coefficients (22 fraction bits), rounded and clipped to 8 bits after each pass. The box
 // [left, right) x [top, bottom) of the source is mapped onto the whole result.
 struct Box {
   double left, top, right, bottom;

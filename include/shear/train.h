@@ -175,6 +175,7 @@ std::vector<int> match_classes(const std::vector<std::string>& data, const std::
 // What the outcome of a training depends on, kept in its checkpoints.  Empty optionals: see resolve_defaults.
 struct Recipe {
   std::string data, val, model, weights, policy = "full";
+  DataOptions read;                      // how the data is read; allow_absent is no part of a recipe
   std::optional<int64_t> epochs, steps;  // one of them
   int64_t batch = 128, accumulate = 1;   // images per step; passes per step
   std::string optimizer = "adamw";

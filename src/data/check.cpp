@@ -86,6 +86,7 @@ CheckReport check_data(const DataSplits& splits) {
   report.kind = splits.kind;
   if (splits.train) check_part("train", *splits.train, report);
   if (splits.val) check_part("val", *splits.val, report);
+  if (splits.test) check_part("test", *splits.test, report);
   return report;
 }
 

@@ -10,6 +10,7 @@
 #include <cstring>
 #include <fstream>
 
+#include "data/files.h"
 #include "data/sources.h"
 #include "shear/error.h"
 
@@ -150,7 +151,7 @@ std::vector<std::string> class_names(const fs::path& folder, const Layout& layou
 
 bool holds_cifar(const fs::path& folder) { return layout_of(folder) != nullptr; }
 
-DataSplits open_cifar(const fs::path& data, const fs::path& val) {
+DataSplits open_cifar(const fs::path& data, const fs::path& val, const DataOptions&) {
   const Layout& layout = *layout_of(data);
   const std::vector<fs::path> train = present(data, layout.train);
   if (train.empty())
@@ -159,12 +160,16 @@ DataSplits open_cifar(const fs::path& data, const fs::path& val) {
     if (const Layout* other = layout_of(val); other != &layout)
       fail(Fault::input, val.string(), ": is ", other->kind, ", expected ", layout.kind, " as ", data.string());
   const std::vector<std::string> names = class_names(data, layout);
-  DataSplits splits{layout.kind, std::make_unique<CifarDataset>(train, layout, names), nullptr};
-  const fs::path folder = val.empty() ? data : val;
-  if (is_file(folder / layout.test))
-    splits.val = std::make_unique<CifarDataset>(std::vector{folder / layout.test}, layout, names);
-  else if (!val.empty())  // a set of its own, named for validation: all it has is for that
-    splits.val = std::make_unique<CifarDataset>(present(folder, layout.train), layout, names);
+  const auto open = [&](const std::vector<fs::path>& files) {
+    return std::make_unique<CifarDataset>(files, layout, names);
+  };
+  DataSplits splits{layout.kind, open(train), nullptr, nullptr, {}};
+  if (is_file(data / layout.test)) splits.test = open({data / layout.test});
+  if (val.empty()) return splits;
+  if (is_file(val / layout.test))
+    splits.val = open({val / layout.test});
+  else  // a set of its own, named for validation: all it has is for that
+    splits.val = open(present(val, layout.train));
   return splits;
 }
 

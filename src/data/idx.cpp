@@ -10,6 +10,7 @@
 #include <cstring>
 
 #include "data/codec.h"
+#include "data/files.h"
 #include "data/sources.h"
 #include "shear/error.h"
 
@@ -178,17 +179,21 @@ bool holds_idx(const fs::path& folder) {
   return !find_images(folder, "train").empty() || !find_images(folder, "t10k").empty();
 }
 
-DataSplits open_idx(const fs::path& data, const fs::path& val) {
+DataSplits open_idx(const fs::path& data, const fs::path& val, const DataOptions&) {
   const fs::path train_images = find_images(data, "train");
   if (train_images.empty())
     fail(Fault::input, data.string(), ": holds test images but none to train on, expected train-images-idx3-ubyte or ",
          "train-images-idx3-ubyte.gz");
-  DataSplits splits{"IDX", open_part(train_images, "train", nullptr), nullptr};
-  const fs::path val_folder = val.empty() ? data : val;
-  if (const fs::path images = find_images(val_folder, "t10k"); !images.empty())
-    splits.val = open_part(images, "t10k", &splits.train->classes());
-  else if (!val.empty())  // a set of its own, named for validation: all it has is for that
-    splits.val = open_part(find_images(val, "train"), "train", &splits.train->classes());
+  DataSplits splits{"IDX", open_part(train_images, "train", nullptr), nullptr, nullptr, {}};
+  const auto open = [&](const fs::path& images, const char* part) {
+    return open_part(images, part, &splits.train->classes());
+  };
+  if (const fs::path images = find_images(data, "t10k"); !images.empty()) splits.test = open(images, "t10k");
+  if (val.empty()) return splits;
+  if (const fs::path images = find_images(val, "t10k"); !images.empty())
+    splits.val = open(images, "t10k");
+  else  // a set of its own, named for validation: all it has is for that
+    splits.val = open(find_images(val, "train"), "train");
   return splits;
 }
 

@@ -1,9 +1,6 @@
 // Images from files, and between grey and colour.
 #include <algorithm>
-#include <cerrno>
 #include <cstdio>
-#include <cstring>
-#include <memory>
 
 #include "data/codec.h"
 #include "shear/error.h"
@@ -12,22 +9,6 @@ namespace shear {
 namespace {
 
 constexpr uint64_t max_side = 30'000, max_pixels = 200'000'000;
-
-std::vector<uint8_t> read_bytes(const std::filesystem::path& path) {
-  struct Close {
-    void operator()(std::FILE* file) const { std::fclose(file); }
-  };
-  const std::unique_ptr<std::FILE, Close> file(std::fopen(path.c_str(), "rb"));
-  if (!file) fail(Fault::input, path.string(), ": cannot be opened (", std::strerror(errno), "), expected an image");
-  std::error_code error;  // a folder can be opened, but has no size
-  const uint64_t claimed = std::filesystem::file_size(path, error);
-  if (error) fail(Fault::input, path.string(), ": has no size (", error.message(), "), expected a regular file");
-  std::vector<uint8_t> bytes(claimed);
-  const size_t got = std::fread(bytes.data(), 1, bytes.size(), file.get());
-  if (got != bytes.size())
-    fail(Fault::input, path.string(), ": only ", got, " of its ", claimed, " bytes could be read");
-  return bytes;
-}
 
 std::string first_bytes(Bytes bytes) {
   std::string shown;
@@ -48,11 +29,13 @@ void check_dimensions(uint64_t width, uint64_t height, const std::string& name) 
 }
 
 Image decode_image(const std::filesystem::path& path) {
-  const std::vector<uint8_t> bytes = read_bytes(path);
+  const std::vector<uint8_t> bytes = read_bytes(path, "an image");
   if (is_jpeg(bytes)) return decode_jpeg(bytes, path.string());
   if (is_png(bytes)) return decode_png(bytes, path.string());
-  if (bytes.empty()) fail(Fault::input, path.string(), ": is empty, expected a JPEG or PNG image");
-  fail(Fault::input, path.string(), ": begins with the bytes", first_bytes(bytes), ", expected a JPEG or PNG image");
+  if (is_webp(bytes)) return decode_webp(bytes, path.string());
+  constexpr const char* expected = ", expected a JPEG, PNG or WebP image";
+  if (bytes.empty()) fail(Fault::input, path.string(), ": is empty", expected);
+  fail(Fault::input, path.string(), ": begins with the bytes", first_bytes(bytes), expected);
 }
 
 Image to_channels(Image from, int channels) {

@@ -5,6 +5,7 @@
 #include <csetjmp>
 #include <cstddef>
 #include <cstdio>  // jpeglib.h needs it first
+#include <cstring>
 #include <new>
 
 #include <jpeglib.h>
@@ -12,6 +13,7 @@
 #include <jerror.h>  // after jpeglib.h, which says what is built in
 
 #include "data/codec.h"
+#include "data/exif.h"
 #include "shear/error.h"
 
 namespace shear {
@@ -19,6 +21,8 @@ namespace {
 
 constexpr int max_scans =
     500;  // a small progressive file can hold many thousands, and each costs a pass over the image
+
+constexpr uint64_t max_pixels_per_byte = 8 * 64 * 4;  // a block of 8 x 8, of one sample for 4 pixels, for every bit
 
 struct Decoder {
   jpeg_decompress_struct info{};
@@ -95,6 +99,15 @@ void cmyk_to_rgb(const uint8_t* in, int pixels, uint8_t* out) {
   }
 }
 
+constexpr int exif_marker = JPEG_APP0 + 1;
+
+int orientation(const jpeg_decompress_struct& info) {
+  for (const jpeg_marker_struct* marker = info.marker_list; marker; marker = marker->next)
+    if (marker->marker == exif_marker && marker->data_length >= 6 && std::memcmp(marker->data, "Exif\0\0", 6) == 0)
+      return exif_orientation(Bytes(marker->data, marker->data_length).subspan(6));
+  return 1;
+}
+
 }  // namespace
 
 bool is_jpeg(Bytes bytes) { return bytes.size() >= 3 && bytes[0] == 0xff && bytes[1] == 0xd8 && bytes[2] == 0xff; }
@@ -104,9 +117,16 @@ Image decode_jpeg(Bytes bytes, const std::string& name) {
   jpeg_decompress_struct& info = decoder.info;
   decoder.attempt([&] {
     jpeg_mem_src(&info, bytes.data(), bytes.size());
+    jpeg_save_markers(&info, exif_marker, 0xffff);
     jpeg_read_header(&info, TRUE);
   });
+  const int turned = orientation(info);  // read now: with the last row libjpeg forgets it
   check_dimensions(info.image_width, info.image_height, name);
+  // Huffman codes take at least a bit for each block's mean; arithmetic ones, which hardly anyone writes, may take
+  // less.
+  if (!info.arith_code && uint64_t{info.image_width} * info.image_height > max_pixels_per_byte * bytes.size())
+    fail(Fault::input, name, ": claims ", info.image_width, " x ", info.image_height, " pixels, more than its ",
+         bytes.size(), " bytes can hold");
   const bool grey = info.num_components == 1, cmyk = info.num_components == 4;
   if (!grey && !cmyk && info.num_components != 3)
     fail(Fault::input, name, ": is a JPEG of ", info.num_components, " components, expected 1, 3 or 4");
@@ -127,7 +147,7 @@ Image decode_jpeg(Bytes bytes, const std::string& name) {
     }
     jpeg_finish_decompress(&info);
   });
-  return image;
+  return upright(std::move(image), turned);
 }
 
 }  // namespace shear

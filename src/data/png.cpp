@@ -7,6 +7,7 @@
 #include <new>
 
 #include "data/codec.h"
+#include "data/exif.h"
 #include "shear/error.h"
 
 namespace shear {
@@ -16,31 +17,25 @@ constexpr std::array<uint8_t, 8> signature{0x89, 'P', 'N', 'G', 0x0d, 0x0a, 0x1a
 constexpr uint64_t max_deflate_ratio = 1032;  // no deflate stream expands further
 constexpr size_t max_chunk = size_t{1} << 26;
 
-// What the pixels look like once decoded by libspng.
+// What the pixels look like once decoded by libspng: transparency, of whatever kind, is left out.
 struct Layout {
   int channels;  // of our image
   spng_format format;
-  int stored;  // bytes a pixel in `format`
-  bool alpha;
+  size_t stored;  // bytes a pixel in `format`
 };
 
-Layout layout(const spng_ihdr& header, bool transparency) {
-  const bool has_alpha = transparency || header.color_type == SPNG_COLOR_TYPE_GRAYSCALE_ALPHA ||
-                         header.color_type == SPNG_COLOR_TYPE_TRUECOLOR_ALPHA;
+Layout layout(const spng_ihdr& header) {
   const bool grey =
       header.color_type == SPNG_COLOR_TYPE_GRAYSCALE || header.color_type == SPNG_COLOR_TYPE_GRAYSCALE_ALPHA;
-  if (grey && !has_alpha && header.bit_depth <= 8) return {1, SPNG_FMT_G8, 1, false};
+  if (header.color_type == SPNG_COLOR_TYPE_GRAYSCALE && header.bit_depth <= 8) return {1, SPNG_FMT_G8, 1};
   // libspng turns 16 bits into 8 only on the way to RGB and RGBA: grey then stands in R.
-  if (has_alpha || grey) return {grey ? 1 : 3, SPNG_FMT_RGBA8, 4, has_alpha};
-  return {3, SPNG_FMT_RGB8, 3, false};
+  return {grey ? 1 : 3, SPNG_FMT_RGB8, 3};
 }
 
-// R G B A to the image's channels, over black.
-void drop_alpha(const std::vector<uint8_t>& rgba, Image& image) {
-  const size_t pixels = rgba.size() / 4, channels = static_cast<size_t>(image.channels);
-  for (size_t i = 0; i < pixels; ++i)
-    for (size_t c = 0; c < channels; ++c)
-      image.pixels[channels * i + c] = static_cast<uint8_t>((rgba[4 * i + c] * rgba[4 * i + 3] + 127) / 255);
+int orientation(spng_ctx* context) {
+  spng_exif exif{};
+  if (spng_get_exif(context, &exif) != SPNG_OK) return 1;
+  return exif_orientation({reinterpret_cast<const uint8_t*>(exif.data), exif.length});
 }
 
 }  // namespace
@@ -71,21 +66,16 @@ Image decode_png(Bytes bytes, const std::string& name) {
     fail(Fault::input, name, ": claims ", header.width, " x ", header.height, " pixels, more than its ", bytes.size(),
          " bytes can hold");
 
-  spng_trns transparency{};
-  const int found = spng_get_trns(context.get(), &transparency);
-  if (found != SPNG_ECHUNKAVAIL) attempt(found);
-  const Layout as = layout(header, found == SPNG_OK);
+  const Layout as = layout(header);
   const size_t pixels = size_t{header.width} * header.height;
   Image image{static_cast<int>(header.width), static_cast<int>(header.height), as.channels, {}};
-  image.pixels.resize(pixels * static_cast<size_t>(as.channels));
-  if (as.format != SPNG_FMT_RGBA8) {
-    attempt(spng_decode_image(context.get(), image.pixels.data(), image.pixels.size(), as.format, 0));
-  } else {
-    std::vector<uint8_t> rgba(pixels * static_cast<size_t>(as.stored));
-    attempt(spng_decode_image(context.get(), rgba.data(), rgba.size(), as.format, SPNG_DECODE_TRNS));
-    drop_alpha(rgba, image);
+  image.pixels.resize(pixels * as.stored);
+  attempt(spng_decode_image(context.get(), image.pixels.data(), image.pixels.size(), as.format, 0));
+  if (as.stored != static_cast<size_t>(as.channels)) {
+    for (size_t i = 0; i < pixels; ++i) image.pixels[i] = image.pixels[as.stored * i];
+    image.pixels.resize(pixels);
   }
-  return image;
+  return upright(std::move(image), orientation(context.get()));
 }
 
 }  // namespace shear

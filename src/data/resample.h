@@ -15,6 +15,7 @@ struct View {
 };
 View view(const Image&);
 View cut(const View&, int left, int top, int width, int height);
+Image transposed(const View&);  // columns become rows
 
 // Columns [left, left + width) and rows [top, top + height) of a result.
 struct Window {

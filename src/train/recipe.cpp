@@ -12,6 +12,11 @@ template <class R, class F>
 void each_field(R& r, F field) {
   field("data", r.data);
   field("val", r.val);
+  field("kind", r.read.kind);
+  field("class-order", r.read.class_order);
+  field("val-share", r.read.val_share);
+  field("split-seed", r.read.split_seed);
+  field("official-split", r.read.official_split);
   field("model", r.model);
   field("weights", r.weights);
   field("policy", r.policy);

@@ -62,7 +62,7 @@ Setup prepare(const Recipe& recipe, const RunOptions& run, const ModelCard* stor
     parse_vit(with_classes(recipe.model, 1));  // a wrong flag is told of before anything is read
   make_policy(recipe.policy);
   if (!stored && !recipe.weights.empty()) s.weights = std::make_unique<SafeTensors>(recipe.weights);
-  s.data = open_data(recipe.data, recipe.val);
+  s.data = open_data(recipe.data, recipe.val, recipe.read);
   const std::vector<std::string>& classes = s.data.train->classes();
   if (stored) {
     if (stored->classes != classes)

@@ -105,13 +105,14 @@ Training::Training(const Recipe& recipe, const RunOptions& run, std::unique_ptr<
     fail(Fault::input, recipe_.data, ": ", sizes, ", but the run began with ", progress_.train_samples, " and ",
          progress_.val_samples, ", expected the same data");
   observer_.note(text(recipe_.data, ": ", setup_.data.kind, ", ", sizes, ", ", setup_.card.classes.size(), " classes"));
+  for (const std::string& note : setup_.data.notes) observer_.warn(note);
   observer_.note(text(setup_.card.model, ": ", model_.parameters().elements(), " parameters, ", setup_.steps,
                       " steps of ", recipe_.batch, " images (", setup_.per_epoch, " per epoch), policy ",
                       recipe_.policy));
   if (setup_.data.val)
     warn_of_missing(*setup_.data.val, observer_);
   else
-    observer_.note("no validation part: accuracy is that of the training batches");
+    observer_.note("no validation part: accuracy is that of the training batches (--val-share 0.1 would hold one out)");
   progress_.steps = setup_.steps;
   progress_.train_samples = train;
   progress_.val_samples = val;

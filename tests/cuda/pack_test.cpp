@@ -9,13 +9,6 @@ namespace {
 
 constexpr Code codes[] = {Code::u8, Code::u4, Code::u2};
 
-// The CPU rounds a product and the sum after it once where that is fast, and then has these codes too.
-#ifdef __FP_FAST_FMAF
-constexpr bool cpu_fuses = true;
-#else
-constexpr bool cpu_fuses = false;
-#endif
-
 // A number in (0, 1) for the i-th value of a row: 16 bits of the block of 64 values that it lies in.
 float rounding_of(const StreamKey& key, int64_t row, int64_t cols, int64_t i) {
   const int64_t first_block = (row * ((cols + 63) / 64) + i / 64) * 8, within = i % 64;
@@ -61,11 +54,18 @@ void check_coded(const Nap& nap) {
   CHECK(cuda.affine() == cpu.affine());
   const Matrix woken = cuda.woken();
   CHECK(error_of(woken, [&](int64_t r, int64_t c) { return expected.woken.at(r, c); }) == 0);
-  if (cpu_fuses) CHECK(cuda.values() == cpu.values());
+  // The CPU's compiler decides whether a product and the sum after it are rounded once or twice: at the border between
+  // two codes, which hardly any value is at, it may take the other one.
   const Matrix other = cpu.woken();
-  for (int64_t r = 0; r < nap.shape.rows; ++r)  // within one code, whatever the CPU rounds
-    for (int64_t c = 0; c < nap.shape.cols; ++c)
-      CHECK(std::abs(woken.at(r, c) - other.at(r, c)) <= 1.0001 * static_cast<double>(expected.affine[at(2 * r + 1)]));
+  int64_t different = 0;
+  for (int64_t r = 0; r < nap.shape.rows; ++r)
+    for (int64_t c = 0; c < nap.shape.cols; ++c) {
+      const double scale = static_cast<double>(expected.affine[at(2 * r + 1)]),
+                   apart = std::abs(woken.at(r, c) - other.at(r, c));
+      different += apart > 0.5 * scale;
+      CHECK(apart <= 1.0001 * scale);
+    }
+  CHECK(different <= 1 + nap.shape.rows * nap.shape.cols / 1000);
 }
 
 const StreamKey key{11, static_cast<uint32_t>(Purpose::policy), 2, 3};
@@ -104,24 +104,26 @@ TEST_CASE("CUDA: a row with an infinity or nan sleeps as on the CPU, and the oth
     const Nap nap{.x = x, .shape = shape_of(code, 4, 70, 4, 0)};
     Asleep cuda(cuda_backend(), nap), cpu(cpu_backend(), nap);
     CHECK(cuda.affine() == cpu.affine());
-    if (cpu_fuses) CHECK(cuda.values() == cpu.values());
-    const Matrix woken = cuda.woken();
+    const Matrix woken = cuda.woken(), other = cpu.woken();
     for (int64_t c = 0; c < 70; ++c) {
       CHECK(std::isfinite(woken.at(0, c)));
-      CHECK(!std::isfinite(woken.at(1, c)));
+      CHECK(std::isnan(woken.at(1, c)));  // the range has no end, so no code says anything
+      CHECK(std::isnan(other.at(1, c)));
+      if (c == 40) CHECK(woken.at(2, c) == static_cast<double>(cuda.affine()[4]));  // the smallest of the others
+      if (c == 40) CHECK(other.at(2, c) == static_cast<double>(cpu.affine()[4]));
       CHECK(std::isfinite(woken.at(3, c)));
     }
   }
 }
 
-TEST_CASE("CUDA: in f32 and f16 whole rows sleep in the CPU's bits, whatever the values") {
+TEST_CASE("CUDA: in f32, f16 and bf16 whole rows sleep in the CPU's bits, whatever the values") {
   for_sizes([](const Size& s) {
     Matrix x(s.rows, s.cols, s.gap, 2);
     if (s.rows * s.cols > 6) {
       x(0, 0) = 1e5f, x(s.rows - 1, s.cols - 1) = -std::numeric_limits<float>::infinity();
       x(0, 1) = 3e-6f, x(0, 2) = -1e-9f, x(0, 3) = 65519.f, x(0, 4) = -0.f;
     }
-    for (const Code code : {Code::f32, Code::f16}) {
+    for (const Code code : {Code::f32, Code::f16, Code::bf16}) {
       CAPTURE(bits_of(code));
       const Nap nap{.x = x, .shape = shape_of(code, s.rows, s.cols, s.rows, 0)};
       Asleep cuda(cuda_backend(), nap), cpu(cpu_backend(), nap);
@@ -134,13 +136,15 @@ TEST_CASE("CUDA: in f32 and f16 whole rows sleep in the CPU's bits, whatever the
     m.fill(unset);
     return m;
   }();
-  Asleep asleep(cuda_backend(), {.x = nans, .shape = shape_of(Code::f16, 1, 40, 1, 0)});
-  for (int64_t c = 0; c < 40; ++c) CHECK(std::isnan(asleep.woken().at(0, c)));
+  for (const Code code : {Code::f16, Code::bf16}) {
+    const Matrix woken = Asleep(cuda_backend(), {.x = nans, .shape = shape_of(code, 1, 40, 1, 0)}).woken();
+    for (int64_t c = 0; c < 40; ++c) CHECK(std::isnan(woken.at(0, c)));
+  }
 }
 
-TEST_CASE("CUDA: any band of codes or halves that is woken equals those rows of the whole") {
+TEST_CASE("CUDA: any band of codes, halves or floats that is woken equals those rows of the whole") {
   const Matrix x(60, 101, 0, 3);
-  for (const Code code : {Code::f32, Code::f16, Code::u8, Code::u4, Code::u2})
+  for (const Code code : {Code::f32, Code::f16, Code::bf16, Code::u8, Code::u4, Code::u2})
     check_bands({.x = x, .shape = shape_of(code, 60, 101, 20, 0)});
 }
 

@@ -76,6 +76,8 @@ void __tsan_write_range(void* p, size_t n) { check(p, n, cuemu::Access::write, t
   ATOMIC_CHANGE(bits, fetch_xor, old ^ v)                                      \
   ATOMIC_EXCHANGE_IF_EQUAL(bits, strong)                                       \
   ATOMIC_EXCHANGE_IF_EQUAL(bits, weak)
+ATOMICS(8)
+ATOMICS(16)
 ATOMICS(32)
 ATOMICS(64)
 

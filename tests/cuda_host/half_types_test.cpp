@@ -33,9 +33,9 @@ bool same(double a, double b) { return a == b ? std::signbit(a) == std::signbit(
 TEST_CASE("every f16 and every bf16 has the value that its format gives it") {
   int wrong = 0;
   for (unsigned bits = 0; bits < 65536; ++bits) {
-    const auto half = static_cast<unsigned short>(bits);
-    wrong += !same(static_cast<double>(__half2float(__ushort_as_half(half))), value_of(bits, 5, 10));
-    wrong += !same(static_cast<double>(__bfloat162float(__ushort_as_bfloat16(half))), value_of(bits, 8, 7));
+    const auto pattern = static_cast<unsigned short>(bits);
+    wrong += !same(static_cast<double>(__half2float(__ushort_as_half(pattern))), value_of(bits, 5, 10));
+    wrong += !same(static_cast<double>(__bfloat162float(__ushort_as_bfloat16(pattern))), value_of(bits, 8, 7));
   }
   CHECK(wrong == 0);
 }

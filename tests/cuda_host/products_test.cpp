@@ -107,8 +107,8 @@ TEST_CASE_TEMPLATE("a product on tensor cores, and cuBLAS's of the same operands
   cuda::sample::wmma_product(da.data(), db.data(), by_kernel.data(), m, n, k, nullptr);
   const Cublas cublas;
   const cudaDataType type = std::is_same_v<T, __half> ? CUDA_R_16F : CUDA_R_16BF;
-  const float half = 0.5f, zero = 0;
-  CHECK(cublasGemmEx(cublas.handle, CUBLAS_OP_N, CUBLAS_OP_N, n, m, k, &half, db.data(), type, n, da.data(), type, k,
+  const float factor = 0.5f, zero = 0;
+  CHECK(cublasGemmEx(cublas.handle, CUBLAS_OP_N, CUBLAS_OP_N, n, m, k, &factor, db.data(), type, n, da.data(), type, k,
                      &zero, by_cublas.data(), CUDA_R_32F, n, CUBLAS_COMPUTE_32F,
                      CUBLAS_GEMM_DEFAULT) == CUBLAS_STATUS_SUCCESS);
   double kernel_error = 0, cublas_error = 0;

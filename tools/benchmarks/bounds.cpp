@@ -1,12 +1,14 @@
 // What the machine can do at the most.
 #include "bounds.h"
 
-#include <omp.h>
-
 #include <algorithm>
 #include <array>
 #include <chrono>
 #include <functional>
+
+#if defined(__AVX512BF16__)
+#include <immintrin.h>
+#endif
 
 #include "operands.h"
 
@@ -40,27 +42,44 @@ using Vector = float __attribute__((vector_size(vector_bytes)));
 // As many sums at once as hide the latency of a multiplication and addition, and fit in 16 registers with two operands.
 constexpr int sums = 12;
 
+struct F32 {
+  static constexpr double flops = 2. * vector_bytes / sizeof(float);  // of one `add`
+  static Vector add(Vector sum, Vector a, Vector b) { return sum * a + b; }
+};
+#if defined(__AVX512BF16__)
+struct Bf16 {
+  static constexpr double flops = 4. * vector_bytes / sizeof(float);
+  static Vector add(Vector sum, Vector a, Vector b) {
+    return (Vector)_mm512_dpbf16_ps((__m512)sum, (__m512bh)a, (__m512bh)b);
+  }
+};
+#else
+using Bf16 = F32;  // it is emulated
+#endif
+
+template <class Kind>
 float multiply_and_add(int64_t rounds, float by, float plus) {
   std::array<Vector, sums> acc;
   const Vector factor = Vector{} + by, term = Vector{} + plus;
   for (Vector& a : acc) a = factor * static_cast<float>(&a - acc.data());  // each another, or one sum would do for all
   for (int64_t i = 0; i < rounds; ++i)
-    for (Vector& a : acc) a = a * factor + term;
+    for (Vector& a : acc) a = Kind::add(a, factor, term);
   Vector total{};
   for (const Vector& a : acc) total += a;
   return total[0];
 }
 
-double fma_rate(int threads, bool quick) {
+template <class Kind>
+double register_rate(int threads, bool quick) {
   const int64_t rounds = quick ? 100000 : 20000000;
   volatile float sink = 0;  // or the compiler would see that nobody asks for the sums
   const double seconds = best_of(3, [&] {
     float all = 0;
 #pragma omp parallel num_threads(threads) reduction(+ : all)
-    all += multiply_and_add(rounds, 0.5f, sink + 1);
+    all += multiply_and_add<Kind>(rounds, 0.5f, sink + 1);
     sink = all * 0;
   });
-  return 2. * sums * (vector_bytes / sizeof(float)) * static_cast<double>(rounds) * threads / seconds;
+  return sums * Kind::flops * static_cast<double>(rounds) * threads / seconds;
 }
 
 void measure_gemm(Device& device, bool quick, Bounds& bounds) {
@@ -97,7 +116,9 @@ void measure_copy(Device& device, int threads, bool quick, Bounds& bounds) {
 
 Bounds measure_bounds(Device& device, int threads, bool quick) {
   Bounds bounds;
-  if (device.run().on_host()) bounds.fma_flops = fma_rate(threads, quick);
+  if (device.run().on_host())
+    bounds.fma_flops = device.run().precision() == Precision::bf16 ? register_rate<Bf16>(threads, quick)
+                                                                   : register_rate<F32>(threads, quick);
   measure_gemm(device, quick, bounds);
   measure_copy(device, threads, quick, bounds);
   return bounds;

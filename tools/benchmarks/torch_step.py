@@ -6,6 +6,7 @@ is written plainly from PyTorch's own modules, operation for operation what timm
 """
 
 import argparse
+import inspect
 import json
 import sys
 import time
@@ -44,7 +45,8 @@ class Attention(nn.Module):
         batch, tokens, dim = x.shape
         qkv = self.qkv(x).reshape(batch, tokens, 3, self.heads, dim // self.heads).permute(2, 0, 3, 1, 4)
         q, k, v = qkv.unbind(0)  # (batch, heads, tokens, width)
-        if self.saves:  # the published method prunes the probabilities, so they must be there as a matrix
+        # The published method prunes the probabilities, so they must be there as a matrix; PyTorch 1 knew no other way.
+        if self.saves or not hasattr(F, "scaled_dot_product_attention"):
             scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1)
             context = scores.softmax(dim=-1) @ v
         else:
@@ -126,7 +128,8 @@ def main() -> None:
     model = Vit(config, flags.how == "checkpoint", saves).to(flags.device)
     if saves:
         saves.leave_alone(model.parameters())
-    optimizer = torch.optim.SGD(model.parameters(), lr=1e-3, momentum=0.9, fused=True)
+    fused = {"fused": True} if "fused" in inspect.signature(torch.optim.SGD).parameters else {}
+    optimizer = torch.optim.SGD(model.parameters(), lr=1e-3, momentum=0.9, **fused)
     images = torch.randn(flags.batch, config["channels"], config["image"], config["image"], device=flags.device)
     labels = torch.randint(config["classes"], (flags.batch,), device=flags.device)
     forward = torch.compile(model) if flags.how == "compile" else model

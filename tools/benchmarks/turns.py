@@ -31,16 +31,20 @@ class Result:
         return statistics.median(self.seconds)
 
 
+def clean_environment() -> dict[str, str]:
+    """What a user's shell happens to set for some BLAS, OpenMP or malloc is no part of a comparison."""
+    set_for_speed = ("OPENBLAS_", "OMP_", "GOMP_", "MKL_", "MALLOC_")
+    return {key: value for key, value in os.environ.items() if not key.startswith(set_for_speed)}
+
+
 class Running:
     """A contestant's process."""
 
     def __init__(self, contestant: Contestant):
-        # What a user's shell happens to set for some BLAS or OpenMP is no part of the comparison.
-        inherited = {k: v for k, v in os.environ.items() if not k.startswith(("OPENBLAS_", "OMP_", "GOMP_", "MKL_"))}
         self.name = contestant.name
         self.process = subprocess.Popen(
             contestant.command,
-            env=inherited | contestant.environment,
+            env=clean_environment() | contestant.environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -75,7 +79,7 @@ def take_turns(contestants: list[Contestant], seconds: float, rounds: int, warm_
             results[contestant.name] = Result(contestant.name, [], {})
             running[contestant.name] = process = Running(contestant)
             try:
-                took = process.steps(warm_up)["seconds"][-1]
+                took = min(process.steps(warm_up)["seconds"])
                 counts[contestant.name] = max(1, round(seconds / took))
             except RuntimeError as e:
                 results[contestant.name].error = str(e)

@@ -11,7 +11,7 @@ namespace shear::tool {
 namespace {
 
 struct Flags {
-  std::string data, val;
+  DataFlags data;
   bool json = false;
 };
 
@@ -56,16 +56,16 @@ void print_tables(const CheckReport& report, const std::string& path) {
 }
 
 int run(const Flags& flags) {
-  const CheckReport report = check_data(open_data(flags.data, flags.val));
+  const CheckReport report = check_data(flags.data.open());
   if (flags.json)
     print_json(report);
   else
-    print_tables(report, flags.data);
+    print_tables(report, flags.data.data);
   if (report.broken.empty()) return 0;
   int64_t samples = 0;
   for (const CheckReport::Part& p : report.parts) samples += p.samples;
-  fail(Fault::input, flags.data, ": ", report.broken.size(), " of ", samples, " samples cannot be read, the first is ",
-       report.broken.front());
+  fail(Fault::input, flags.data.data, ": ", report.broken.size(), " of ", samples,
+       " samples cannot be read, the first is ", report.broken.front());
 }
 
 }  // namespace
@@ -73,8 +73,9 @@ int run(const Flags& flags) {
 void add_check(CLI::App& app, Run& chosen) {
   auto flags = std::make_shared<Flags>();
   CLI::App* cmd = app.add_subcommand("check", "reads every sample of a data set and lists what is broken");
-  cmd->add_option("--data", flags->data, "as for train")->required()->type_name("PATH");
-  cmd->add_option("--val", flags->val, "another data set for validation")->type_name("PATH");
+  flags->data.options.allow_absent = true;
+  flags->data.add_data(*cmd, "as for train")->required();
+  flags->data.add_val(*cmd);
   cmd->add_flag("--json", flags->json, "prints one JSON object");
   cmd->callback([&chosen, flags] { chosen = [flags] { return run(*flags); }; });
 }

@@ -10,6 +10,7 @@ using Run = std::function<int()>;  // returns the exit status
 void add_train(CLI::App&, Run& chosen);
 void add_eval(CLI::App&, Run& chosen);
 void add_predict(CLI::App&, Run& chosen);
+void add_prepare(CLI::App&, Run& chosen);
 void add_plan(CLI::App&, Run& chosen);
 void add_compare(CLI::App&, Run& chosen);
 void add_trace(CLI::App&, Run& chosen);

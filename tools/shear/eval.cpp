@@ -13,7 +13,8 @@ namespace shear::tool {
 namespace {
 
 struct Flags {
-  std::string data, val, weights, model, part;
+  DataFlags data;
+  std::string weights, model, part;
   int64_t batch = 64, worst = 10;
   int loader_threads = 1;
   ImageFlags image;
@@ -50,8 +51,8 @@ double share(const ClassResult& r) { return static_cast<double>(r.right) / stati
 
 int run(const Flags& flags) {
   const auto loaded = load_model(flags.weights, flags.model, flags.image, flags.device);
-  const DataSplits data = open_data(flags.data, flags.val);
-  const Dataset& part = choose_part(data, flags.part, flags.data);
+  const DataSplits data = flags.data.open(flags.weights);
+  const Dataset& part = choose_part(data, flags.part, flags.data.data);
   const std::vector<int> labels = labels_for(*loaded, part);
   Loader::Options options;
   options.batch = flags.batch;
@@ -60,8 +61,8 @@ int run(const Flags& flags) {
   Evaluation e;
   {
     Progress progress;
-    progress.say(text(flags.data, ": ", data.kind, ", ", part.size(), " ",
-                      &part == data.val.get() ? "validation" : "training", " images; ", loaded->card.model));
+    const char* name = &part == data.val.get() ? "validation" : &part == data.test.get() ? "test" : "training";
+    progress.say(text(flags.data.data, ": ", data.kind, ", ", part.size(), " ", name, " images; ", loaded->card.model));
     e = *evaluate(loaded->device, std::ref(loaded->model), part, options, loaded->model.config().classes, labels,
                   [&](int64_t done, int64_t total) {
                     progress.at(static_cast<double>(done) / static_cast<double>(total),
@@ -101,9 +102,9 @@ int run(const Flags& flags) {
 void add_eval(CLI::App& app, Run& chosen) {
   auto flags = std::make_shared<Flags>();
   CLI::App* cmd = app.add_subcommand("eval", "accuracy and loss of a model on a data set");
-  cmd->add_option("--data", flags->data, "as for train")->required()->type_name("PATH");
-  cmd->add_option("--val", flags->val, "another data set for validation")->type_name("PATH");
-  cmd->add_option("--part", flags->part, "train or val")->default_str("val where there is one");
+  flags->data.add_data(*cmd, "as for train")->required();
+  flags->data.add_val(*cmd);
+  cmd->add_option("--part", flags->part, "train, val or test")->default_str("val where there is one");
   cmd->add_option("--weights", flags->weights, "safetensors")->required()->type_name("FILE");
   cmd->add_option("--model", flags->model, "where the weights do not say")
       ->default_str("the weights' own")

@@ -46,6 +46,7 @@ int run(int argc, char** argv) {
   shear::tool::add_plan(app, chosen);
   shear::tool::add_compare(app, chosen);
   shear::tool::add_trace(app, chosen);
+  shear::tool::add_prepare(app, chosen);
   shear::tool::add_gradients(app, chosen);
   shear::tool::add_check(app, chosen);
   shear::tool::add_inspect(app, chosen);

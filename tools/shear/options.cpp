@@ -3,6 +3,7 @@
 
 #include <charconv>
 #include <cmath>
+#include <iostream>
 #include <limits>
 
 namespace shear::tool {
@@ -105,12 +106,89 @@ std::string policy_help() {
   return help;
 }
 
+void add_data_options(CLI::App& app, DataOptions& options) {
+  const auto group = "Data";
+  std::string kinds;
+  for (const std::string& kind : data_kinds()) kinds += (kinds.empty() ? "" : ", ") + kind;
+  app.add_option("--kind", options.kind, "what the data set is: " + kinds)
+      ->default_str("recognised, and printed")
+      ->group(group);
+  app.add_option("--class-order", options.class_order,
+                 "of folders and CSV: plain (as torchvision: 10 before 2) or natural (as timm: 2 before 10)")
+      ->capture_default_str()
+      ->group(group);
+  app.add_option("--val-share", options.val_share,
+                 "share of each class's training images to hold out, where there is no validation part")
+      ->capture_default_str()
+      ->group(group);
+  app.add_option("--split-seed", options.split_seed, "which images are held out")->capture_default_str()->group(group);
+  app.add_flag("--official-split", options.official_split,
+               "Flowers-102: train on trnid alone and validate on valid (else: train on both, validate on tstid)")
+      ->group(group);
+}
+
+CLI::Option* DataFlags::add_data(CLI::App& app, const std::string& help) {
+  app_ = &app;
+  CLI::Option* added = app.add_option("--data", data, help)->type_name("PATH");
+  add_data_options(app, options);
+  return added;
+}
+
+void DataFlags::add_val(CLI::App& app) {
+  app.add_option("--val", val, "another data set of the same kind for validation")->type_name("PATH");
+}
+
+// The recipe of the run that a weight file comes from.
+static std::optional<Recipe> recipe_of(const std::string& weights) {
+  const SafeTensors file(weights);
+  const auto found = file.metadata().find("shear.recipe");
+  if (found == file.metadata().end()) return std::nullopt;
+  return recipe_from_json(found->second);
+}
+
+DataSplits DataFlags::open(const std::string& weights) const {
+  DataOptions now = options;
+  if (const auto recipe = weights.empty() ? std::nullopt : recipe_of(weights)) {
+    const DataOptions& then = recipe->read;
+    const auto given = [&](const char* flag) { return app_->get_option(flag)->count() > 0; };
+    if (recipe->data == absolute_path(data)) {
+      if (!given("--kind")) now.kind = then.kind;
+      if (!given("--class-order")) now.class_order = then.class_order;
+      if (!given("--val-share")) now.val_share = then.val_share;
+      if (!given("--split-seed")) now.split_seed = then.split_seed;
+      if (!given("--official-split")) now.official_split = then.official_split;
+    } else if (then.val_share > 0 && !given("--val-share")) {
+      std::cerr << "warning: the run of " << weights << " held a part of " << recipe->data
+                << " out; the same images elsewhere take --val-share " << then.val_share << " --split-seed "
+                << then.split_seed << std::endl;
+    }
+  }
+  DataSplits splits = open_data(data, val, now);
+  for (const std::string& note : splits.notes) std::cerr << "warning: " << note << std::endl;
+  return splits;
+}
+
+std::string absolute_path(const std::string& path) {
+  return path.empty() ? path : std::filesystem::absolute(path).lexically_normal().string();
+}
+
 const Dataset& choose_part(const DataSplits& data, const std::string& part, const std::string& path) {
   if (part.empty()) return data.val ? *data.val : *data.train;
   if (part == "train") return *data.train;
-  if (part != "val") fail(Fault::usage, "--part ", part, ": expected train or val");
+  if (part == "test") {
+    // A test part that serves for validation is that.
+    if (!data.test)
+      fail(Fault::input, path, ": has no test part beside a validation part, expected --part val or train");
+    return *data.test;
+  }
+  if (part != "val") fail(Fault::usage, "--part ", part, ": expected train, val or test");
   if (!data.val) fail(Fault::input, path, ": has no validation part, expected --part train or another data set");
   return *data.val;
+}
+
+void require_index(const Dataset& part, int64_t index, const std::string& path) {
+  if (index < 0 || index >= part.size())
+    fail(Fault::input, "--index ", index, ": ", path, " has ", part.size(), " images, expected 0 to ", part.size() - 1);
 }
 
 }  // namespace shear::tool

@@ -31,10 +31,31 @@ struct DeviceFlags {
   }
 };
 
+// --kind, --class-order, --val-share, --split-seed, --official-split
+void add_data_options(CLI::App&, DataOptions&);
+
+// A data set, for the commands that only read one.
+struct DataFlags {
+  std::string data, val;
+  DataOptions options;
+
+  CLI::Option* add_data(CLI::App&, const std::string& help);  // --data and how it is read
+  void add_val(CLI::App&);
+  // What is worth knowing goes to stderr.  `weights`: where their run was trained on this very path, what is not given
+  // is as it was then, so that the images held out are the same.
+  DataSplits open(const std::string& weights = {}) const;
+
+ private:
+  const CLI::App* app_ = nullptr;
+};
+
 // The policies and their keys, for the end of a help page.
 std::string policy_help();
 
+std::string absolute_path(const std::string& path);  // without . and ..; empty stays empty
+
 // The part of a data set that a user asks for; empty: the validation part where there is one.
 const Dataset& choose_part(const DataSplits&, const std::string& part, const std::string& path);
+void require_index(const Dataset& part, int64_t index, const std::string& path);  // Fault::input for --index
 
 }  // namespace shear::tool

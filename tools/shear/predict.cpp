@@ -15,7 +15,8 @@ namespace {
 
 struct Flags {
   std::vector<std::string> images;
-  std::string weights, model, data, part;
+  DataFlags data;
+  std::string weights, model, part;
   std::vector<int64_t> indices;
   int64_t top = 5;
   ImageFlags image;
@@ -54,20 +55,18 @@ struct Prediction {
 };
 
 int run(const Flags& flags) {
-  if (flags.data.empty() != flags.indices.empty())
+  if (flags.data.data.empty() != flags.indices.empty())
     fail(Fault::usage, "--data and --index name images together, expected both or none");
   if (flags.images.empty() && flags.indices.empty())
     fail(Fault::usage, "no image is named, expected files, or --data PATH --index I,J,...");
   const auto loaded = load_model(flags.weights, flags.model, flags.image, flags.device);
   std::vector<Prediction> predictions;
   for (const std::string& path : flags.images) predictions.push_back({path, "", predict(*loaded, decode_image(path))});
-  if (!flags.data.empty()) {
-    const DataSplits data = open_data(flags.data);
-    const Dataset& part = choose_part(data, flags.part, flags.data);
+  if (!flags.data.data.empty()) {
+    const DataSplits data = flags.data.open(flags.weights);
+    const Dataset& part = choose_part(data, flags.part, flags.data.data);
     for (int64_t i : flags.indices) {
-      if (i < 0 || i >= part.size())
-        fail(Fault::input, "--index ", i, ": ", flags.data, " has ", part.size(), " images, expected 0 to ",
-             part.size() - 1);
+      require_index(part, i, flags.data.data);
       const std::string& truth = part.classes()[static_cast<size_t>(part.label(i))];
       predictions.push_back({part.describe(i), truth, predict(*loaded, part.read(i))});
     }
@@ -109,13 +108,13 @@ int run(const Flags& flags) {
 void add_predict(CLI::App& app, Run& chosen) {
   auto flags = std::make_shared<Flags>();
   CLI::App* cmd = app.add_subcommand("predict", "class names with probabilities for images");
-  cmd->add_option("IMAGE", flags->images, "JPEG or PNG files");
+  cmd->add_option("IMAGE", flags->images, "JPEG, PNG or WebP files");
   cmd->add_option("--weights", flags->weights, "safetensors")->required()->type_name("FILE");
   cmd->add_option("--model", flags->model, "where the weights do not say")
       ->default_str("the weights' own")
       ->type_name("NAME");
-  cmd->add_option("--data", flags->data, "takes images from a data set instead")->type_name("PATH");
-  cmd->add_option("--part", flags->part, "train or val")->default_str("val where there is one");
+  flags->data.add_data(*cmd, "takes images from a data set instead");
+  cmd->add_option("--part", flags->part, "train, val or test")->default_str("val where there is one");
   cmd->add_option("--index", flags->indices, "which of its images, counted from 0")
       ->delimiter(',')
       ->type_name("I,J,...");

@@ -5,10 +5,11 @@
 
 namespace shear::tool {
 
-namespace fs = std::filesystem;
-
 void RecipeFlags::add_model(CLI::App& app) {
-  app.add_option("--data", recipe.data, "folder of class folders, or IDX files")->type_name("PATH");
+  app.add_option("--data", recipe.data,
+                 "folder of class folders, CSV of path and label, IDX, CIFAR, Flowers-102 or CUB-200-2011")
+      ->type_name("PATH");
+  add_data_options(app, recipe.read);
   app.add_option("--val", recipe.val, "another data set of the same kind for validation")->type_name("PATH");
   app.add_option("--model", recipe.model, "vit_tiny_patch16_224, ..., or vit:image=28,patch=4,dim=192,depth=6,heads=3")
       ->default_str("the weights' own")
@@ -71,15 +72,9 @@ void RecipeFlags::add_running(CLI::App& app) {
       ->check(CLI::PositiveNumber);
 }
 
-static void make_absolute(std::string& path) {
-  if (!path.empty()) path = fs::absolute(path).lexically_normal().string();
-}
-
 Recipe RecipeFlags::read() const {
   Recipe r = recipe;
-  make_absolute(r.data);
-  make_absolute(r.val);
-  make_absolute(r.weights);
+  for (std::string* path : {&r.data, &r.val, &r.weights}) *path = absolute_path(*path);
   r.image = image.read();
   r.precision = device.precision;
   return r;

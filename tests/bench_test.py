@@ -1,0 +1,98 @@
+#!/usr/bin/env python3
+"""Runs tools/bench on a model so small that its figures mean nothing, and checks that its reports are whole.
+
+bench_test.py SOURCE BUILD SHEAR with|without, the last of Google Benchmark.  What it tells of memory is held to what
+`shear plan` says.  PyTorch is played by a program that answers as torch_step.py does.
+"""
+
+import json
+import pathlib
+import subprocess
+import sys
+import tempfile
+import xml.etree.ElementTree
+
+SOURCE, BUILD, SHEAR = map(pathlib.Path, sys.argv[1:4])
+MODEL = ["--models", "vit:image=8,patch=4,dim=16,depth=2,heads=2,classes=3,channels=1", "--batch", "4"]
+TURNS = ["--threads", "1", "--rounds", "2", "--seconds", "0", "--warm-up", "1"]
+
+FAKE_TORCH = """#!/usr/bin/env python3
+import json, sys
+if sys.argv[1] == "-c":
+    print("9.9 nobody's")
+else:
+    if "compile" in sys.argv:
+        sys.exit(3)
+    for line in sys.stdin:
+        bytes = {"peak_bytes": None, "rss_peak_bytes": 100, "rss_start_bytes": 10}
+        print(json.dumps({"seconds": [2.0] * int(line), **bytes}), flush=True)
+"""
+
+
+def bench(out: pathlib.Path, command: str, *flags: str) -> dict:
+    """The report that the command writes, once its drawing is seen to be one."""
+    program = [sys.executable, SOURCE / "tools" / "benchmarks" / "bench.py", "--build", BUILD, command, *MODEL]
+    ran = subprocess.run([*map(str, program), *flags, "--out", str(out)], capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+    assert "of bound" in ran.stdout or "ratio" in ran.stdout, ran.stdout
+    assert xml.etree.ElementTree.parse(out / f"{command}.svg").getroot().tag.endswith("svg")
+    return json.loads((out / f"{command}.json").read_text())
+
+
+def policies_are_measured_against_full_and_their_bytes_are_the_planned_ones(out: pathlib.Path) -> None:
+    rows = bench(out, "policies", *TURNS)["models"][0]["rows"]
+    names = [row["policy"] for row in rows]
+    flags = ["--model", MODEL[1], "--batch", "4", "--threads", "1", "--optimizer", "sgd", "--policy", ";".join(names)]
+    plan = json.loads(subprocess.run([SHEAR, "plan", "--json", *flags], capture_output=True, check=True).stdout)
+    assert [(p["policy"], p["peak_bytes"]) for p in plan["policies"]] == [(r["policy"], r["peak_bytes"]) for r in rows]
+    assert names[0] == "full" and rows[0]["time_ratio"] == 1 and rows[0]["peak_ratio"] == 1
+    assert all(len(row["step_seconds"]) >= 2 and row["time_ratio"] > 0 for row in rows)
+    assert all(row["rss_peak_bytes"] > row["peak_bytes"] > row["saved_bytes"] > 0 for row in rows)
+
+
+def peers_take_turns_and_who_cannot_run_is_told_of(out: pathlib.Path) -> None:
+    fake = out / "python3"
+    fake.write_text(FAKE_TORCH)
+    fake.chmod(0o700)
+    found = bench(out, "peers", *TURNS, "--python", str(fake), "--groups", "exact", "bf16")
+    assert found["torch"] == "9.9 nobody's"
+    rows = found["models"][0]["rows"]
+    failed = [row["name"] for row in rows if "error" in row]
+    assert failed == ["PyTorch, torch.compile", "PyTorch, torch.compile, bf16"], failed
+    for row in rows:
+        if row["name"] == "PyTorch":
+            assert row["step_seconds"] == [2.0, 2.0] and row["time_ratio"] == 1 and row["rss_ratio"] == 1
+        if row["framework"] == "Shear":
+            assert row["time_ratio"] == row["step_seconds_median"] / 2 and row["rss_ratio"] == row["rss_peak_bytes"] / 100
+    assert {row["name"] for row in rows if row["framework"] == "Shear"} >= {"full", "lean", "full, bf16"}
+
+
+def operators_stand_beside_their_bounds(out: pathlib.Path) -> None:
+    found = bench(out, "ops", "--threads", "1", "2", "--rounds", "1", "--seconds", "0", "--quick")
+    assert [bound["threads"] for bound in found["bounds"]] == [1, 2]
+    assert all(bound[key] > 0 for bound in found["bounds"] for key in ("fma_flops", "gemm_flops", "copied_bytes"))
+    for threads in (1, 2):
+        rows = {row["operator"]: row for row in found["operators"] if row["threads"] == threads}
+        assert len(rows) >= 30, sorted(rows)
+        for row in rows.values():
+            assert row["seconds"] > 0 and abs(row["share"] * row["seconds"] / row["bound_seconds"] - 1) < 1e-3, row
+        linears = [rows[f"{layer} {part}"] for layer in ("qkv", "proj", "fc1", "fc2") for part in ("forward", "dX", "dW")]
+        total = rows["all linears of a block"]["seconds"]
+        assert abs(sum(row["seconds"] for row in linears) - total) < 1e-9 * total
+
+
+def main() -> None:
+    tests = [
+        policies_are_measured_against_full_and_their_bytes_are_the_planned_ones,
+        peers_take_turns_and_who_cannot_run_is_told_of,
+    ]
+    if sys.argv[4] == "with":
+        tests.append(operators_stand_beside_their_bounds)
+    for test in tests:
+        with tempfile.TemporaryDirectory() as out:
+            test(pathlib.Path(out))
+        print(test.__name__.replace("_", " "))
+
+
+if __name__ == "__main__":
+    main()

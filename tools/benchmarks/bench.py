@@ -1,0 +1,78 @@
+"""tools/bench: the measurements; see --help."""
+
+import argparse
+import pathlib
+
+import loader
+import ops
+import peers
+import policies
+import report
+
+
+def common(parser: argparse.ArgumentParser, models: list[str]) -> None:
+    known = ", ".join(peers.MODELS)
+    parser.add_argument("--models", nargs="+", default=models, metavar="MODEL", help=f"{known}, or as for shear train")
+    parser.add_argument("--batch", type=int, help="images (default: 8, of the Fashion ViT 128)")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda (default: %(default)s)")
+    parser.add_argument("--out", type=pathlib.Path, default=report.ROOT / "runs" / "bench", help="folder for JSON and SVG")
+
+
+def turns(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--threads", type=int, default=2, help="of each process (default: %(default)s)")
+    parser.add_argument("--rounds", type=int, default=3, help="turns of each process (default: %(default)s)")
+    parser.add_argument("--seconds", type=float, default=2, help="of a turn, about; at least one step (default: %(default)s)")
+    parser.add_argument("--warm-up", type=int, default=2, help="steps before the first turn (default: %(default)s)")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="tools/bench", description="Measures Shear. On a machine that does nothing else.")
+    parser.add_argument("--build", type=pathlib.Path, required=True, help=argparse.SUPPRESS)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    what = "operators of a training step, each beside its bound: the best rate of products, or bytes copied in a second"
+    one = commands.add_parser("ops", help=what, description=what)
+    common(one, ["ViT-Ti/16", "ViT-S/16", "ViT-B/16"])
+    one.add_argument("--threads", type=int, nargs="+", default=[1, 2], help="one after another (default: 1 2)")
+    one.add_argument("--rounds", type=int, default=3, help="of which the median counts (default: %(default)s)")
+    one.add_argument("--seconds", type=float, default=0.05, help="of a round, at least (default: %(default)s)")
+    one.add_argument("--precision", default="f32", help="of products: f32 or bf16 (default: %(default)s)")
+    one.add_argument("--filter", default=".", help="only operators that this regular expression fits")
+    one.add_argument("--quick", action="store_true", help="to see that all runs: bounds and shares mean nothing")
+
+    what = "the same training step in Shear and in PyTorch, in turns"
+    one = commands.add_parser("peers", help=what, description=what)
+    common(one, list(peers.MODELS))
+    turns(one)
+    one.add_argument("--groups", nargs="+", choices=peers.GROUPS, default=list(peers.GROUPS), help="who takes turns")
+    one.add_argument("--add", action="store_true", help="to the report in --out, in place of the same groups")
+    one.add_argument("--python", help="an interpreter with PyTorch (default: this one, else one that is installed)")
+
+    what = "a training step under each policy beside that under `full`, in turns"
+    one = commands.add_parser("policies", help=what, description=what)
+    common(one, list(peers.MODELS))
+    turns(one)
+    one.add_argument("--policies", nargs="+", default=policies.POLICIES, metavar="POLICY", help="(default: all)")
+
+    what = "images a second that the loader prepares, beside those that a training step takes"
+    one = commands.add_parser("loader", help=what, description=what)
+    common(one, list(peers.MODELS))
+    one.add_argument("--data", required=True, help="as for shear train")
+    one.add_argument("--threads", type=int, default=2, help="of the step; the loader has one (default: %(default)s)")
+    one.add_argument("--seconds", type=float, default=2, help="of each measurement (default: %(default)s)")
+
+    flags = parser.parse_args()
+    flags.out.mkdir(parents=True, exist_ok=True)
+    programs = flags.build / "tools" / "benchmarks"
+    if flags.command == "ops":
+        ops.run(flags, str(programs / "bench_ops"))
+    elif flags.command == "peers":
+        peers.run(flags, str(programs / "bench_step"), flags.build)
+    elif flags.command == "loader":
+        loader.run(flags, str(programs / "bench_loader"), str(programs / "bench_step"))
+    else:
+        policies.run(flags, str(programs / "bench_step"))
+
+
+if __name__ == "__main__":
+    main()
