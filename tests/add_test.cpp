@@ -6,6 +6,7 @@
 #include <cmath>
 #include <numbers>
 
+#include "backend.h"
 #include "errors.h"
 #include "gradcheck.h"
 #include "shear/policies.h"
@@ -84,7 +85,7 @@ TEST_CASE("an op that works in place does not spoil a gradient that another valu
 }
 
 TEST_CASE("a sum saves nothing, and records nothing where nobody asks") {
-  Device device(make_cpu_backend(1));
+  Device device(test_backend(1));
   const auto policy = make_policy("full");
   Tape tape(device, *policy);
   Tensor a = upload(device, normal({3, 31}, 1)), b = upload(device, normal({3, 31}, 2));
@@ -95,7 +96,7 @@ TEST_CASE("a sum saves nothing, and records nothing where nobody asks") {
 }
 
 TEST_CASE("a sum of different shapes is refused with its site and both") {
-  Device device(make_cpu_backend(1));
+  Device device(test_backend(1));
   Tape tape(device);
   const Tensor a = upload(device, normal({3, 31}, 1)), b = upload(device, normal({31, 3}, 2));
   CHECK(sentence(Fault::internal, [&] { add(tape, "blocks.0.add1", a, b); }) ==

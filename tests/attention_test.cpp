@@ -5,6 +5,7 @@
 
 #include <cmath>
 
+#include "backend.h"
 #include "errors.h"
 #include "gradcheck.h"
 #include "shear/policies.h"
@@ -73,7 +74,7 @@ TEST_CASE("attention with queries of zero is the mean of the values") {
   Operand qkv = normal(packed(g), 1);
   for (size_t i = 0; i < qkv.values.size(); ++i)
     if (i % 15 < 5) qkv.values[i] = 0;
-  Device device(make_cpu_backend(1));
+  Device device(test_backend(1));
   Tape tape(device);
   const std::vector<float> context = device.download(attention(tape, "attn", upload(device, qkv), 1));
   for (size_t w = 0; w < 5; ++w) {
@@ -93,7 +94,7 @@ TEST_CASE("attention whose scores lie far from zero gives no nan, in values or g
     for (size_t i = 0; i < qkv.values.size(); ++i)
       if (const size_t part = i / 18 % 3; part == 1)
         qkv.values[i] = static_cast<double>(static_cast<float>(qkv.values[i] + offset));
-    Device device(make_cpu_backend(2));
+    Device device(test_backend(2));
     const auto policy = make_policy("full");
     Tape tape(device, *policy);
     Tensor x = upload(device, qkv);
@@ -117,7 +118,7 @@ TEST_CASE("attention whose scores lie far from zero gives no nan, in values or g
 
 TEST_CASE("attention whose scores are extreme picks one token") {
   const HeadGrid g{1, 5, 1, 1};
-  Device device(make_cpu_backend(1));
+  Device device(test_backend(1));
   Tape tape(device);
   std::vector<float> qkv;
   for (int n = 0; n < 5; ++n) qkv.insert(qkv.end(), {1e4f, n == 3 ? 1e4f : -1e4f, static_cast<float>(n)});
@@ -126,7 +127,7 @@ TEST_CASE("attention whose scores are extreme picks one token") {
 }
 
 TEST_CASE("attention saves qkv, holds the log-sum-exp, and its scratch grows with N and not with N x N") {
-  Device device(make_cpu_backend(1));
+  Device device(test_backend(1));
   const auto policy = make_policy("full");
   Tape tape(device, *policy);
   const HeadGrid g{2, 5, 3, 7};
@@ -145,7 +146,7 @@ TEST_CASE("attention saves qkv, holds the log-sum-exp, and its scratch grows wit
 }
 
 TEST_CASE("attention refuses a width that its heads do not divide, with its site and the shape") {
-  Device device(make_cpu_backend(1));
+  Device device(test_backend(1));
   Tape tape(device);
   const Tensor x = upload(device, normal({1, 5, 24}, 1)), flat = upload(device, normal({5, 24}, 1));
   CHECK(sentence(Fault::internal, [&] { attention(tape, "blocks.0.attn", x, 3); }) ==

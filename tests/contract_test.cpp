@@ -5,6 +5,7 @@
 
 #include <cmath>
 
+#include "backend.h"
 #include "gradcheck.h"
 #include "scripted_policy.h"
 
@@ -33,7 +34,7 @@ struct Gradients {
 
 // Gradients of sum(linear(x) * up) with x asleep as the verdict says.
 Gradients gradients(const Verdict& verdict) {
-  Device device(make_cpu_backend(2));
+  Device device(test_backend(2));
   OnLinear policy(verdict);
   Tape tape(device, policy);
   Param w = make_param(device, "w", normal({out, in}, 2)), b = make_param(device, "b", normal({out}, 3));
@@ -172,7 +173,7 @@ TEST_CASE("over all draws of columns the expected gradient is the full one, and 
 }
 
 TEST_CASE("a norm and a GELU open what sleeps in a short code, and their outputs can be made from it") {
-  Device device(make_cpu_backend(2));
+  Device device(test_backend(2));
   class Short final : public MemoryPolicy {
    public:
     std::string name() const override { return "short"; }

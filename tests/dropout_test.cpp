@@ -5,6 +5,7 @@
 
 #include <cmath>
 
+#include "backend.h"
 #include "errors.h"
 #include "gradcheck.h"
 #include "shear/policies.h"
@@ -22,7 +23,7 @@ struct Dropped {
 
 // Values and gradient where x and dy are all one.
 Dropped drop(int64_t n, float p, StreamKey stream, int threads) {
-  Device device(make_cpu_backend(threads));
+  Device device(test_backend(threads));
   const auto policy = make_policy("full");
   Tape tape(device, *policy);
   const std::vector<float> ones(static_cast<size_t>(n), 1.f);
@@ -100,7 +101,7 @@ TEST_CASE("dropout gives the same bits on one thread and on two, and others for 
 }
 
 TEST_CASE("dropout at p = 0, and in inference, is its input as it is") {
-  Device device(make_cpu_backend(1));
+  Device device(test_backend(1));
   const auto policy = make_policy("full");
   Tape training(device, *policy), inference(device);
   const Tensor x = upload(device, normal({3, 31}, 1));
@@ -110,7 +111,7 @@ TEST_CASE("dropout at p = 0, and in inference, is its input as it is") {
 }
 
 TEST_CASE("dropout refuses a probability outside [0, 1) with its site and the number") {
-  Device device(make_cpu_backend(1));
+  Device device(test_backend(1));
   Tape tape(device);
   const Tensor x = upload(device, normal({3}, 1));
   CHECK(sentence(Fault::internal, [&] { dropout(tape, "blocks.1.drop", x, 1, key); }) ==

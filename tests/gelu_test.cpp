@@ -7,6 +7,7 @@
 #include <limits>
 #include <numbers>
 
+#include "backend.h"
 #include "gradcheck.h"
 #include "shear/policies.h"
 
@@ -43,7 +44,7 @@ struct Sweep {
 
 // Values and slopes at these points.
 Sweep sweep(const std::vector<float>& points, GeluForm form) {
-  Device device(make_cpu_backend(1));
+  Device device(test_backend(1));
   const auto policy = make_policy("full");
   Tape tape(device, *policy);
   const int64_t n = static_cast<int64_t>(points.size());

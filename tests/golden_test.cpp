@@ -6,11 +6,13 @@
 #include <filesystem>
 #include <map>
 
+#include "backend.h"
 #include "models/vit.h"
 #include "shear/io.h"
 #include "shear/policies.h"
 
 using namespace shear;
+using namespace shear::test;
 
 namespace {
 
@@ -25,7 +27,7 @@ using Results = std::map<std::string, std::vector<float>>;
 Results run(const std::string& name, std::string_view policy_name, int threads) {
   const std::string base = (golden_directory() / name).string();
   const SafeTensors weights(base + ".weights.safetensors"), batch(base + ".batch.safetensors");
-  Device device(make_cpu_backend(threads));
+  Device device(test_backend(threads));
   Vit model(device, parse_vit(weights.metadata().at("model")), 1);
   REQUIRE(weights.tensors().size() == model.parameters().size());
   for (Param& p : model.parameters()) {

@@ -8,6 +8,7 @@
 #include <cmath>
 #include <limits>
 
+#include "backend.h"
 #include "shear/policies.h"
 
 namespace shear::test {
@@ -76,9 +77,9 @@ Tensor weighted_sum(Tape& tape, const Tensor& x, const Tensor& weights) {
 
 std::span<const Setup> setups() {
   static const std::array all{
-      Setup{"cpu, 1 thread, full", [] { return make_cpu_backend(1); }, "full"},
-      Setup{"cpu, 2 threads, full", [] { return make_cpu_backend(2); }, "full"},
-      Setup{"cpu, 2 threads, lean", [] { return make_cpu_backend(2); }, "lean"},
+      Setup{"cpu, 1 thread, full", [] { return test_backend(1); }, "full"},
+      Setup{"cpu, 2 threads, full", [] { return test_backend(2); }, "full"},
+      Setup{"cpu, 2 threads, lean", [] { return test_backend(2); }, "lean"},
   };
   return all;
 }

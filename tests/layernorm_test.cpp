@@ -5,6 +5,7 @@
 
 #include <cmath>
 
+#include "backend.h"
 #include "errors.h"
 #include "gradcheck.h"
 #include "shear/policies.h"
@@ -58,7 +59,7 @@ TEST_CASE("layer normalisation of rows far from zero does not lose their differe
 }
 
 TEST_CASE("layer normalisation of a constant row is beta, with finite gradients") {
-  Device device(make_cpu_backend(1));
+  Device device(test_backend(1));
   const auto policy = make_policy("full");
   Tape tape(device, *policy);
   Tensor x = upload(device, normal({2, 31}, 1, 0, 4));
@@ -110,7 +111,7 @@ TEST_CASE("two layer normalisations may share one of their parameters and have t
 }
 
 TEST_CASE("layer normalisation saves its input and holds two numbers per row, or nothing where all is frozen") {
-  Device device(make_cpu_backend(1));
+  Device device(test_backend(1));
   const auto policy = make_policy("full");
   Tape tape(device, *policy);
   Tensor x = upload(device, normal({3, 31}, 1));
@@ -131,7 +132,7 @@ TEST_CASE("layer normalisation saves its input and holds two numbers per row, or
 }
 
 TEST_CASE("layer normalisation refuses parameters of another width, with its site and the shapes") {
-  Device device(make_cpu_backend(1));
+  Device device(test_backend(1));
   Tape tape(device);
   const Tensor x = upload(device, normal({3, 31}, 1));
   Param right = make_param(device, "gamma", normal({31}, 2)), wrong = make_param(device, "beta", normal({33}, 3));

@@ -22,6 +22,8 @@ HEADERS = {
 BELOW = {
     "core": "",
     "cpu": "core",
+    "cuda": "core kernels",  # the members of CudaBackend that launch kernels stand beside them
+    "kernels": "core cuda",
     "shape": "core",
     "autograd": "core",
     "ops": "core autograd",

@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 
+#include "backend.h"
 #include "errors.h"
 #include "gradcheck.h"
 #include "shear/policies.h"
@@ -68,7 +69,7 @@ TEST_CASE("a frozen weight or bias of a linear layer gets no gradient, and the o
 }
 
 TEST_CASE("a linear layer saves its input once where the weight is trainable, and nothing where it is frozen") {
-  Device device(make_cpu_backend(1));
+  Device device(test_backend(1));
   const auto policy = make_policy("full");
   Tape tape(device, *policy);
   Tensor x = upload(device, normal({3, 31}, 1));
@@ -101,7 +102,7 @@ TEST_CASE("a linear layer saves its input once where the weight is trainable, an
 }
 
 TEST_CASE("a linear layer refuses an input or a bias that does not fit, with its site and both shapes") {
-  Device device(make_cpu_backend(1));
+  Device device(test_backend(1));
   Tape tape(device);
   const Tensor x = upload(device, normal({2, 3, 31}, 1));
   Param narrow = make_param(device, "w", normal({5, 30}, 2)), w = make_param(device, "w", normal({5, 31}, 2));

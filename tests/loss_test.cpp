@@ -5,6 +5,7 @@
 
 #include <cmath>
 
+#include "backend.h"
 #include "errors.h"
 #include "gradcheck.h"
 #include "shear/policies.h"
@@ -41,7 +42,7 @@ struct Result {
   std::vector<float> grad;
 };
 Result run(const Shape& shape, const std::vector<float>& logits, const std::vector<int32_t>& labels, float smoothing) {
-  Device device(make_cpu_backend(1));
+  Device device(test_backend(1));
   const auto policy = make_policy("full");
   Tape tape(device, *policy);
   Tensor x = device.upload(shape, Category::workspace, logits);
@@ -101,7 +102,7 @@ TEST_CASE("cross entropy of one class is zero, and so is its gradient") {
 }
 
 TEST_CASE("cross entropy's gradient sums to zero over each row, and grows with the seed") {
-  Device device(make_cpu_backend(1));
+  Device device(test_backend(1));
   const auto policy = make_policy("full");
   Tape tape(device, *policy);
   const std::vector<int32_t> labels = some_labels(5, 31);
@@ -122,7 +123,7 @@ TEST_CASE("cross entropy's gradient sums to zero over each row, and grows with t
 }
 
 TEST_CASE("cross entropy refuses labels that do not fit, with its site, their type and both shapes") {
-  Device device(make_cpu_backend(1));
+  Device device(test_backend(1));
   Tape tape(device);
   const Tensor x = upload(device, normal({3, 10}, 1));
   const Tensor two = upload_labels(device, std::vector<int32_t>{1, 2}), floats = upload(device, normal({3}, 2));

@@ -3,10 +3,12 @@
 
 #include <numeric>
 
+#include "backend.h"
 #include "models/vit.h"
 #include "shear/policies.h"
 
 using namespace shear;
+using namespace shear::test;
 
 namespace {
 
@@ -27,7 +29,8 @@ Measured step(std::unique_ptr<Backend> backend, const VitConfig& config, int64_t
   const Tensor labels = device.empty({batch}, Category::workspace, DType::i32);
   if (device.run().computes()) {
     device.run().fill(images, 0.5f);
-    std::fill_n(labels.data<int32_t>(), batch, 0);
+    const std::vector<int32_t> zeros(static_cast<size_t>(batch));
+    device.run().upload(labels.data<void>(), zeros.data(), labels.bytes());
   }
   const auto policy = make_policy(policy_name);
   Tape tape(device, *policy);
@@ -41,7 +44,7 @@ Measured step(std::unique_ptr<Backend> backend, const VitConfig& config, int64_t
 }
 
 Measured plan(const VitConfig& config, int64_t batch, std::string_view policy) {
-  return step(make_shape_backend(make_cpu_backend(2)), config, batch, policy);
+  return step(make_shape_backend(test_backend(2)), config, batch, policy);
 }
 
 size_t rounded(int64_t floats) { return aligned(static_cast<size_t>(floats) * 4); }
@@ -101,7 +104,7 @@ TEST_CASE("a plan's bytes are the meter's after a real step") {
         CAPTURE(spec(config));
         CAPTURE(batch);
         CAPTURE(policy);
-        const Measured real = step(make_cpu_backend(2), config, batch, policy), planned = plan(config, batch, policy);
+        const Measured real = step(test_backend(2), config, batch, policy), planned = plan(config, batch, policy);
         CHECK(real.use == planned.use);
         CHECK(real.saved == planned.saved);
         CHECK(real.saved == saved_bytes(config, batch, std::string_view(policy) == "lean"));

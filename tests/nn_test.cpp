@@ -6,11 +6,13 @@
 #include <algorithm>
 #include <cmath>
 
+#include "backend.h"
 #include "errors.h"
 #include "models/mlp.h"
 #include "shear/policies.h"
 
 using namespace shear;
+using namespace shear::test;
 using shear::test::sentence;
 
 namespace {
@@ -42,7 +44,7 @@ TEST_CASE("a parameter's first values are the same on every machine") {
   // Worked out in f64 by a Philox, an FNV-1a and a Box-Muller transform written apart from these.
   const std::vector<double> weight{0.0030386573, -0.0059216118, -0.014658881, -0.01545659, -0.031756433, 0.0083170882};
   const std::vector<double> token{-2.4620414e-07, -2.4093716e-07, 6.1176362e-08};
-  Device device(make_cpu_backend(1));
+  Device device(test_backend(1));
   Parameters parameters(device, 42);
   const auto w = device.download(parameters.add("head.weight", {2, 3}, Init::trunc_normal, true).value);
   const auto t = device.download(parameters.add("cls_token", {1, 1, 3}, Init::tiny_normal, false).value);
@@ -51,7 +53,7 @@ TEST_CASE("a parameter's first values are the same on every machine") {
 }
 
 TEST_CASE("a parameter's first values depend neither on its place nor on its neighbours") {
-  Device device(make_cpu_backend(1));
+  Device device(test_backend(1));
   Parameters first(device, 1), last(device, 1), other_seed(device, 2);
   const Tensor a = first.add("a", {100}, Init::trunc_normal, true).value;
   const Tensor b = first.add("b", {100}, Init::trunc_normal, true).value;
@@ -62,7 +64,7 @@ TEST_CASE("a parameter's first values depend neither on its place nor on its nei
 }
 
 TEST_CASE("first values have the spread that their kind says") {
-  Device device(make_cpu_backend(1));
+  Device device(test_backend(1));
   Parameters parameters(device, 5);
   const auto draw = [&](const char* name, Init init) {
     return device.download(parameters.add(name, {200, 500}, init, true).value);
@@ -81,7 +83,7 @@ TEST_CASE("first values have the spread that their kind says") {
 }
 
 TEST_CASE("parameters are found by name, stay where they are, and come in the order of their making") {
-  Device device(make_cpu_backend(1));
+  Device device(test_backend(1));
   Parameters parameters(device, 0);
   const Param* first = &parameters.add("z", {2, 3}, Init::zeros, true);
   for (int i = 0; i < 300; ++i) parameters.add("p" + std::to_string(i), {1}, Init::zeros, false);
@@ -96,7 +98,7 @@ TEST_CASE("parameters are found by name, stay where they are, and come in the or
 }
 
 TEST_CASE("what is trainable gets a gradient buffer once, and a frozen parameter none") {
-  Device device(make_cpu_backend(1));
+  Device device(test_backend(1));
   Parameters parameters(device, 0);
   Param &open = parameters.add("open", {5, 7}, Init::zeros, true),
         &frozen = parameters.add("frozen", {3}, Init::zeros, true);
@@ -114,7 +116,7 @@ TEST_CASE("what is trainable gets a gradient buffer once, and a frozen parameter
 }
 
 TEST_CASE("on a backend that does not compute nothing is drawn") {
-  Device device(make_shape_backend(make_cpu_backend(1)));
+  Device device(make_shape_backend(test_backend(1)));
   Parameters parameters(device, 0);
   const int64_t side = int64_t{1} << 20;  // 4 TiB
   parameters.add("vast", {side, side}, Init::trunc_normal, true);
@@ -123,7 +125,7 @@ TEST_CASE("on a backend that does not compute nothing is drawn") {
 }
 
 TEST_CASE("a linear module is a weight that decays, a bias that does not, and their op at its name") {
-  Device device(make_cpu_backend(1));
+  Device device(test_backend(1));
   Parameters parameters(device, 0);
   const Linear fc(parameters, "mlp.fc", 2, 3);
   CHECK(parameters.size() == 2);
@@ -151,14 +153,14 @@ TEST_CASE("a linear module is a weight that decays, a bias that does not, and th
 }
 
 TEST_CASE("a linear module may begin with zeros") {
-  Device device(make_cpu_backend(1));
+  Device device(test_backend(1));
   Parameters parameters(device, 0);
   const Linear head(parameters, "head", 4, 3, Init::zeros);
   CHECK(device.download(head.weight().value) == std::vector<float>(12, 0.f));
 }
 
 TEST_CASE("a norm module begins as plain standardisation, and none of it decays") {
-  Device device(make_cpu_backend(1));
+  Device device(test_backend(1));
   Parameters parameters(device, 0);
   const LayerNorm norm(parameters, "norm", 4, 1.f);
   REQUIRE(parameters.size() == 2);
@@ -181,7 +183,7 @@ TEST_CASE("a norm module begins as plain standardisation, and none of it decays"
 }
 
 TEST_CASE("an MLP's parameters are its layers' in their order") {
-  Device device(make_cpu_backend(1));
+  Device device(test_backend(1));
   Mlp model(device, {12, 5, 3}, 1);
   const std::vector<std::pair<std::string, Shape>> expected{
       {"fc0.weight", {5, 12}}, {"fc0.bias", {5}}, {"fc1.weight", {3, 5}}, {"fc1.bias", {3}}};
@@ -193,7 +195,7 @@ TEST_CASE("an MLP's parameters are its layers' in their order") {
 }
 
 TEST_CASE("an MLP takes an image for the row of its pixels") {
-  Device device(make_cpu_backend(1));
+  Device device(test_backend(1));
   Mlp model(device, {12, 5, 3}, 1);
   std::vector<float> pixels(24);
   Stream stream(1, Purpose::test);
@@ -208,7 +210,7 @@ TEST_CASE("an MLP takes an image for the row of its pixels") {
 }
 
 TEST_CASE("an MLP has ReLU between its layers and none behind the last, in values and gradients") {
-  Device device(make_cpu_backend(1));
+  Device device(test_backend(1));
   Mlp model(device, {2, 2, 2}, 1);
   set(*model.parameters().find("fc0.weight"), {1, 0, 0, 1}, device);
   set(*model.parameters().find("fc1.weight"), {1, 1, -1, -1}, device);

@@ -8,14 +8,16 @@
 #include <functional>
 
 #include "allocation_counter.h"
+#include "backend.h"
 
 using namespace shear;
+using namespace shear::test;
 
 namespace {
 
 // One parameter of five values, and four steps of gradients of changing size and sign.
 struct Run {
-  Device device{make_cpu_backend(2)};
+  Device device{test_backend(2)};
   Parameters parameters{device, 0};
   Param* w = &parameters.add("w", {5}, Init::zeros, true);
 
@@ -58,7 +60,7 @@ using Formula = std::function<void(Element&, double g, const Setting&)>;
 
 // Parameters of which one is large enough for all threads; and one of each kind.
 struct Model {
-  Device device{make_cpu_backend(2)};
+  Device device{test_backend(2)};
   Parameters parameters{device, 11};
   Param &weight = parameters.add("weight", {130, 131}, Init::trunc_normal, true),
         &bias = parameters.add("bias", {7}, Init::ones, false),
@@ -239,7 +241,7 @@ TEST_CASE("a step takes no memory") {
     const uint64_t before = model.device.meter().allocations();
     const test::AllocationCounter counter;
     optimizer->step(1, 0.01f, clip_scale(gradient_norm(model.parameters), 1));
-    CHECK(counter.count() == 0);
+    if (test_device() == DeviceKind::cpu) CHECK(counter.count() == 0);  // a launch may allocate
     CHECK(model.device.meter().allocations() == before);
   }
 }
@@ -302,7 +304,7 @@ TEST_CASE("a parameter without a gradient is left alone") {
 }
 
 TEST_CASE("only weights decay, and frozen parameters are in no group") {
-  Device device(make_cpu_backend(1));
+  Device device(test_backend(1));
   Parameters parameters(device, 0);
   parameters.add("a.weight", {2, 2}, Init::zeros, true);
   parameters.add("a.bias", {2}, Init::zeros, false);
@@ -329,7 +331,7 @@ TEST_CASE("optimizer state has a name for each parameter and starts at zero") {
 }
 
 TEST_CASE("the gradient's norm is over all parameters that have one") {
-  Device device(make_cpu_backend(2));
+  Device device(test_backend(2));
   Parameters parameters(device, 0);
   Param& a = parameters.add("a", {3, 4}, Init::zeros, true);
   Param& b = parameters.add("b", {5}, Init::zeros, true);

@@ -9,6 +9,7 @@
 #include <limits>
 #include <numeric>
 
+#include "backend.h"
 #include "errors.h"
 #include "gradcheck.h"
 #include "scripted_policy.h"
@@ -19,7 +20,7 @@ using namespace shear::test;
 namespace {
 
 struct Bench {
-  Device device{make_cpu_backend(2)};
+  Device device{test_backend(2)};
   Scripted policy{Keep{}};
   Tape tape{device, policy};
 
@@ -76,7 +77,7 @@ TEST_CASE("of each sample exactly the largest share is kept, and ties go to the 
         const int64_t sample = shape[1] * shape[2];
         CHECK(bench.unpacked(p) == pruned_by_hand(values, sample, keep));
         int64_t set = 0;
-        for (int64_t i = 0; i < p.bits.elements(); ++i) set += std::popcount(p.bits.data<uint32_t>()[i]);
+        for (const uint32_t word : downloaded<uint32_t>(bench.device, p.bits)) set += std::popcount(word);
         CHECK(set == shape[0] * share_of(keep, sample));  // zeros that are kept have their bit too
         CHECK(p.values.elements() == shape[0] * share_of(keep, sample));
       }
@@ -86,7 +87,7 @@ TEST_CASE("a sample's choice does not depend on its neighbours or on the threads
   const auto values = normal_values(6 * 40 * 24, 3);
   std::vector<std::vector<float>> results;
   for (const int threads : {1, 2, 3}) {
-    Device device(make_cpu_backend(threads));
+    Device device(test_backend(threads));
     Scripted policy{Keep{}};
     Tape tape(device, policy);
     const Tensor x = device.upload({6, 40, 24}, Category::workspace, values), out = tape.empty({240, 24});
@@ -178,9 +179,9 @@ TEST_CASE("the columns of largest norm are the ones that stay") {
   std::vector<float> values(6 * 4);
   for (size_t i = 0; i < values.size(); ++i) values[i] = std::array{1.f, -3.f, 0.5f, 3.f}[i % 4];
   const Columns c = pack_top_columns(bench.tape, bench.tensor({2, 3, 4}, values), {0.5, Code::f32});
-  CHECK(std::vector<int32_t>(c.index.data<int32_t>(), c.index.data<int32_t>() + 2) == std::vector<int32_t>{1, 3});
+  CHECK(downloaded<int32_t>(bench.device, c.index) == std::vector<int32_t>{1, 3});
   const Columns one = pack_top_columns(bench.tape, bench.tensor({2, 3, 4}, values), {0.25, Code::f32});
-  CHECK(one.index.data<int32_t>()[0] == 1);  // of two equal ones the first
+  CHECK(downloaded<int32_t>(bench.device, one.index)[0] == 1);  // of two equal ones the first
 }
 
 TEST_CASE("bytes asleep follow from shapes alone") {
@@ -222,4 +223,8 @@ TEST_CASE("in f16 a value beyond its range becomes the largest, and nan stays na
     values[i] = std::numeric_limits<float>::quiet_NaN();
     CHECK(std::isnan(packed(1)[i]));
   }
+  // Where many are kept, eight at a time.
+  const std::vector<float> large(320, -1e5f);
+  const Packed half = pack_all(bench.tape, bench.tensor({1, 1, 320}, large), {0.5, Code::f16, false}, {});
+  CHECK(bench.unpacked(half) == pruned_by_hand(std::vector<float>(320, -65504.f), 320, 0.5));
 }

@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 
+#include "backend.h"
 #include "errors.h"
 #include "gradcheck.h"
 #include "shear/policies.h"
@@ -75,7 +76,7 @@ TEST_CASE("frozen parameters of the patch embedding get no gradient, and a froze
   p.params[1] = frozen(p.params[1]);
   check_gradients(p);
 
-  Device device(make_cpu_backend(1));
+  Device device(test_backend(1));
   const auto policy = make_policy("full");
   Tape tape(device, *policy);
   const Tensor images = upload(device, normal({2, 3, 4, 4}, 1));
@@ -90,7 +91,7 @@ TEST_CASE("frozen parameters of the patch embedding get no gradient, and a froze
 }
 
 TEST_CASE("the patch embedding refuses images and parameters that do not fit, with its site and the shapes") {
-  Device device(make_cpu_backend(1));
+  Device device(test_backend(1));
   const auto policy = make_policy("full");
   Tape tape(device, *policy);
   Tensor images = upload(device, normal({2, 3, 4, 6}, 1));

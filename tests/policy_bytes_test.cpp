@@ -5,6 +5,7 @@
 #include <cmath>
 #include <functional>
 
+#include "backend.h"
 #include "shear/train.h"
 #include "vit_run.h"
 
@@ -182,7 +183,7 @@ Counted count(std::unique_ptr<Backend> backend, const VitConfig& config, int64_t
 }
 
 Counted plan(const VitConfig& config, int64_t batch, const std::string& policy) {
-  return count(make_shape_backend(make_cpu_backend(2)), config, batch, policy);
+  return count(make_shape_backend(test_backend(2)), config, batch, policy);
 }
 
 }  // namespace
@@ -204,8 +205,7 @@ TEST_CASE("the bytes of every policy are its formula's, in a step and in a plan,
         CAPTURE(spec(config));
         CAPTURE(batch);
         CAPTURE(c.policy);
-        const Counted real = count(make_cpu_backend(2), config, batch, c.policy),
-                      planned = plan(config, batch, c.policy);
+        const Counted real = count(test_backend(2), config, batch, c.policy), planned = plan(config, batch, c.policy);
         CHECK(real.reported == c.bytes({config, batch}));
         CHECK(planned.reported == real.reported);
         CHECK(planned.live == real.live);
@@ -241,7 +241,7 @@ TEST_CASE("where tensors are drawn no step needs more than its plan, and some ne
     const Plan planned = plan_training({.model = model, .policy = policy, .batch = 4, .threads = 2});
     size_t least = planned.use.peak;
     for (uint64_t seed = 0; seed < 40; ++seed) {
-      Device device(make_shape_backend(make_cpu_backend(2)));
+      Device device(make_shape_backend(test_backend(2)));
       Vit vit(device, model, 0);
       const auto drawn = make_policy(policy, seed);
       const auto optimizer = make_adamw(device, decay_groups(vit.parameters(), 0));

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "allocation_counter.h"
+#include "backend.h"
 #include "gradcheck.h"
 #include "vit_run.h"
 
@@ -76,7 +77,7 @@ double relative(const std::vector<float>& a, const std::vector<float>& b) {
 }
 
 std::unique_ptr<VitRun> vit(std::string_view policy, const VitConfig& config = small, uint64_t seed = 1) {
-  return std::make_unique<VitRun>(make_cpu_backend(2), config, batch, policy, seed);
+  return std::make_unique<VitRun>(test_backend(2), config, batch, policy, seed);
 }
 
 // The worst relative error of a parameter's gradient against full's.
@@ -130,7 +131,7 @@ TEST_CASE("a linear's dX and db have the dense bits under every policy, whatever
   };
   // Two weights of a shape, so that a draw of tensors leaves one out.
   const auto run = [](const std::string& spec, int64_t step) {
-    Device device(make_cpu_backend(2));
+    Device device(test_backend(2));
     const auto policy = make_policy(spec, 1);
     Tape tape(device, *policy);
     Param w = make_param(device, "blocks.0.mlp.fc1.weight", normal({13, 31}, 2)),
@@ -181,7 +182,7 @@ TEST_CASE("checkpoint has full's bits with dropout, with what is frozen, and ove
         CAPTURE(passes);
         std::vector<std::vector<float>> found[2];
         for (const size_t i : {0u, 1u}) {
-          VitRun run(make_cpu_backend(2), config, batch, i == 0 ? "full" : "checkpoint", 1, trained);
+          VitRun run(test_backend(2), config, batch, i == 0 ? "full" : "checkpoint", 1, trained);
           run.step(3, passes);
           found[i] = run.gradients();
         }
@@ -221,7 +222,7 @@ TEST_CASE("under every policy the slab is empty after a step, and later steps al
     for (const int threads : {1, 2}) {
       CAPTURE(policy);
       CAPTURE(threads);
-      VitRun run(make_cpu_backend(threads), small, batch, policy);
+      VitRun run(test_backend(threads), small, batch, policy);
       for (int64_t step = 0; step < 4; ++step) {
         run.step(step);
         CHECK(run.device.arena().live() == run.input_bytes());
@@ -230,7 +231,7 @@ TEST_CASE("under every policy the slab is empty after a step, and later steps al
       const size_t high = run.device.arena().high_water();
       const AllocationCounter counter;
       for (int64_t step = 4; step < 9; ++step) run.step(step);
-      CHECK(counter.count() == 0);
+      if (test_device() == DeviceKind::cpu) CHECK(counter.count() == 0);  // a launch may allocate
       // Which of the blocks keep their inputs moves the peak, where whole tensors are drawn.
       if (policy.find("tensor") == std::string::npos) CHECK(run.device.arena().high_water() == high);
       CHECK(run.device.arena().live() == run.input_bytes());

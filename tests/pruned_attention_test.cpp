@@ -1,6 +1,7 @@
 // Attention's gradients at what is left of its queries, keys, values and probabilities, pruned by hand.
 #include <doctest/doctest.h>
 
+#include "backend.h"
 #include "by_hand.h"
 #include "shear/policies.h"
 
@@ -90,7 +91,7 @@ Values gradient(const Grid& g, const Values& qkv, const Values& p, const Values&
 
 // The gradient at qkv that the op gives in a block under a policy.
 std::vector<float> found(const Grid& g, std::string_view spec, const Operand& qkv, const Operand& up) {
-  Device device(make_cpu_backend(2));
+  Device device(test_backend(2));
   const auto policy = make_policy(spec);
   Tape tape(device, *policy);
   Tensor x = upload(device, qkv);
@@ -123,7 +124,7 @@ TEST_CASE("where probabilities are pruned the rows of dS sum to (p dp)(1 - sum p
     for (int64_t h = 0; h < g.heads; ++h) qkv.values[g.at(0, n, 1, h, 2)] = 1;
   const Operand up = normal({g.batch, g.tokens, g.model()}, 2);
   const Values dense = softmax(g, qkv.values);
-  Device device(make_cpu_backend(2));
+  Device device(test_backend(2));
   for (const double share : {1., 0.3}) {
     CAPTURE(share);
     const Values p = pruned(dense, share, 1, g.heads * g.tokens, g.tokens);
@@ -193,7 +194,7 @@ TEST_CASE("backrazor's dV, dQ and dK are the formulas at the pruned P, Q, K and 
     for (const char* name : {"backrazor", "prebr-", "prebr", "prebr:granularity=tensor"}) {
       CAPTURE(name);
       const Operand qkv = short_normal(g.packed(), 1), up = normal({g.batch, g.tokens, g.model()}, 2);
-      Device device(make_cpu_backend(1));
+      Device device(test_backend(1));
       const Tensor x = upload(device, qkv), context = device.empty(up.shape, Category::workspace),
                    p = device.empty({g.batch * g.heads * g.tokens, g.tokens}, Category::workspace),
                    scratch = device.empty({device.run().attention_scratch(g)}, Category::workspace);

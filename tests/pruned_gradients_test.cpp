@@ -1,6 +1,7 @@
 // Gradients of norms, GELU and linears from what is left of their inputs, pruned by hand; and what averages out.
 #include <doctest/doctest.h>
 
+#include "backend.h"
 #include "by_hand.h"
 #include "scripted_policy.h"
 #include "shear/policies.h"
@@ -44,7 +45,7 @@ class LinearRun {
 
  private:
   MemoryPolicy& policy_;
-  Device device_{make_cpu_backend(2)};
+  Device device_{test_backend(2)};
   Param w_ = make_param(device_, "blocks.0.mlp.fc1.weight", normal({out, in}, 2)),
         other_ = make_param(device_, "blocks.1.mlp.fc1.weight", normal({out, in}, 3));
   Tape tape_;
@@ -62,7 +63,7 @@ TEST_CASE("under backrazor a norm's gradients are the formulas at the pruned inp
   const int64_t cols = 21;
   const Operand x = normal({batch, tokens, cols}, 1, 1, 0.3), dy = normal({batch, tokens, cols}, 2),
                 gamma = normal({cols}, 3, 0.3, 1), beta = normal({cols}, 4);
-  Device device(make_cpu_backend(2));
+  Device device(test_backend(2));
   const auto policy = make_policy("backrazor");
   Tape tape(device, *policy);
   Param g = make_param(device, "blocks.0.norm1.weight", gamma), b = make_param(device, "blocks.0.norm1.bias", beta);
@@ -116,7 +117,7 @@ TEST_CASE("GELU's gradient under a packed slope is the slope, rounded to its cod
     for (const Grid& grid : {Grid{Code::u8, -0.13, 0.005, 255}, Grid{Code::u4, -2. / 12, 1. / 12, 15},
                              Grid{Code::u2, 0, 0.5, 3}, Grid{Code::f16, 0, 0, 0}}) {
       CAPTURE(bits_of(grid.code));
-      Device device(make_cpu_backend(2));
+      Device device(test_backend(2));
       Scripted policy(PackSlope{grid.code});
       Tape tape(device, policy);
       Tensor in_x = upload(device, x);

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <limits>
 
+#include "backend.h"
 #include "gradcheck.h"
 #include "shear/policies.h"
 
@@ -30,7 +31,7 @@ TEST_CASE("ReLU agrees with the reference in values and gradients for sizes with
 }
 
 TEST_CASE("ReLU at zero has no slope, and hands nan on") {
-  Device device(make_cpu_backend(1));
+  Device device(test_backend(1));
   const auto policy = make_policy("full");
   Tape tape(device, *policy);
   const float nan = std::numeric_limits<float>::quiet_NaN();
@@ -51,7 +52,7 @@ TEST_CASE("ReLU at zero has no slope, and hands nan on") {
 }
 
 TEST_CASE("ReLU saves its output, which is what the next layer saves too") {
-  Device device(make_cpu_backend(1));
+  Device device(test_backend(1));
   const auto policy = make_policy("full");
   Tape tape(device, *policy);
   Tensor x = upload(device, normal({3, 31}, 1));

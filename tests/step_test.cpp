@@ -4,9 +4,11 @@
 #include <limits>
 
 #include "allocation_counter.h"
+#include "backend.h"
 #include "shear/train.h"
 
 using namespace shear;
+using namespace shear::test;
 
 namespace {
 
@@ -28,7 +30,7 @@ Batch random_batch(const VitConfig& c, int64_t count) {
 struct Bench {
   Bench(const VitConfig& config, const std::string& policy_name, const OptimizerOptions& how, StepOptions options,
         Device::Options memory = {}, const std::string& train = "all")
-      : device(make_cpu_backend(2), memory), model(device, config, 3), policy(make_policy(policy_name)) {
+      : device(test_backend(2), memory), model(device, config, 3), policy(make_policy(policy_name)) {
     choose_trainable(model.parameters(), train);
     optimizer = make_optimizer(device, model.parameters(), how);
     options.input = {config.channels, config.image, config.image};
@@ -100,6 +102,7 @@ TEST_CASE("the plan's bytes are those of a real step") {
                                 .accumulate = 2,
                                 .optimizer = {.name = optimizer},
                                 .train = train,
+                                .device = test_device(),
                                 .threads = 2};
             options.model.dropout = 0.1f;
             const Plan plan = plan_training(options);
@@ -122,7 +125,7 @@ TEST_CASE("the plan's bytes are those of a real step") {
 }
 
 TEST_CASE("the largest batch of a budget fits, and one image more does not") {
-  PlanOptions options{.model = model_of(32, 2, 2), .policy = "lean", .threads = 2};
+  PlanOptions options{.model = model_of(32, 2, 2), .policy = "lean", .device = test_device(), .threads = 2};
   constexpr size_t budget = 16 << 20;
   const int64_t largest = largest_batch(options, budget);
   REQUIRE(largest > 1);
@@ -145,13 +148,13 @@ TEST_CASE("a steady-state step allocates nothing") {
       const uint64_t slab = bench.device.arena().high_water();
       const test::AllocationCounter allocations;
       for (int64_t step = 3; step < 6; ++step) (*bench.step)(step, 1e-3f, batch);
-      CHECK(allocations.count() == 0);
+      if (test_device() == DeviceKind::cpu) CHECK(allocations.count() == 0);  // a launch may allocate
       CHECK(bench.device.arena().high_water() == slab);
     }
 }
 
 TEST_CASE("a gradient that is not finite stops with the step and the first such parameter, and changes nothing") {
-  Device device(make_cpu_backend(1));
+  Device device(test_backend(1));
   Plain model(device, false);
   const auto policy = make_policy("full");
   const auto optimizer = make_optimizer(device, model.parameters, {.name = "sgd"});
@@ -196,7 +199,7 @@ TEST_CASE("a loss that is not finite stops with the step") {
 }
 
 TEST_CASE("a trainable parameter without a gradient is an error at the first step") {
-  Device device(make_cpu_backend(1));
+  Device device(test_backend(1));
   Plain model(device, true);
   const auto policy = make_policy("full");
   const auto optimizer = make_optimizer(device, model.parameters, {.name = "sgd"});

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "allocation_counter.h"
+#include "backend.h"
 #include "gradcheck.h"
 #include "scripted_policy.h"
 #include "shear/policies.h"
@@ -66,7 +67,7 @@ class Net {
 }  // namespace
 
 TEST_CASE("a policy is asked in forward order, and told of each parameter once its gradient is complete") {
-  Device device(make_cpu_backend(1));
+  Device device(test_backend(1));
   Scripted policy(Keep{});
   Tape tape(device, policy);
   Net net(device);
@@ -87,7 +88,7 @@ TEST_CASE("a policy is asked in forward order, and told of each parameter once i
 TEST_CASE("the report's bytes are the meter's") {
   for (const char* name : {"full", "lean"}) {
     CAPTURE(name);
-    Device device(make_cpu_backend(1));
+    Device device(test_backend(1));
     const auto policy = make_policy(name);
     Tape tape(device, *policy);
     Net net(device);
@@ -108,7 +109,7 @@ TEST_CASE(
   for (const int threads : {1, 2})
     for (const char* name : {"full", "lean"}) {
       CAPTURE(name);
-      Device device(make_cpu_backend(threads));
+      Device device(test_backend(threads));
       const auto policy = make_policy(name);
       Tape tape(device, *policy);
       Net net(device);
@@ -130,7 +131,7 @@ TEST_CASE(
       const AllocationCounter counter;
       step();
       step();
-      CHECK(counter.count() == 0);
+      if (test_device() == DeviceKind::cpu) CHECK(counter.count() == 0);  // a launch may allocate
       CHECK(device.meter().allocations() == system + 3 * per_step);
       CHECK(device.arena().high_water() == high);
       CHECK(device.arena().live() == net.input_bytes());
@@ -139,7 +140,7 @@ TEST_CASE(
 }
 
 TEST_CASE("a step that is given up half way is forgotten by reset") {
-  Device device(make_cpu_backend(1));
+  Device device(test_backend(1));
   const auto policy = make_policy("full");
   Tape tape(device, *policy);
   Net net(device);
@@ -158,7 +159,7 @@ TEST_CASE("a step that is given up half way is forgotten by reset") {
 }
 
 TEST_CASE("what the loss does not depend on gets no gradient and is forgotten by reset") {
-  Device device(make_cpu_backend(1));
+  Device device(test_backend(1));
   const auto policy = make_policy("full");
   Tape tape(device, *policy);
   Net net(device);
@@ -177,7 +178,7 @@ TEST_CASE("lean's gradients have full's bits, over bands of rows and in a transf
   std::vector<std::vector<float>> found[2];
   size_t saved[2];
   for (const size_t i : {0u, 1u}) {
-    Device device(make_cpu_backend(2));
+    Device device(test_backend(2));
     const auto policy = make_policy(i == 0 ? "full" : "lean");
     Tape tape(device, *policy);
     Net net(device);
@@ -201,7 +202,7 @@ TEST_CASE("lean's gradients have full's bits, over bands of rows and in a transf
 }
 
 TEST_CASE("gradients of two passes add up until they are forgotten") {
-  Device device(make_cpu_backend(1));
+  Device device(test_backend(1));
   const auto policy = make_policy("full");
   Tape tape(device, *policy);
   Net net(device);

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <type_traits>
 
+#include "backend.h"
 #include "errors.h"
 #include "gradcheck.h"
 #include "scripted_policy.h"
@@ -51,7 +52,7 @@ std::vector<Operand> norm_and_weight() { return {normal({33}, 2, 0.3, 1), normal
 // -- What sleeps ----------------------------------------------------------------------------------------------------
 
 TEST_CASE("a value that several ops save sleeps once") {
-  Device device(make_cpu_backend(1));
+  Device device(test_backend(1));
   Scripted policy(Keep{});
   Tape tape(device, policy);
   Tensor x = upload(device, normal({5, 33}, 1));
@@ -75,7 +76,7 @@ TEST_CASE("a value that several ops save sleeps once") {
 }
 
 TEST_CASE("a value that is saved and held sleeps once, until the last of them wakes") {
-  Device device(make_cpu_backend(1));
+  Device device(test_backend(1));
   Scripted policy(Keep{});
   Tape tape(device, policy);
   Tensor x = upload(device, normal({3, 10}, 1));
@@ -92,7 +93,7 @@ TEST_CASE("a value that is saved and held sleeps once, until the last of them wa
 }
 
 TEST_CASE("another value at a used address is another value") {
-  Device device(make_cpu_backend(1));
+  Device device(test_backend(1));
   const auto policy = make_policy("lean");
   Tape tape(device, *policy);
   Tensor x1 = upload(device, normal({5, 33}, 1)), x2 = upload(device, normal({5, 33}, 2));
@@ -162,7 +163,7 @@ TEST_CASE("a weight whose input is made again, once or twice, gets the reference
 }
 
 TEST_CASE("a value that woke for the last time is put to sleep anew when it is saved again") {
-  Device device(make_cpu_backend(1));
+  Device device(test_backend(1));
   Scripted policy(Keep{});
   Tape tape(device, policy);
   const Tensor x = upload(device, normal({5, 33}, 1));
@@ -179,7 +180,7 @@ TEST_CASE("a value that woke for the last time is put to sleep anew when it is s
 // -- What was asked and what it got ---------------------------------------------------------------------------------
 
 TEST_CASE("a verdict that cannot be carried out is reported: asked, got and why") {
-  Device device(make_cpu_backend(1));
+  Device device(test_backend(1));
   Scripted policy(Recompute{});
   Tape tape(device, policy);
   Tensor x = upload(device, normal({5, 33}, 1));
@@ -194,7 +195,7 @@ TEST_CASE("a verdict that cannot be carried out is reported: asked, got and why"
 }
 
 TEST_CASE("what is made again is made from exact values only") {
-  Device device(make_cpu_backend(1));
+  Device device(test_backend(1));
   Scripted policy(Recompute{});
   Tape tape(device, policy);
   const Forms either = Form::dense | Form::recomputed;
@@ -217,7 +218,7 @@ TEST_CASE("what is made again is made from exact values only") {
 // -- Inference and misuse -------------------------------------------------------------------------------------------
 
 TEST_CASE("an inference tape computes the same and keeps nothing") {
-  Device device(make_cpu_backend(1));
+  Device device(test_backend(1));
   const auto policy = make_policy("full");
   Tape training(device, *policy), inference(device);
   Param w = make_param(device, "w", normal({7, 33}, 1)), gamma = make_param(device, "gamma", normal({33}, 2));
@@ -240,7 +241,7 @@ TEST_CASE("an inference tape computes the same and keeps nothing") {
 }
 
 TEST_CASE("misuse of the tape is refused with a sentence") {
-  Device device(make_cpu_backend(1));
+  Device device(test_backend(1));
   const auto policy = make_policy("full");
   Tape tape(device, *policy);
   Tensor x = upload(device, normal({5, 33}, 1));

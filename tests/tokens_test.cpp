@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 
+#include "backend.h"
 #include "errors.h"
 #include "gradcheck.h"
 
@@ -86,7 +87,7 @@ TEST_CASE("two tokens of one value each add their gradient to it") {
 }
 
 TEST_CASE("tokens that do not fit are refused with their site and the shapes") {
-  Device device(make_cpu_backend(1));
+  Device device(test_backend(1));
   Tape tape(device);
   const Tensor x = upload(device, normal({2, 4, 31}, 1));
   Param cls = make_param(device, "cls", normal({1, 1, 31}, 2)),

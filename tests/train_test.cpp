@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "backend.h"
 #include "shear/train.h"
 #include "train_fixture.h"
 
@@ -40,6 +41,7 @@ RunOptions in(const fs::path& out) {
   RunOptions run;
   run.out = out;
   run.threads = 1;
+  run.device = test_device();
   return run;
 }
 
@@ -229,7 +231,7 @@ TEST_CASE("a step that does not fit in the limit is refused before anything is c
   write_idx(dir / "data");
   const Recipe recipe = small_recipe(dir / "data");
   const VitConfig model = parse_vit(std::string(tiny_model) + ",classes=10");
-  PlanOptions plan{.model = model, .batch = 16, .threads = 1};
+  PlanOptions plan{.model = model, .batch = 16, .device = test_device(), .threads = 1};
   const size_t need = plan_training(plan).use.peak;
   RunOptions run = in(dir / "run");
   run.memory_limit = need - 1;

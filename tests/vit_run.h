@@ -28,12 +28,18 @@ class VitRun {
       p.trainable = trained(p);
       if (!device.run().computes()) continue;
       const float deviation = p.value.shape().rank() == 1 ? 0.1f : 0.2f;
-      for (float* v = p.value.data(); v != p.value.data() + p.value.elements(); ++v) *v += deviation * stream.normal();
+      std::vector<float> values = device.download(p.value);
+      for (float& v : values) v += deviation * stream.normal();
+      device.run().upload(p.value.data<void>(), values.data(), p.value.bytes());
     }
     model.parameters().make_gradients();
     if (device.run().computes()) {
-      for (float* v = images.data(); v != images.data() + images.elements(); ++v) *v = stream.normal();
-      for (int64_t i = 0; i < batch; ++i) labels.data<int32_t>()[i] = static_cast<int32_t>(i % config.classes);
+      std::vector<float> pixels(static_cast<size_t>(images.elements()));
+      for (float& v : pixels) v = stream.normal();
+      device.run().upload(images.data<void>(), pixels.data(), images.bytes());
+      std::vector<int32_t> classes;
+      for (int64_t i = 0; i < batch; ++i) classes.push_back(static_cast<int32_t>(i % config.classes));
+      device.run().upload(labels.data<void>(), classes.data(), labels.bytes());
     }
     std::vector<const Param*> wanted;
     for (const Param& p : model.parameters())

@@ -6,12 +6,14 @@
 #include <algorithm>
 #include <cmath>
 
+#include "backend.h"
 #include "errors.h"
 #include "models/mlp.h"
 #include "shear/optim.h"
 #include "shear/policies.h"
 
 using namespace shear;
+using namespace shear::test;
 using shear::test::sentence;
 
 namespace {
@@ -62,7 +64,7 @@ Tensor random_images(Device& device, const VitConfig& c, int64_t count) {
 }  // namespace
 
 TEST_CASE("a ViT's parameters have timm's names, shapes and order") {
-  Device shapes(make_shape_backend(make_cpu_backend(1)));
+  Device shapes(make_shape_backend(test_backend(1)));
   Vit tiny(shapes, parse_vit("vit_tiny_patch16_224"), 0), base(shapes, parse_vit("vit_base_patch16_224"), 0);
   CHECK(names_and_shapes(tiny) == as_timm(192, 12, 197, 16, 1000));
   CHECK(names_and_shapes(base) == as_timm(768, 12, 197, 16, 1000));
@@ -79,7 +81,7 @@ TEST_CASE("the known models have as many parameters and heads as timm's") {
         Size{"vit_base_patch16_224", 152, 86567656, 12}, Size{"vit_base_patch32_224", 152, 88224232, 12},
         Size{"vit_large_patch16_224", 296, 304326632, 16}}) {
     CAPTURE(size.name);
-    Device shapes(make_shape_backend(make_cpu_backend(1)));
+    Device shapes(make_shape_backend(test_backend(1)));
     Vit model(shapes, parse_vit(size.name), 0);
     CHECK(model.parameters().size() == size.tensors);
     CHECK(model.parameters().elements() == size.elements);
@@ -88,7 +90,7 @@ TEST_CASE("the known models have as many parameters and heads as timm's") {
 }
 
 TEST_CASE("a ViT's matrices decay, and nothing else does") {
-  Device shapes(make_shape_backend(make_cpu_backend(1)));
+  Device shapes(make_shape_backend(test_backend(1)));
   Vit model(shapes, small(2), 0);
   for (const Param& p : model.parameters()) {
     CAPTURE(p.name);
@@ -99,7 +101,7 @@ TEST_CASE("a ViT's matrices decay, and nothing else does") {
 }
 
 TEST_CASE("what a ViT saves is reported under its modules' names, in forward order") {
-  Device device(make_cpu_backend(1));
+  Device device(test_backend(1));
   Vit model(device, small(2), 1);
   const auto policy = make_policy("full");
   Tape tape(device, *policy);
@@ -117,7 +119,7 @@ TEST_CASE("what a ViT saves is reported under its modules' names, in forward ord
 }
 
 TEST_CASE("a ViT of which only the head is trained saves the head's input and nothing else") {
-  Device device(make_cpu_backend(1));
+  Device device(test_backend(1));
   Vit model(device, small(2), 1);
   for (Param& p : model.parameters()) p.trainable = p.name.starts_with("head.");
   model.parameters().make_gradients();
@@ -126,8 +128,7 @@ TEST_CASE("a ViT of which only the head is trained saves the head's input and no
   const Tensor logits = model(tape, random_images(device, small(2), 2));
   REQUIRE(tape.report().size() == 1);
   CHECK(tape.report()[0].site == "head");
-  const Tensor labels = device.empty({2}, Category::workspace, DType::i32);
-  std::fill_n(labels.data<int32_t>(), 2, 1);
+  const Tensor labels = device.upload({2}, Category::workspace, std::vector<int32_t>{1, 1});
   tape.backward(cross_entropy(tape, "loss", logits, labels));
   for (const Param& p : model.parameters()) {
     CAPTURE(p.name);
@@ -136,7 +137,7 @@ TEST_CASE("a ViT of which only the head is trained saves the head's input and no
 }
 
 TEST_CASE("a value of the first branch of a block does not outlive it") {
-  Device device(make_shape_backend(make_cpu_backend(2)));
+  Device device(make_shape_backend(test_backend(2)));
   const VitConfig config = parse_vit("vit_base_patch16_224");
   Vit model(device, config, 1);
   model.parameters().make_gradients();
@@ -153,7 +154,7 @@ TEST_CASE("a value of the first branch of a block does not outlive it") {
 }
 
 TEST_CASE("images and configurations that do not fit are refused with the numbers") {
-  Device device(make_cpu_backend(1));
+  Device device(test_backend(1));
   Vit model(device, small(1), 1);
   Tape tape(device);
   const auto refused = [&](const Shape& images) {
@@ -220,7 +221,7 @@ TEST_CASE("a model that cannot be is refused with the key, what was found and wh
 }
 
 TEST_CASE("a parameter's first values depend on the seed and its name alone") {
-  Device device(make_cpu_backend(1));
+  Device device(test_backend(1));
   const VitConfig shallow{.image = 8, .patch = 4, .dim = 16, .depth = 1, .heads = 2, .classes = 3};
   VitConfig deep = shallow;
   deep.depth = 2;
@@ -238,7 +239,7 @@ TEST_CASE("a parameter's first values depend on the seed and its name alone") {
 }
 
 TEST_CASE("two halves of a batch give the gradients of the whole") {
-  Device device(make_cpu_backend(2));
+  Device device(test_backend(2));
   const VitConfig config{.image = 12, .patch = 4, .dim = 24, .depth = 2, .heads = 3, .classes = 5, .channels = 1};
   Vit model(device, config, 1);
   model.parameters().make_gradients();
@@ -279,7 +280,7 @@ TEST_CASE("two halves of a batch give the gradients of the whole") {
 }
 
 TEST_CASE("dropout changes with the step and is off in inference") {
-  Device device(make_cpu_backend(1));
+  Device device(test_backend(1));
   VitConfig config{.image = 8, .patch = 4, .dim = 16, .depth = 1, .heads = 2, .classes = 3};
   config.dropout = 0.5f;
   Vit model(device, config, 1);
@@ -303,7 +304,7 @@ TEST_CASE("dropout changes with the step and is off in inference") {
 }
 
 TEST_CASE("every dropout of a ViT has a mask of its own") {
-  Device device(make_cpu_backend(1));
+  Device device(test_backend(1));
   VitConfig config = small(2);
   config.dim = 64;
   config.dropout = 0.5f;
@@ -333,7 +334,7 @@ TEST_CASE("every dropout of a ViT has a mask of its own") {
 }
 
 TEST_CASE("an MLP learns exclusive or") {
-  Device device(make_cpu_backend(1));
+  Device device(test_backend(1));
   Mlp model(device, {2, 16, 2}, 3);
   for (Param& p : model.parameters())
     if (p.decay) {  // wider first weights than a ViT's: two inputs are few

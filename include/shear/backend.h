@@ -134,11 +134,12 @@ struct AdamWStep {
 class Backend {
  public:
   virtual ~Backend() = default;
-  virtual std::string_view name() const = 0;  // "cpu", "shape"
+  virtual std::string_view name() const = 0;  // "cpu", "cuda", "shape"
   virtual bool computes() const { return true; }
   virtual Precision precision() const { return Precision::f32; }  // of gemm
   virtual Allocator& memory() = 0;
   virtual bool on_host() const { return true; }        // whether the host may read its memory as it is
+  virtual size_t slab_bytes() const = 0;               // what a step's slab may take where nobody planned the step
   virtual size_t resident_bytes() const { return 0; }  // that the backend holds for itself, whatever it is asked
 
   // -- Memory -------------------------------------------------------------------------------------------------------
@@ -219,12 +220,18 @@ class Backend {
 };
 
 std::unique_ptr<Backend> make_cpu_backend(int threads, Precision = Precision::f32);  // 0: as many as the machine has
+// Only in builds that have it: make_backend knows.  To plan with, it answers what it would ask for, and opens no
+// device.
+enum class CudaUse : bool { compute, plan };
+std::unique_ptr<Backend> make_cuda_backend(Precision, CudaUse);
 // Computes nothing, and asks for the same bytes as `like`: for planning.
 std::unique_ptr<Backend> make_shape_backend(std::unique_ptr<Backend> like);
 
 enum class DeviceKind : uint8_t { cpu, cuda };
 // Throws Fault::device with a sentence where the device is not there.
 std::unique_ptr<Backend> make_backend(DeviceKind, int threads, Precision = Precision::f32);
+// Computes nothing, and asks for the same bytes as make_backend's.  The device need not be there, only in the build.
+std::unique_ptr<Backend> make_planning_backend(DeviceKind, int threads, Precision = Precision::f32);
 
 Precision parse_precision(std::string_view);  // "f32", "bf16"; throws Fault::usage for others
 

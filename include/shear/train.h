@@ -87,6 +87,7 @@ struct PlanOptions {
   OptimizerOptions optimizer{};
   std::string train = "all";
   Precision precision = Precision::f32;
+  DeviceKind device = DeviceKind::cpu;  // need not be there
   int threads = 0;
 };
 

@@ -1,26 +1,19 @@
 // A device's memory: a meter over a limit over (the model's heap, the step's slab).
 #include "shear/device.h"
 
-#include <unistd.h>
-
 #include <limits>
 
 #include "shear/error.h"
 
 namespace shear {
 
-static size_t machine_memory() {
-  return static_cast<size_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<size_t>(sysconf(_SC_PAGE_SIZE));
-}
-
 Device::Device(std::unique_ptr<Backend> backend) : Device(std::move(backend), Options{}) {}
 
 Device::Device(std::unique_ptr<Backend> backend, const Options& options) : backend_(std::move(backend)) {
   Allocator& memory = backend_->memory();
-  size_t slab = options.step_bytes;
-  if (slab == 0) slab = backend_->computes() ? machine_memory() : std::numeric_limits<size_t>::max() / 4;
+  const size_t slab = options.step_bytes > 0 ? options.step_bytes : backend_->slab_bytes();
   const size_t limit = options.memory_limit == 0 ? std::numeric_limits<size_t>::max() : options.memory_limit;
-  arena_ = std::make_unique<Arena>(memory, slab, backend_->computes());
+  arena_ = std::make_unique<Arena>(memory, slab, backend_->computes() && backend_->on_host());
   split_ = std::make_unique<Split>(memory, *arena_);
   limit_ = std::make_unique<Limit>(*split_, limit);
   meter_ = std::make_unique<Meter>(*limit_);

@@ -4,10 +4,21 @@
 
 namespace shear {
 
+static std::unique_ptr<Backend> cuda_backend([[maybe_unused]] Precision precision, [[maybe_unused]] CudaUse use) {
+#ifdef SHEAR_CUDA
+  return make_cuda_backend(precision, use);
+#else
+  fail(Fault::device, "--device cuda: this build has no CUDA backend, expected --device cpu");
+#endif
+}
+
 std::unique_ptr<Backend> make_backend(DeviceKind kind, int threads, Precision precision) {
-  if (kind == DeviceKind::cuda)
-    fail(Fault::device, "--device cuda: this build has no CUDA backend, expected --device cpu");
-  return make_cpu_backend(threads, precision);
+  return kind == DeviceKind::cuda ? cuda_backend(precision, CudaUse::compute) : make_cpu_backend(threads, precision);
+}
+
+std::unique_ptr<Backend> make_planning_backend(DeviceKind kind, int threads, Precision precision) {
+  return make_shape_backend(kind == DeviceKind::cuda ? cuda_backend(precision, CudaUse::plan)
+                                                     : make_cpu_backend(threads, precision));
 }
 
 Precision parse_precision(std::string_view name) {

@@ -7,6 +7,8 @@
 #include <array>
 #include <cstdint>
 
+#include "cpu/short_types.h"  // store8 as f16
+
 namespace shear::cpu {
 
 // Byte i of together[m]: which lane is the i-th whose bit is set in m.  Byte i of apart[m]: how many before lane i are.
@@ -37,9 +39,6 @@ inline uint32_t bits_of_lanes(__m256i lanes) {
 }
 
 inline void store8(float* to, __m256 v) { _mm256_storeu_ps(to, v); }
-inline void store8(uint16_t* to, __m256 v) {  // as f16
-  _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm256_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT));
-}
 inline __m256 load8(const float* from) { return _mm256_loadu_ps(from); }
 inline __m256 load8(const uint16_t* from) {
   return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));

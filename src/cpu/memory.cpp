@@ -1,5 +1,6 @@
 // The CPU backend itself, and what moves bytes.
 #include <omp.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstring>
@@ -20,6 +21,10 @@ CpuBackend::CpuBackend(int threads, Precision precision)
   packs_.reserve(static_cast<size_t>(threads_));
   for (int t = 0; t < threads_; ++t) packs_.emplace_back(memory_);
   partial_.resize(static_cast<size_t>(threads_));
+}
+
+size_t CpuBackend::slab_bytes() const {
+  return static_cast<size_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<size_t>(sysconf(_SC_PAGE_SIZE));
 }
 
 void CpuBackend::upload(void* device, const void* host, size_t bytes) { std::memcpy(device, host, bytes); }

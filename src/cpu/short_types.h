@@ -8,19 +8,24 @@
 
 namespace shear::cpu {
 
+inline constexpr float largest_f16 = 65504;
+
+#if defined(__F16C__)
+inline void store8(uint16_t* to, __m256 v) {
+  const __m256 high = _mm256_set1_ps(largest_f16), low = _mm256_set1_ps(-largest_f16);
+  v = _mm256_min_ps(high, _mm256_max_ps(low, v));  // of nan the second
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm256_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT));
+}
+#endif
+
 // What lies beyond the largest f16 becomes that: an infinity in backward would meet a zero and be nan.  Nan stays nan.
 inline void to_f16(const float* x, int64_t n, uint16_t* y) {
-  constexpr float largest = 65504;
   int64_t i = 0;
 #if defined(__F16C__)
-  const __m256 high = _mm256_set1_ps(largest), low = _mm256_set1_ps(-largest);
-  for (; i + 8 <= n; i += 8) {
-    const __m256 v = _mm256_min_ps(high, _mm256_max_ps(low, _mm256_loadu_ps(x + i)));  // of nan the second
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(y + i), _mm256_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT));
-  }
+  for (; i + 8 <= n; i += 8) store8(y + i, _mm256_loadu_ps(x + i));
 #endif
   for (; i < n; ++i) {
-    const float v = x[i] > largest ? largest : x[i] < -largest ? -largest : x[i];
+    const float v = x[i] > largest_f16 ? largest_f16 : x[i] < -largest_f16 ? -largest_f16 : x[i];
     y[i] = std::bit_cast<uint16_t>(static_cast<_Float16>(v));
   }
 }

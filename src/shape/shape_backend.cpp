@@ -1,4 +1,6 @@
 // A backend that computes nothing and asks for the same bytes as another: the real tape runs on it to plan a step.
+#include <limits>
+
 #include "shear/backend.h"
 
 namespace shear {
@@ -13,6 +15,7 @@ class ShapeBackend final : public Backend {
   bool computes() const override { return false; }
   Precision precision() const override { return like_->precision(); }
   Allocator& memory() override { return memory_; }
+  size_t slab_bytes() const override { return std::numeric_limits<size_t>::max() / 4; }
   size_t resident_bytes() const override { return like_->resident_bytes(); }
   int64_t layernorm_scratch(int64_t cols) const override { return like_->layernorm_scratch(cols); }
   int64_t attention_scratch(const HeadGrid& g) const override { return like_->attention_scratch(g); }

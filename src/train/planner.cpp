@@ -30,7 +30,7 @@ void choose_trainable(Parameters& parameters, std::string_view which) {
 }
 
 Plan plan_training(const PlanOptions& options) {
-  Device device(make_shape_backend(make_cpu_backend(options.threads, options.precision)));
+  Device device(make_planning_backend(options.device, options.threads, options.precision));
   Vit model(device, options.model, 0);
   choose_trainable(model.parameters(), options.train);
   const auto policy = make_policy(options.policy);

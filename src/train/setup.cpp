@@ -88,6 +88,7 @@ Setup prepare(const Recipe& recipe, const RunOptions& run, const ModelCard* stor
       .optimizer = {recipe.optimizer, static_cast<float>(recipe.momentum), static_cast<float>(*recipe.weight_decay)},
       .train = recipe.train,
       .precision = parse_precision(recipe.precision),
+      .device = run.device,
       .threads = run.threads};
   return s;
 }

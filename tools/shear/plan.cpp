@@ -12,7 +12,8 @@ namespace shear::tool {
 namespace {
 
 struct Flags {
-  std::string model, policy, budget, precision = "f32";
+  std::string model, policy, budget;
+  DeviceFlags device;
   PlanOptions plan;
   bool saves = false, json = false;
 };
@@ -40,7 +41,9 @@ void print_saves(const Row& row) {
 int run(Flags& flags) {
   PlanOptions& options = flags.plan;
   options.model = parse_vit(flags.model);
-  options.precision = parse_precision(flags.precision);
+  options.threads = flags.device.threads;
+  options.device = parse_device(flags.device.device);
+  options.precision = parse_precision(flags.device.precision);
   if (options.batch % options.accumulate != 0)
     fail(Fault::usage, "--accumulate ", options.accumulate, ": expected a divisor of --batch ", options.batch);
   const size_t budget = flags.budget.empty() ? 0 : parse_bytes("--budget", flags.budget);
@@ -130,10 +133,7 @@ void add_plan(CLI::App& app, Run& chosen) {
   cmd->add_option("--optimizer", flags->plan.optimizer.name, "adamw or sgd")->capture_default_str();
   cmd->add_option("--momentum", flags->plan.optimizer.momentum, "of sgd")->default_str("0.9");
   cmd->add_option("--train", flags->plan.train, "all or head")->capture_default_str();
-  cmd->add_option("--precision", flags->precision, "f32 or bf16")->capture_default_str();
-  cmd->add_option("--threads", flags->plan.threads, "of the computation; 0: all")
-      ->capture_default_str()
-      ->check(CLI::NonNegativeNumber);
+  flags->device.add(*cmd);
   cmd->add_flag("--saves", flags->saves, "lists what each op asked to keep and what became of it");
   cmd->add_flag("--json", flags->json, "prints one JSON object");
   cmd->footer(policy_help());

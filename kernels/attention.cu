@@ -1,0 +1,115 @@
+// Tiled multi-head attention: a block takes 32 queries of one head past its keys, 32 at a time.
+//
+// After Dao et al., "FlashAttention", 2022: scores live in registers and shared memory, the softmax is gathered as the
+// tiles go by, and no N x N matrix is ever whole unless the probabilities are asked for.
+//
+// Bytes moved: the least is to read qkv and write the context once, 16 bytes for each of B N H D.  Queries and context
+// move once; keys and values are read by every tile of queries, N / 32 times (at N = 197: 7), all but the first time
+// from the L2 cache, which holds them: 8 N D bytes a head.  Asked for, the probabilities cost a second product of
+// queries and keys and 4 bytes each, the least.
+#include <cmath>
+
+#include "cuda/cuda_backend.h"
+#include "kernels/attention.cuh"
+
+namespace shear::cuda {
+
+namespace {
+
+// maxima and inverses: of each row of scores, its largest and one over the sum of exp(scale (s - largest)); or null.
+template <int D>
+__global__ void __launch_bounds__(attention_threads)
+    attention_kernel(Head g, int tiles, float scale, const float* qkv, int64_t stride, float* context,
+                     int64_t context_stride, float* log_sum_exp, int64_t lse_stride, float* maxima, float* inverses) {
+  float* const q = reinterpret_cast<float*>(dyn_smem);
+  float* const kv = q + TileOf<D>::floats;
+  float* const p = kv + TileOf<D>::floats;
+  const Place at;
+  const int64_t index = blockIdx.x / tiles, first = int64_t{tile} * (blockIdx.x % tiles);
+  load_tile<D>(qkv + g.offset(index, 0, stride), stride, g, first, q);
+  Online rows[per_thread];
+  Sums<D> sums;
+  clear(sums);
+  for (int64_t key = 0; key < g.tokens; key += tile) {
+    load_tile<D>(qkv + g.offset(index, 1, stride), stride, g, key, kv);
+    __syncthreads();
+    Scores s;
+    multiply_transposed<D>(at, q, kv, s);
+    mask(at, key, g.tokens, s);
+#pragma unroll
+    for (int i = 0; i < per_thread; ++i) {
+      const float factor = rows[i].take(s[i], scale);
+#pragma unroll
+      for (int j = 0; j < TileOf<D>::columns; ++j) sums[i][j] *= factor;
+    }
+    store_scores(at, s, p);
+    __syncthreads();  // the keys were read: the values take their place
+    load_tile<D>(qkv + g.offset(index, 2, stride), stride, g, key, kv);
+    __syncthreads();
+    add_product<D, false>(at, p, kv, sums);
+    __syncthreads();
+  }
+#pragma unroll
+  for (int i = 0; i < per_thread; ++i) {
+    const float inverse = 1.f / rows[i].sum;
+#pragma unroll
+    for (int j = 0; j < TileOf<D>::columns; ++j) sums[i][j] *= inverse;
+    const int64_t query = first + at.row(i);
+    if (at.x != 0 || query >= g.tokens) continue;
+    if (log_sum_exp) log_sum_exp[index * lse_stride + query] = scale * rows[i].max + logf(rows[i].sum);
+    if (maxima) maxima[index * g.tokens + query] = rows[i].max, inverses[index * g.tokens + query] = inverse;
+  }
+  store_sums<D>(at, sums, g, first, context_stride, context + g.offset(index, 0, context_stride));
+}
+
+// A block takes one tile of one head's probabilities.
+template <int D>
+__global__ void __launch_bounds__(attention_threads)
+    probabilities_kernel(Head g, int tiles, float scale, const float* qkv, int64_t stride, const float* maxima,
+                         const float* inverses, float* probabilities, int64_t p_stride) {
+  float* const q = reinterpret_cast<float*>(dyn_smem);
+  float* const k = q + TileOf<D>::floats;
+  const Place at;
+  const int64_t index = blockIdx.x / tiles, first = int64_t{tile} * (blockIdx.x % tiles);
+  const int64_t key = int64_t{tile} * blockIdx.y;
+  load_tile<D>(qkv + g.offset(index, 0, stride), stride, g, first, q);
+  load_tile<D>(qkv + g.offset(index, 1, stride), stride, g, key, k);
+  __syncthreads();
+  Scores s;
+  multiply_transposed<D>(at, q, k, s);
+#pragma unroll
+  for (int i = 0; i < per_thread; ++i) {
+    const int64_t row = index * g.tokens + first + at.row(i);
+    if (first + at.row(i) >= g.tokens) continue;
+#pragma unroll
+    for (int j = 0; j < per_thread; ++j)
+      if (key + at.column(j) < g.tokens)
+        probabilities[row * p_stride + key + at.column(j)] = expf(scale * (s[i][j] - maxima[row])) * inverses[row];
+  }
+}
+
+}  // namespace
+
+// Three numbers for each row of scores: its maximum, one over its sum, and what its gradient's rows sum to.
+int64_t CudaBackend::attention_scratch(const HeadGrid& g) const { return 3 * g.batch * g.heads * g.tokens; }
+
+void CudaBackend::attention(const HeadGrid& g, ConstView qkv, View context, View log_sum_exp, View probabilities,
+                            View scratch) {
+  const int64_t tiles = tiles_of(g.tokens), rows = g.batch * g.heads * g.tokens;
+  const auto blocks = static_cast<unsigned>(g.batch * g.heads * tiles);
+  const float scale = 1.f / std::sqrt(static_cast<float>(g.width));
+  const Head head{g.tokens, g.heads, g.width};
+  const bool whole = probabilities.data != nullptr;
+  float *maxima = whole ? scratch.row(0) : nullptr, *inverses = whole ? scratch.row(0) + rows : nullptr;
+  for_width(g, [&]<int D>() {
+    launch(attention_kernel<D>, blocks, attention_threads, (2 * TileOf<D>::floats + score_floats) * sizeof(float),
+           on("attention"), head, static_cast<int>(tiles), scale, qkv.row(0), qkv.stride, context.row(0),
+           context.stride, log_sum_exp.row(0), log_sum_exp.stride, maxima, inverses);
+    if (whole)
+      launch(probabilities_kernel<D>, dim3(blocks, static_cast<unsigned>(tiles)), attention_threads,
+             2 * TileOf<D>::floats * sizeof(float), on("attention"), head, static_cast<int>(tiles), scale, qkv.row(0),
+             qkv.stride, maxima, inverses, probabilities.row(0), probabilities.stride);
+  });
+}
+
+}  // namespace shear::cuda

@@ -1,0 +1,233 @@
+// The gradient of attention at queries, keys and values, tile by tile, without atomics.
+//
+//   dV = P' dO;  dP = dO V';  dS = P (dP - rowsum(P dP)) scale;  dQ = dS K;  dK = dS' Q
+//
+// Three launches.  The first finds each row's sum of P dP (and the softmax's maximum and sum where they must be found
+// anew); the second, a block to 32 queries, gathers dQ over the keys; the third, a block to 32 keys, gathers dK and dV
+// over the queries.  P is made again from the scores wherever it is not given.
+//
+// Bytes moved: the least is to read qkv and dO and write dqkv once, 28 bytes for each of B N H D, and 4 for each
+// probability where they are given.  Here the tiles that a block does not own are read N / 32 times by each launch,
+// all but the first time from the L2 cache, and given probabilities three times.  Products: 9 of N N D a head, where
+// 5 are the least with atomics and 7 without: a sum of P dP found beside the context's would save two, but the context
+// is not handed to us.
+#include <cmath>
+
+#include "cuda/cuda_backend.h"
+#include "kernels/attention.cuh"
+
+namespace shear::cuda {
+
+namespace {
+
+// Where probabilities come from.
+enum class From { given, log_sum_exp, anew };
+
+struct Known {
+  const float* probabilities;  // given: rows of p_stride
+  int64_t p_stride;
+  const float* log_sum_exp;  // log_sum_exp: a row of lse_stride to a head
+  int64_t lse_stride;
+  float *maxima, *inverses;  // anew: one of each for a row of scores
+  float* dots;               // rowsum(P dP)
+};
+
+struct Inputs {
+  const float* qkv;
+  int64_t stride;
+  const float* up;  // dO
+  int64_t up_stride;
+};
+
+// scores -> probabilities, in place; zero where there is no such query or key.
+template <From F>
+__device__ __forceinline__ void probabilities_of(const Place& at, const Head& g, const Known& known, float scale,
+                                                 int64_t index, int64_t query, int64_t key, Scores& s) {
+#pragma unroll
+  for (int i = 0; i < per_thread; ++i) {
+    const int64_t n = query + at.row(i), row = index * g.tokens + n;
+    const bool there = n < g.tokens;
+    float a = 0, b = 0, c = 1;
+    if (F == From::log_sum_exp && there) b = known.log_sum_exp[index * known.lse_stride + n];
+    if (F == From::anew && there) a = known.maxima[row], c = known.inverses[row];
+#pragma unroll
+    for (int j = 0; j < per_thread; ++j) {
+      const int64_t m = key + at.column(j);
+      if (!there || m >= g.tokens)
+        s[i][j] = 0;
+      else if (F == From::given)
+        s[i][j] = known.probabilities[row * known.p_stride + m];
+      else {
+        const float log_p = scale * (s[i][j] - a) - b;
+        s[i][j] = expf(log_p > 0 ? 0.f : log_p) * c;  // no more than one, whatever was lost of scores of 1e15
+      }
+    }
+  }
+}
+
+// p becomes dS.
+__device__ __forceinline__ void score_gradient(const Place& at, const Head& g, const Known& known, float scale,
+                                               int64_t index, int64_t query, const Scores& dp, Scores& p) {
+#pragma unroll
+  for (int i = 0; i < per_thread; ++i) {
+    const int64_t n = query + at.row(i);
+    const float dot = n < g.tokens ? known.dots[index * g.tokens + n] : 0.f;
+#pragma unroll
+    for (int j = 0; j < per_thread; ++j) p[i][j] *= (dp[i][j] - dot) * scale;
+  }
+}
+
+template <int D, From F>
+__global__ void __launch_bounds__(attention_threads)
+    dots_kernel(Head g, int tiles, float scale, Inputs in, Known known) {
+  float* const q = reinterpret_cast<float*>(dyn_smem);
+  float* const up = q + TileOf<D>::floats;
+  float* const kv = up + TileOf<D>::floats;
+  const Place at;
+  const int64_t index = blockIdx.x / tiles, first = int64_t{tile} * (blockIdx.x % tiles);
+  if (F != From::given) load_tile<D>(in.qkv + g.offset(index, 0, in.stride), in.stride, g, first, q);
+  load_tile<D>(in.up + g.offset(index, 0, in.up_stride), in.up_stride, g, first, up);
+  Online rows[per_thread];
+  float dots[per_thread] = {};
+  for (int64_t key = 0; key < g.tokens; key += tile) {
+    Scores p, dp;
+    load_tile<D>(in.qkv + g.offset(index, 2, in.stride), in.stride, g, key, kv);
+    __syncthreads();
+    multiply_transposed<D>(at, up, kv, dp);
+    __syncthreads();
+    if (F != From::given) {
+      load_tile<D>(in.qkv + g.offset(index, 1, in.stride), in.stride, g, key, kv);
+      __syncthreads();
+      multiply_transposed<D>(at, q, kv, p);
+      __syncthreads();
+    }
+    if (F == From::anew) {
+      mask(at, key, g.tokens, p);
+#pragma unroll
+      for (int i = 0; i < per_thread; ++i) dots[i] *= rows[i].take(p[i], scale);
+    } else {
+      probabilities_of<F>(at, g, known, scale, index, first, key, p);
+    }
+#pragma unroll
+    for (int i = 0; i < per_thread; ++i)
+#pragma unroll
+      for (int j = 0; j < per_thread; ++j) dots[i] = fmaf(p[i][j], dp[i][j], dots[i]);
+  }
+#pragma unroll
+  for (int i = 0; i < per_thread; ++i) {
+    const float dot = row_reduce(dots[i], Add<float>{});
+    const float inverse = F == From::anew ? 1.f / rows[i].sum : 1.f;
+    const int64_t n = first + at.row(i), row = index * g.tokens + n;
+    if (at.x != 0 || n >= g.tokens) continue;
+    known.dots[row] = dot * inverse;
+    if (F == From::anew) known.maxima[row] = rows[i].max, known.inverses[row] = inverse;
+  }
+}
+
+template <int D, From F>
+__global__ void __launch_bounds__(attention_threads)
+    query_grad_kernel(Head g, int tiles, float scale, Inputs in, Known known, float* dqkv, int64_t dqkv_stride) {
+  float* const q = reinterpret_cast<float*>(dyn_smem);
+  float* const up = q + TileOf<D>::floats;
+  float* const kv = up + TileOf<D>::floats;
+  float* const ds = kv + TileOf<D>::floats;
+  const Place at;
+  const int64_t index = blockIdx.x / tiles, first = int64_t{tile} * (blockIdx.x % tiles);
+  if (F != From::given) load_tile<D>(in.qkv + g.offset(index, 0, in.stride), in.stride, g, first, q);
+  load_tile<D>(in.up + g.offset(index, 0, in.up_stride), in.up_stride, g, first, up);
+  Sums<D> sums;
+  clear(sums);
+  for (int64_t key = 0; key < g.tokens; key += tile) {
+    Scores p, dp;
+    load_tile<D>(in.qkv + g.offset(index, 2, in.stride), in.stride, g, key, kv);
+    __syncthreads();
+    multiply_transposed<D>(at, up, kv, dp);
+    __syncthreads();  // the values were read: the keys take their place
+    load_tile<D>(in.qkv + g.offset(index, 1, in.stride), in.stride, g, key, kv);
+    __syncthreads();
+    if (F != From::given) multiply_transposed<D>(at, q, kv, p);
+    probabilities_of<F>(at, g, known, scale, index, first, key, p);
+    score_gradient(at, g, known, scale, index, first, dp, p);
+    store_scores(at, p, ds);
+    __syncthreads();
+    add_product<D, false>(at, ds, kv, sums);
+    __syncthreads();
+  }
+  store_sums<D>(at, sums, g, first, dqkv_stride, dqkv + g.offset(index, 0, dqkv_stride));
+}
+
+template <int D, From F>
+__global__ void __launch_bounds__(attention_threads)
+    key_value_grad_kernel(Head g, int tiles, float scale, Inputs in, Known known, float* dqkv, int64_t dqkv_stride) {
+  float* const k = reinterpret_cast<float*>(dyn_smem);
+  float* const v = k + TileOf<D>::floats;
+  float* const other = v + TileOf<D>::floats;  // queries, or dO
+  float* const turned = other + TileOf<D>::floats;
+  const Place at;
+  const int64_t index = blockIdx.x / tiles, first = int64_t{tile} * (blockIdx.x % tiles);
+  if (F != From::given) load_tile<D>(in.qkv + g.offset(index, 1, in.stride), in.stride, g, first, k);
+  load_tile<D>(in.qkv + g.offset(index, 2, in.stride), in.stride, g, first, v);
+  Sums<D> dk, dv;
+  clear(dk);
+  clear(dv);
+  for (int64_t query = 0; query < g.tokens; query += tile) {
+    Scores p, dp;
+    if (F != From::given) {
+      load_tile<D>(in.qkv + g.offset(index, 0, in.stride), in.stride, g, query, other);
+      __syncthreads();
+      multiply_transposed<D>(at, other, k, p);
+      __syncthreads();
+    }
+    probabilities_of<F>(at, g, known, scale, index, query, first, p);
+    store_scores(at, p, turned);
+    load_tile<D>(in.up + g.offset(index, 0, in.up_stride), in.up_stride, g, query, other);
+    __syncthreads();
+    multiply_transposed<D>(at, other, v, dp);
+    add_product<D, true>(at, turned, other, dv);
+    __syncthreads();
+    score_gradient(at, g, known, scale, index, query, dp, p);
+    store_scores(at, p, turned);
+    load_tile<D>(in.qkv + g.offset(index, 0, in.stride), in.stride, g, query, other);
+    __syncthreads();
+    add_product<D, true>(at, turned, other, dk);
+    __syncthreads();
+  }
+  store_sums<D>(at, dk, g, first, dqkv_stride, dqkv + g.offset(index, 1, dqkv_stride));
+  store_sums<D>(at, dv, g, first, dqkv_stride, dqkv + g.offset(index, 2, dqkv_stride));
+}
+
+template <int D, From F>
+void run(On on, const HeadGrid& g, const Inputs& in, const Known& known, View dqkv) {
+  const int64_t tiles = tiles_of(g.tokens);
+  const auto blocks = static_cast<unsigned>(g.batch * g.heads * tiles);
+  const int per_head = static_cast<int>(tiles);
+  const float scale = 1.f / std::sqrt(static_cast<float>(g.width));
+  const Head head{g.tokens, g.heads, g.width};
+  constexpr size_t three = 3 * TileOf<D>::floats * sizeof(float), scores = score_floats * sizeof(float);
+  launch(dots_kernel<D, F>, blocks, attention_threads, three, on, head, per_head, scale, in, known);
+  launch(query_grad_kernel<D, F>, blocks, attention_threads, three + scores, on, head, per_head, scale, in, known,
+         dqkv.row(0), dqkv.stride);
+  launch(key_value_grad_kernel<D, F>, blocks, attention_threads, three + scores, on, head, per_head, scale, in, known,
+         dqkv.row(0), dqkv.stride);
+}
+
+}  // namespace
+
+void CudaBackend::attention_grad(const HeadGrid& g, ConstView qkv, ConstView log_sum_exp, ConstView probabilities,
+                                 ConstView dcontext, View dqkv, View scratch) {
+  const int64_t rows = g.batch * g.heads * g.tokens;
+  const Inputs in{qkv.row(0), qkv.stride, dcontext.row(0), dcontext.stride};
+  const Known known{probabilities.row(0), probabilities.stride,  log_sum_exp.row(0),       log_sum_exp.stride,
+                    scratch.row(0),       scratch.row(0) + rows, scratch.row(0) + 2 * rows};
+  const On here = on("attention_grad");
+  for_width(g, [&]<int D>() {
+    if (probabilities.data)
+      run<D, From::given>(here, g, in, known, dqkv);
+    else if (log_sum_exp.data)
+      run<D, From::log_sum_exp>(here, g, in, known, dqkv);
+    else
+      run<D, From::anew>(here, g, in, known, dqkv);
+  });
+}
+
+}  // namespace shear::cuda

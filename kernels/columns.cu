@@ -1,0 +1,65 @@
+// Chosen rows and columns: gathered, and put back where they came from; and how much is in each column.
+//
+// Bytes moved by `gather_rows_kernel`: 8 an element, which is the least.  `scatter_columns_kernel`: 4 for each element
+// of x and 4 of out with beta 0, which is the least: chosen columns are written over the zeros in the cache; else 8 for
+// each element of out in a chosen column, in sectors of 32 bytes.  `column_square_sums`: see column_sums.cuh.
+#include "cuda/cuda_backend.h"
+#include "kernels/column_sums.cuh"
+#include "kernels/pack.cuh"
+
+namespace shear::cuda {
+
+namespace {
+
+// out[r] = scale[r] * x[index[r]]; a warp takes a row.
+__global__ void __launch_bounds__(pack_threads)
+    gather_rows_kernel(const float* x, int64_t x_stride, const int32_t* index, const float* scale, int64_t rows,
+                       int64_t cols, float* out, int64_t stride) {
+  const int64_t r = row_of_warp();
+  if (r >= rows) return;
+  const float* const from = x + index[r] * x_stride;
+  const float factor = scale[r];
+  for (int64_t c = threadIdx.x % 32; c < cols; c += 32) out[r * stride + c] = factor * from[c];
+}
+
+// A warp takes a row.
+__global__ void __launch_bounds__(pack_threads)
+    scatter_columns_kernel(const float* x, int64_t x_stride, int64_t chosen, const int32_t* index, const float* scale,
+                           float beta, int64_t rows, int64_t cols, float* out, int64_t stride) {
+  const int64_t r = row_of_warp();
+  if (r >= rows) return;
+  const int lane = threadIdx.x % 32;
+  float* const to = out + r * stride;
+  if (beta == 0)
+    for (int64_t c = lane; c < cols; c += 32) to[c] = 0;
+  __syncwarp();
+  for (int64_t c = lane; c < chosen; c += 32) {
+    const float factor = scale[c];
+    if (factor == 0) continue;
+    float& there = to[index[c]];
+    there = fmaf(factor, x[r * x_stride + c], beta == 0 ? 0.f : beta * there);
+  }
+}
+
+struct Square {
+  __device__ __forceinline__ float operator()(float x) const { return x * x; }
+};
+
+}  // namespace
+
+void CudaBackend::gather_rows(ConstView x, ConstView index, ConstView scale, View out) {
+  launch(gather_rows_kernel, a_warp_a_row(out.rows), pack_threads, 0, on("gather_rows"), x.row(0), x.stride,
+         static_cast<const int32_t*>(index.data), scale.row(0), out.rows, out.cols, out.row(0), out.stride);
+}
+
+void CudaBackend::scatter_columns(ConstView x, ConstView index, ConstView scale, float beta, View out) {
+  launch(scatter_columns_kernel, a_warp_a_row(out.rows), pack_threads, 0, on("scatter_columns"), x.row(0), x.stride,
+         x.cols, static_cast<const int32_t*>(index.data), scale.row(0), beta, out.rows, out.cols, out.row(0),
+         out.stride);
+}
+
+void CudaBackend::column_square_sums(ConstView x, View out) {
+  add_up_columns(on("column_square_sums"), Square{}, x, 0, out, partial<float>(), partial_room<float>());
+}
+
+}  // namespace shear::cuda

@@ -1,0 +1,138 @@
+// LayerNorm: forward, the same again from kept statistics, and its gradient.
+//
+// Bytes moved, per element: forward and `layernorm_apply` read x once from memory and write y, 8, which is the least
+// (the second and third look at a row find it in the cache).  The gradient reads x and dy once and writes dx, 12, the
+// least; its sums for gamma and beta gather in shared memory on the way, and add `partitions` rows of 8 bytes a column.
+#include "cuda/cuda_backend.h"
+#include "kernels/column_sums.cuh"
+#include "kernels/dynamic.cuh"
+#include "kernels/reduce.cuh"
+
+namespace shear::cuda {
+
+namespace {
+
+constexpr int warps = 8;  // of a block, each with a row of its own
+constexpr int threads = 256;
+constexpr int64_t partitions = 256;  // of the rows, for the gradients of gamma and beta
+
+// The one expression for a normalised value: forward and recomputation must agree to the bit, so nothing is left for
+// a compiler to contract.
+__device__ __forceinline__ float normalised(float x, float mean, float rstd, float gamma, float beta) {
+  return fmaf((x - mean) * rstd, gamma, beta);
+}
+
+__global__ void __launch_bounds__(warps * 32)
+    layernorm_kernel(int64_t rows, int64_t cols, const float* x, int64_t x_stride, const float* gamma,
+                     const float* beta, float epsilon, float* y, int64_t y_stride, float* mean, float* rstd) {
+  const int64_t r = int64_t{blockIdx.x} * warps + threadIdx.x / 32;
+  const int lane = threadIdx.x % 32;
+  if (r >= rows) return;  // the whole warp
+  const float* row = x + r * x_stride;
+  float sum = 0, squares = 0;
+  for (int64_t c = lane; c < cols; c += 32) sum += row[c];
+  const float m = warp_sum(sum) / static_cast<float>(cols);
+  for (int64_t c = lane; c < cols; c += 32) squares += (row[c] - m) * (row[c] - m);  // of what is left: no cancelling
+  const float s = 1.f / sqrtf(warp_sum(squares) / static_cast<float>(cols) + epsilon);
+  for (int64_t c = lane; c < cols; c += 32) y[r * y_stride + c] = normalised(row[c], m, s, gamma[c], beta[c]);
+  if (lane == 0) mean[r] = m, rstd[r] = s;
+}
+
+__global__ void __launch_bounds__(warps * 32)
+    layernorm_apply_kernel(int64_t rows, int64_t cols, const float* x, int64_t x_stride, const float* mean,
+                           const float* rstd, const float* gamma, const float* beta, float* y, int64_t y_stride) {
+  const int64_t r = int64_t{blockIdx.x} * warps + threadIdx.x / 32;
+  if (r >= rows) return;
+  const float m = mean[r], s = rstd[r];
+  for (int64_t c = threadIdx.x % 32; c < cols; c += 32)
+    y[r * y_stride + c] = normalised(x[r * x_stride + c], m, s, gamma[c], beta[c]);
+}
+
+struct Pair {
+  float a, b;
+};
+
+// The sums of two values over the block, for one barrier less than two sums would take.
+__device__ __forceinline__ Pair block_sums(float a, float b, float* room) {
+  const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
+  a = warp_sum(a);
+  b = warp_sum(b);
+  if (lane == 0) room[warp] = a, room[most_warps + warp] = b;
+  __syncthreads();
+  const bool has = lane < threads / 32;
+  return {warp_sum(has ? room[lane] : 0.f), warp_sum(has ? room[most_warps + lane] : 0.f)};
+}
+
+// A block takes rows blockIdx.x, blockIdx.x + gridDim.x, ...  Each thread owns every 256th column: what it adds up for
+// gamma and beta is its own, in shared memory where `wide` is false, else in the block's two rows of `partial`.
+__global__ void __launch_bounds__(threads)
+    layernorm_grad_kernel(int64_t rows, int64_t cols, bool wide, const float* x, int64_t x_stride, const float* mean,
+                          const float* rstd, const float* gamma, const float* dy, int64_t dy_stride, float beta_dx,
+                          float* dx, int64_t dx_stride, float* partial) {
+  __shared__ float room[2][2 * most_warps];  // one for even rows, one for odd: a barrier a row is enough
+  float* const out_gamma = partial ? partial + 2 * blockIdx.x * cols : nullptr;
+  float* const sum_gamma = wide ? out_gamma : reinterpret_cast<float*>(dyn_smem);
+  float* const sum_beta = sum_gamma + cols;
+  if (partial)
+    for (int64_t c = threadIdx.x; c < cols; c += threads) sum_gamma[c] = 0, sum_beta[c] = 0;
+  int turn = 0;
+  for (int64_t r = blockIdx.x; r < rows; r += gridDim.x, turn ^= 1) {
+    const float *row = x + r * x_stride, *up = dy + r * dy_stride;
+    const float m = mean[r], s = rstd[r];
+    float sum_g = 0, sum_gx = 0;
+    for (int64_t c = threadIdx.x; c < cols; c += threads) {
+      const float d = up[c], hat = (row[c] - m) * s, g = gamma[c] * d;
+      if (partial) sum_gamma[c] += d * hat, sum_beta[c] += d;
+      sum_g += g;
+      sum_gx += g * hat;
+    }
+    if (!dx) continue;
+    const Pair sums = block_sums(sum_g, sum_gx, room[turn]);
+    const float mean_g = sums.a / static_cast<float>(cols), mean_gx = sums.b / static_cast<float>(cols);
+    float* to = dx + r * dx_stride;
+    for (int64_t c = threadIdx.x; c < cols; c += threads) {
+      const float g = s * (gamma[c] * up[c] - mean_g - (row[c] - m) * s * mean_gx);
+      to[c] = beta_dx == 0 ? g : g + beta_dx * to[c];
+    }
+  }
+  if (!partial || wide) return;
+  for (int64_t c = threadIdx.x; c < cols; c += threads) out_gamma[c] = sum_gamma[c], out_gamma[cols + c] = sum_beta[c];
+}
+
+unsigned row_blocks(int64_t rows) { return static_cast<unsigned>((rows + warps - 1) / warps); }
+
+}  // namespace
+
+void CudaBackend::layernorm(ConstView x, ConstView gamma, ConstView beta, float epsilon, View y, View mean, View rstd) {
+  launch(layernorm_kernel, row_blocks(x.rows), warps * 32, 0, on("layernorm"), x.rows, x.cols, x.row(0), x.stride,
+         gamma.row(0), beta.row(0), epsilon, y.row(0), y.stride, mean.row(0), rstd.row(0));
+}
+
+void CudaBackend::layernorm_apply(ConstView x, ConstView mean, ConstView rstd, ConstView gamma, ConstView beta,
+                                  View y) {
+  launch(layernorm_apply_kernel, row_blocks(x.rows), warps * 32, 0, on("layernorm_apply"), x.rows, x.cols, x.row(0),
+         x.stride, mean.row(0), rstd.row(0), gamma.row(0), beta.row(0), y.row(0), y.stride);
+}
+
+int64_t CudaBackend::layernorm_scratch(int64_t cols) const { return partitions * 2 * cols; }
+
+void CudaBackend::layernorm_grad(ConstView x, ConstView mean, ConstView rstd, ConstView gamma, ConstView dy,
+                                 float beta_dx, View dx, float beta_params, View dgamma, View dbeta, View scratch) {
+  const bool wants_params = dgamma.data != nullptr || dbeta.data != nullptr;
+  const size_t sums = static_cast<size_t>(2 * x.cols) * sizeof(float);
+  const bool wide = wants_params && sums > 40 * 1024;
+  const int64_t parts = std::min(x.rows, partitions);
+  const On here = on("layernorm_grad");
+  launch(layernorm_grad_kernel, static_cast<unsigned>(parts), threads, wants_params && !wide ? sums : 0, here, x.rows,
+         x.cols, wide, x.row(0), x.stride, mean.row(0), rstd.row(0), gamma.row(0), dy.row(0), dy.stride, beta_dx,
+         dx.row(0), dx.stride, wants_params ? scratch.row(0) : nullptr);
+  const auto gather = [&](View out, int64_t offset) {
+    if (out.data)
+      add_up_columns(here, AsIs{}, {scratch.row(0) + offset, parts, x.cols, 2 * x.cols}, beta_params, out,
+                     partial<float>(), partial_room<float>());
+  };
+  gather(dgamma, 0);
+  gather(dbeta, x.cols);
+}
+
+}  // namespace shear::cuda

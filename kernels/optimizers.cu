@@ -1,0 +1,67 @@
+// Optimizer updates: one pass over a parameter, its gradient and its state.
+//
+// Bytes moved: SGD reads w, g and the velocity and writes w and the velocity, 20 an element; AdamW has two states, 28.
+// That is the least.  Columns that are left alone are not touched; their neighbours in a line of the cache may be.
+#include <cmath>
+
+#include "cuda/cuda_backend.h"
+#include "shear/error.h"
+
+namespace shear::cuda {
+
+namespace {
+
+constexpr int threads = 256;
+
+__device__ __forceinline__ void update(const SgdStep& s, float* w, const float* g, float* velocity, int64_t i) {
+  const float d = g[i] * s.gradient_scale + s.weight_decay * w[i];
+  const float v = s.momentum * velocity[i] + d;
+  velocity[i] = v;
+  w[i] -= s.lr * (s.nesterov ? d + s.momentum * v : v);
+}
+
+struct AdamWFactors {
+  AdamWStep step;
+  float rate, root;  // lr / correction1, 1 / sqrt(correction2)
+};
+
+__device__ __forceinline__ void update(const AdamWFactors& f, float* w, const float* g, float* first, float* second,
+                                       int64_t i) {
+  const AdamWStep& s = f.step;
+  const float d = g[i] * s.gradient_scale;
+  const float m = s.beta1 * first[i] + (1.f - s.beta1) * d, v = s.beta2 * second[i] + (1.f - s.beta2) * d * d;
+  first[i] = m;
+  second[i] = v;
+  const float decayed = w[i] - s.lr * s.weight_decay * w[i];
+  w[i] = decayed - f.rate * m / (sqrtf(v) * f.root + s.epsilon);
+}
+
+// State...: one array (velocity) or two (moments).  active: a float per column, or null.
+template <class Step, class... State>
+__global__ void __launch_bounds__(threads)
+    update_kernel(Step step, int64_t n, int64_t cols, const float* active, float* w, const float* g, State... state) {
+  for (int64_t i = int64_t{blockIdx.x} * threads + threadIdx.x; i < n; i += int64_t{gridDim.x} * threads)
+    if (!active || active[i % cols] != 0) update(step, w, g, state..., i);
+}
+
+template <class Step, class... State>
+void run(On on, const Step& step, View w, ConstView g, ConstView active, State... state) {
+  const int64_t n = w.elements();
+  require(n == g.elements() && ((n == state.elements()) && ...), on.op, ": sizes differ");
+  require(!active.data || active.elements() == w.cols, on.op, ": ", active.elements(), " flags for ", w.cols,
+          " columns");
+  launch(update_kernel<Step, decltype(state.row(0))...>, blocks_for(n, threads), threads, 0, on, step, n, w.cols,
+         active.row(0), w.row(0), g.row(0), state.row(0)...);
+}
+
+}  // namespace
+
+void CudaBackend::sgd(const SgdStep& s, View w, ConstView g, View velocity, ConstView active) {
+  run(on("sgd"), s, w, g, active, velocity);
+}
+
+void CudaBackend::adamw(const AdamWStep& s, View w, ConstView g, View first, View second, ConstView active) {
+  run(on("adamw"), AdamWFactors{s, s.lr / s.correction1, 1.f / std::sqrt(s.correction2)}, w, g, active, first, second);
+}
+
+}  // namespace shear::cuda

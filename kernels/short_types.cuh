@@ -1,0 +1,28 @@
+// f16 and bf16 as they are stored; arithmetic is in f32.
+#pragma once
+#include <cuda_bf16.h>
+#include <cuda_fp16.h>
+
+namespace shear::cuda {
+
+__device__ __forceinline__ float widened(float x) { return x; }
+__device__ __forceinline__ float widened(__half x) { return __half2float(x); }
+__device__ __forceinline__ float widened(__nv_bfloat16 x) { return __bfloat162float(x); }
+
+// Rounded to the nearest, ties to even.
+template <class To>
+__device__ __forceinline__ To narrowed(float x);
+template <>
+__device__ __forceinline__ float narrowed<float>(float x) {
+  return x;
+}
+template <>
+__device__ __forceinline__ __half narrowed<__half>(float x) {
+  return __float2half_rn(x);
+}
+template <>
+__device__ __forceinline__ __nv_bfloat16 narrowed<__nv_bfloat16>(float x) {
+  return __float2bfloat16_rn(x);
+}
+
+}  // namespace shear::cuda

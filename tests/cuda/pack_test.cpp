@@ -1,0 +1,222 @@
+// CUDA's packing of whole rows: in f32 and f16 and in codes of 8, 4 and 2 bits, against a reference written here and
+// against the CPU.
+#include "asleep.h"
+
+using namespace shear;
+using namespace shear::test;
+
+namespace {
+
+constexpr Code codes[] = {Code::u8, Code::u4, Code::u2};
+
+// A number in (0, 1) for the i-th value of a row: 16 bits of the block of 64 values that it lies in.
+float rounding_of(const StreamKey& key, int64_t row, int64_t cols, int64_t i) {
+  const int64_t first_block = (row * ((cols + 63) / 64) + i / 64) * 8, within = i % 64;
+  const auto words = key.four(static_cast<uint32_t>(first_block + within % 8));
+  const uint32_t word = words[at(within / 16)], bits = within / 8 % 2 == 0 ? word & 0xffff : word >> 16;
+  return (static_cast<float>(bits) + 0.5f) * 0x1p-16f;
+}
+
+struct Coded {
+  std::vector<uint8_t> values;
+  std::vector<float> affine;
+  Matrix woken;
+};
+
+Coded coded_by_hand(const Nap& nap) {
+  const auto [rows, cols] = std::pair(nap.shape.rows, nap.shape.cols);
+  const int bits = bits_of(nap.shape.code), in_byte = 8 / bits;
+  const float top = static_cast<float>((1 << bits) - 1);
+  Coded out{std::vector<uint8_t>(at(rows * nap.shape.row_bytes())), {}, Matrix(rows, cols, 0, 0)};
+  for (int64_t r = 0; r < rows; ++r) {
+    float low = nap.value(r, 0), high = low;
+    for (int64_t c = 0; c < cols; ++c) low = std::min(low, nap.value(r, c)), high = std::max(high, nap.value(r, c));
+    const float scale = (high - low) / top;
+    out.affine.insert(out.affine.end(), {low, scale});
+    const float inverse = scale >= std::numeric_limits<float>::min() ? 1 / scale : 0, zero = -low / scale;
+    for (int64_t c = 0; c < cols; ++c) {
+      const float up = nap.rounding ? rounding_of(*nap.rounding, r, cols, c) : 0.5f;
+      const float code = std::floor(std::clamp(std::fma(nap.value(r, c) - low, inverse, up), 0.f, top));
+      out.values[at(r * nap.shape.row_bytes() + c / in_byte)] |=
+          static_cast<uint8_t>(static_cast<int>(code) << (c % in_byte * bits));
+      const bool has_zero = zero >= 0 && zero <= 255 && zero == std::floor(zero);
+      out.woken(r, c) = has_zero ? (code - zero) * scale : std::fma(scale, code, low);
+    }
+  }
+  return out;
+}
+
+void check_coded(const Nap& nap) {
+  Asleep cuda(cuda_backend(), nap), cpu(cpu_backend(), nap);
+  const Coded expected = coded_by_hand(nap);
+  CHECK(cuda.values() == expected.values);
+  CHECK(cuda.affine() == expected.affine);
+  CHECK(cuda.affine() == cpu.affine());
+  const Matrix woken = cuda.woken();
+  CHECK(error_of(woken, [&](int64_t r, int64_t c) { return expected.woken.at(r, c); }) == 0);
+  // The CPU's compiler decides whether a product and the sum after it are rounded once or twice: at the border between
+  // two codes, which hardly any value is at, it may take the other one.
+  const Matrix other = cpu.woken();
+  int64_t different = 0;
+  for (int64_t r = 0; r < nap.shape.rows; ++r)
+    for (int64_t c = 0; c < nap.shape.cols; ++c) {
+      const double scale = static_cast<double>(expected.affine[at(2 * r + 1)]),
+                   apart = std::abs(woken.at(r, c) - other.at(r, c));
+      different += apart > 0.5 * scale;
+      CHECK(apart <= 1.0001 * scale);
+    }
+  CHECK(different <= 1 + nap.shape.rows * nap.shape.cols / 1000);
+}
+
+const StreamKey key{11, static_cast<uint32_t>(Purpose::policy), 2, 3};
+
+}  // namespace
+
+TEST_CASE("CUDA: codes, their ranges and what comes back are the reference's, rounded to the nearest or at random") {
+  for_sizes([](const Size& s) {
+    if (s.rows * s.cols == 0) return;
+    const Matrix x(s.rows, s.cols, s.gap, 1);
+    for (const Code code : codes)
+      for (const StreamKey* rounding : {static_cast<const StreamKey*>(nullptr), &key}) {
+        CAPTURE(bits_of(code));
+        CAPTURE((rounding != nullptr));
+        check_coded({.x = x, .shape = shape_of(code, s.rows, s.cols, s.rows, 0), .rounding = rounding});
+      }
+  });
+}
+
+TEST_CASE("CUDA: codes take rows of any range, and one value alone") {
+  for (const float size : {1e-44f, 1e-37f, 1.f, 1e37f})
+    for (const Code code : codes) {
+      CAPTURE(size);
+      CAPTURE(bits_of(code));
+      Matrix x(3, 300, 0, 8, size);
+      for (int64_t c = 0; c < 300; ++c) x(1, c) = 2 * size, x(2, c) = c % 3 == 0 ? x(2, c) : 0;
+      check_coded({.x = x, .shape = shape_of(code, 3, 300, 3, 0)});
+    }
+}
+
+TEST_CASE("CUDA: a row with an infinity or nan sleeps as on the CPU, and the others are not touched by it") {
+  Matrix x(4, 70, 0, 3);
+  x(1, 13) = std::numeric_limits<float>::infinity();
+  x(2, 40) = unset;
+  for (const Code code : codes) {
+    const Nap nap{.x = x, .shape = shape_of(code, 4, 70, 4, 0)};
+    Asleep cuda(cuda_backend(), nap), cpu(cpu_backend(), nap);
+    CHECK(cuda.affine() == cpu.affine());
+    const Matrix woken = cuda.woken(), other = cpu.woken();
+    for (int64_t c = 0; c < 70; ++c) {
+      CHECK(std::isfinite(woken.at(0, c)));
+      CHECK(std::isnan(woken.at(1, c)));  // the range has no end, so no code says anything
+      CHECK(std::isnan(other.at(1, c)));
+      if (c == 40) CHECK(woken.at(2, c) == static_cast<double>(cuda.affine()[4]));  // the smallest of the others
+      if (c == 40) CHECK(other.at(2, c) == static_cast<double>(cpu.affine()[4]));
+      CHECK(std::isfinite(woken.at(3, c)));
+    }
+  }
+}
+
+TEST_CASE("CUDA: in f32, f16 and bf16 whole rows sleep in the CPU's bits, whatever the values") {
+  for_sizes([](const Size& s) {
+    Matrix x(s.rows, s.cols, s.gap, 2);
+    if (s.rows * s.cols > 6) {
+      x(0, 0) = 1e5f, x(s.rows - 1, s.cols - 1) = -std::numeric_limits<float>::infinity();
+      x(0, 1) = 3e-6f, x(0, 2) = -1e-9f, x(0, 3) = 65519.f, x(0, 4) = -0.f;
+    }
+    for (const Code code : {Code::f32, Code::f16, Code::bf16}) {
+      CAPTURE(bits_of(code));
+      const Nap nap{.x = x, .shape = shape_of(code, s.rows, s.cols, s.rows, 0)};
+      Asleep cuda(cuda_backend(), nap), cpu(cpu_backend(), nap);
+      CHECK(cuda.values() == cpu.values());
+      CHECK(cuda.woken().same_bits(cpu.woken()));
+    }
+  });
+  const Matrix nans = [] {
+    Matrix m(1, 40, 0, 2);
+    m.fill(unset);
+    return m;
+  }();
+  for (const Code code : {Code::f16, Code::bf16}) {
+    const Matrix woken = Asleep(cuda_backend(), {.x = nans, .shape = shape_of(code, 1, 40, 1, 0)}).woken();
+    for (int64_t c = 0; c < 40; ++c) CHECK(std::isnan(woken.at(0, c)));
+  }
+}
+
+TEST_CASE("CUDA: any band of codes, halves or floats that is woken equals those rows of the whole") {
+  const Matrix x(60, 101, 0, 3);
+  for (const Code code : {Code::f32, Code::f16, Code::bf16, Code::u8, Code::u4, Code::u2})
+    check_bands({.x = x, .shape = shape_of(code, 60, 101, 20, 0)});
+}
+
+TEST_CASE("CUDA: rows and columns that were chosen are packed, each group's columns by a choice of its own") {
+  const int64_t cols = 40;
+  const Matrix x(12, cols, 3, 4);
+  for (const Code code : codes) {
+    CAPTURE(bits_of(code));
+    Nap nap{.x = x, .shape = shape_of(code, 12, 33, 4, 0), .rows_per_group = 4, .rounding = &key};
+    Stream draw(8, Purpose::test);
+    for (int64_t i = 0; i < 3 * 33; ++i) nap.columns.push_back(static_cast<int32_t>(draw.below(cols)));
+    check_coded(nap);
+    nap.rows_per_group = 0;
+    check_coded(nap);
+    nap.rows = {11, 0, 3, 3, 7, 2, 9, 1};
+    nap.shape.rows = 8;
+    check_coded(nap);
+    nap.columns.clear();
+    nap.shape.cols = cols;
+    check_coded(nap);
+  }
+}
+
+TEST_CASE("CUDA: a slope lies on its grid, within 1e-6 of the exact one before it is rounded to it") {
+  const int64_t rows = 3, cols = 301;
+  Matrix x(rows, cols, 0, 5);
+  for (int64_t i = 0; i < rows * cols; ++i) x(i / cols, i % cols) = static_cast<float>(i % cols - 150) * 0.1f;
+  const double root = std::sqrt(2.0), pi = 3.14159265358979;
+  for (const Slope form : {Slope::gelu, Slope::gelu_tanh}) {
+    const auto slope = [&](double v) {
+      if (form == Slope::gelu) return 0.5 * std::erfc(-v / root) + v * std::exp(-v * v / 2) / std::sqrt(2 * pi);
+      const double t = std::tanh(std::sqrt(2 / pi) * (v + 0.044715 * v * v * v));
+      return 0.5 * (1 + t) + 0.5 * v * (1 - t * t) * std::sqrt(2 / pi) * (1 + 3 * 0.044715 * v * v);
+    };
+    for (const Code code : {Code::f32, Code::f16, Code::u8, Code::u4, Code::u2}) {
+      CAPTURE(bits_of(code));
+      const bool coded = bits_of(code) <= 8;
+      const Nap nap{.x = x,
+                    .shape = shape_of(code, rows, cols, rows, 0),
+                    .rounding = coded ? &key : nullptr,  // which slopes do not heed
+                    .slope = form};
+      Asleep cuda(cuda_backend(), nap), cpu(cpu_backend(), nap);
+      const Matrix woken = cuda.woken(), other = cpu.woken();
+      CHECK(cuda.affine() == cpu.affine());
+      const auto scale = static_cast<double>(slope_grid(code).scale),
+                 offset = static_cast<double>(slope_grid(code).offset);
+      const double top = offset + scale * (std::exp2(bits_of(code)) - 1);
+      int64_t different = 0;
+      for (int64_t r = 0; r < rows; ++r)
+        for (int64_t c = 0; c < cols; ++c) {
+          const double exact = slope(x.at(r, c)), wanted = coded ? std::clamp(exact, offset, top) : exact;
+          const double tolerance = coded ? 0.5 * scale + 1e-6 : code == Code::f16 ? 5e-4 + 1e-6 : 1e-6;
+          CHECK(std::abs(woken.at(r, c) - wanted) <= tolerance);
+          if (coded && std::abs(x.at(r, c)) > 14) CHECK(woken.at(r, c) == (x.at(r, c) < 0 ? 0 : 1));
+          different += woken.at(r, c) != other.at(r, c);
+        }
+      if (coded) CHECK(different <= 3);  // of 903
+    }
+  }
+}
+
+TEST_CASE("CUDA: packing no columns or no rows does nothing") {
+  for (const auto& [rows, cols] : {std::pair<int64_t, int64_t>{4, 0}, {0, 4}})
+    for (const Code code : {Code::f32, Code::u4}) {
+      Side side(cuda_backend());
+      const Matrix x(4, 4, 0, 1), untouched(1, 8, 0, 2);
+      PackedView out = shape_of(code, rows, cols, rows, 0);
+      out.values = out.affine = static_cast<float*>(side(untouched).data);
+      PackSource source;
+      source.x = side(x);
+      cuda_backend().pack(source, out, {});
+      cuda_backend().unpack(out, 0, View(out.values, rows, cols, cols));
+      CHECK(side.result(untouched).same_bits(untouched));
+    }
+}

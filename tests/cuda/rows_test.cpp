@@ -1,0 +1,216 @@
+// CUDA's kernels that look at whole rows, columns or images: sums, LayerNorm, the loss, patches.
+#include "operands.h"
+
+using namespace shear;
+using namespace shear::test;
+
+TEST_CASE("CUDA: sums of columns, of squares and means are those of the reference") {
+  for_sizes([](const Size& s) {
+    const Matrix x(s.rows, s.cols, s.gap, 1), mean(1, 1, 0, 2);
+    double squares = 0, sum = 0;
+    std::vector<double> columns(static_cast<size_t>(s.cols));
+    for (int64_t r = 0; r < s.rows; ++r)
+      for (int64_t c = 0; c < s.cols; ++c) {
+        squares += x.at(r, c) * x.at(r, c);
+        sum += x.at(r, c);
+        columns[static_cast<size_t>(c)] += x.at(r, c);
+      }
+    check_with_beta(
+        1, s.cols, 0, [&](Side& at, View out, float beta) { at.run().column_sums(at(x), beta, out); },
+        [&](int64_t, int64_t c) { return columns[static_cast<size_t>(c)]; });
+    Both both([&](Side& at) {
+      CHECK(at.run().sum_squares(at(x)) == doctest::Approx(squares).epsilon(1e-12));
+      if (s.rows * s.cols > 0) at.run().mean(at(x), at(mean));
+    });
+    if (s.rows * s.cols > 0)
+      both.check(mean, [&](int64_t, int64_t) { return sum / static_cast<double>(s.rows * s.cols); });
+  });
+}
+
+TEST_CASE("CUDA: sums over many rows are split, and have the same bits every time") {
+  const Matrix x(3001, 67, 2, 1), out(1, 67, 0, 2);
+  std::vector<double> columns(67);
+  for (int64_t r = 0; r < x.rows(); ++r)
+    for (int64_t c = 0; c < 67; ++c) columns[static_cast<size_t>(c)] += x.at(r, c);
+  Both first([&](Side& at) { at.run().column_sums(at(x), 0, at(out)); });
+  Both second([&](Side& at) { at.run().column_sums(at(x), 0, at(out)); });
+  first.check(
+      out, [&](int64_t, int64_t c) { return columns[static_cast<size_t>(c)]; }, 1e-5);
+  CHECK(first.cuda(out).same_bits(second.cuda(out)));
+  Side at(cuda_backend());
+  CHECK(at.run().sum_squares(at(x)) == at.run().sum_squares(at(x)));
+}
+
+// -- LayerNorm ------------------------------------------------------------------------------------------------------
+
+namespace {
+
+constexpr float epsilon = 1e-6f;
+
+// LayerNorm and its gradients in f64.
+struct Norm {
+  Norm(const Matrix& x_, const Matrix& gamma_, const Matrix& beta_) : x(x_), gamma(gamma_), beta(beta_) {
+    const double n = static_cast<double>(x.cols());
+    for (int64_t r = 0; r < x.rows(); ++r) {
+      double m = 0, v = 0;
+      for (int64_t c = 0; c < x.cols(); ++c) m += x.at(r, c) / n;
+      for (int64_t c = 0; c < x.cols(); ++c) v += (x.at(r, c) - m) * (x.at(r, c) - m) / n;
+      mean.push_back(m);
+      rstd.push_back(1 / std::sqrt(v + static_cast<double>(epsilon)));
+    }
+  }
+  double hat(int64_t r, int64_t c) const {
+    return (x.at(r, c) - mean[static_cast<size_t>(r)]) * rstd[static_cast<size_t>(r)];
+  }
+  double y(int64_t r, int64_t c) const { return hat(r, c) * gamma.at(0, c) + beta.at(0, c); }
+  Matrix dx(const Matrix& dy) const {
+    Matrix out(x.rows(), x.cols(), 0, 1);
+    for (int64_t r = 0; r < x.rows(); ++r) {
+      double g = 0, gx = 0;
+      for (int64_t c = 0; c < x.cols(); ++c) {
+        g += gamma.at(0, c) * dy.at(r, c) / static_cast<double>(x.cols());
+        gx += gamma.at(0, c) * dy.at(r, c) * hat(r, c) / static_cast<double>(x.cols());
+      }
+      for (int64_t c = 0; c < x.cols(); ++c)
+        out(r, c) =
+            static_cast<float>(rstd[static_cast<size_t>(r)] * (gamma.at(0, c) * dy.at(r, c) - g - hat(r, c) * gx));
+    }
+    return out;
+  }
+  double dgamma(const Matrix& dy, int64_t c) const {
+    double sum = 0;
+    for (int64_t r = 0; r < x.rows(); ++r) sum += dy.at(r, c) * hat(r, c);
+    return sum;
+  }
+  double dbeta(const Matrix& dy, int64_t c) const {
+    double sum = 0;
+    for (int64_t r = 0; r < x.rows(); ++r) sum += dy.at(r, c);
+    return sum;
+  }
+
+  const Matrix &x, &gamma, &beta;
+  std::vector<double> mean, rstd;
+};
+
+}  // namespace
+
+TEST_CASE("CUDA: LayerNorm is that of the reference, and made again from its statistics it has the same bits") {
+  for_sizes([](const Size& s) {
+    if (s.cols == 0) return;
+    const Matrix x(s.rows, s.cols, s.gap, 1), gamma(1, s.cols, 0, 2), beta(1, s.cols, 0, 3),
+        y(s.rows, s.cols, s.gap, 4), again(s.rows, s.cols, s.gap + 1, 5), mean(1, s.rows, 0, 6), rstd(1, s.rows, 0, 7);
+    const Norm norm(x, gamma, beta);
+    Both both([&](Side& at) {
+      at.run().layernorm(at(x), at(gamma), at(beta), epsilon, at(y), at(mean), at(rstd));
+      at.run().layernorm_apply(at(x), at(mean), at(rstd), at(gamma), at(beta), at(again));
+    });
+    both.check(y, [&](int64_t r, int64_t c) { return norm.y(r, c); });
+    both.check(mean, [&](int64_t, int64_t r) { return norm.mean[static_cast<size_t>(r)]; });
+    if (s.cols > 1) both.check(rstd, [&](int64_t, int64_t r) { return norm.rstd[static_cast<size_t>(r)]; });
+    const Matrix first = both.cuda(y), second = both.cuda(again);
+    CHECK(error_of(second, [&](int64_t r, int64_t c) { return first.at(r, c); }) == 0);
+  });
+}
+
+TEST_CASE("CUDA: LayerNorm's gradients are those of the reference, in place, each without the others, and added") {
+  constexpr Size wide{5, 6001, 2};  // more columns than shared memory has room to gather
+  std::vector<Size> all(std::begin(sizes), std::end(sizes));
+  all.push_back(wide);
+  for (const Size& s : all) {
+    if (s.cols <= 1) continue;
+    CAPTURE(s.rows);
+    CAPTURE(s.cols);
+    const Matrix x(s.rows, s.cols, s.gap, 1), gamma(1, s.cols, 0, 2), beta(1, s.cols, 0, 3),
+        dy(s.rows, s.cols, s.gap, 4), y(s.rows, s.cols, 0, 5), mean(1, s.rows, 0, 6), rstd(1, s.rows, 0, 7);
+    const Norm norm(x, gamma, beta);
+    const Matrix dx = norm.dx(dy);
+    const auto forward = [&](Side& at) {
+      at.run().layernorm(at(x), at(gamma), at(beta), epsilon, at(y), at(mean), at(rstd));
+    };
+    const auto backward = [&](Side& at, float beta_dx, View to, float beta_params, View dgamma, View dbeta) {
+      forward(at);
+      at.run().layernorm_grad(at(x), at(mean), at(rstd), at(gamma), at(dy), beta_dx, to, beta_params, dgamma, dbeta,
+                              at.scratch(at.run().layernorm_scratch(s.cols)));
+    };
+    const double tolerance = 1e-5;
+    const auto expected = [&](int64_t r, int64_t c) { return dx.at(r, c); };
+    check_with_beta(
+        s.rows, s.cols, s.gap, [&](Side& at, View to, float b) { backward(at, b, to, 0, {}, {}); }, expected,
+        tolerance);
+    check_with_beta(
+        1, s.cols, 0, [&](Side& at, View to, float b) { backward(at, 0, {}, b, to, {}); },
+        [&](int64_t, int64_t c) { return norm.dgamma(dy, c); }, tolerance);
+    check_with_beta(
+        1, s.cols, 0, [&](Side& at, View to, float b) { backward(at, 0, {}, b, {}, to); },
+        [&](int64_t, int64_t c) { return norm.dbeta(dy, c); }, tolerance);
+    const Matrix dgamma(1, s.cols, 0, 8), dbeta(1, s.cols, 0, 9);
+    Both together([&](Side& at) { backward(at, 0, at(dy), 0, at(dgamma), at(dbeta)); });  // dx over dy
+    together.check(dy, expected, tolerance);
+    together.check(
+        dgamma, [&](int64_t, int64_t c) { return norm.dgamma(dy, c); }, tolerance);
+    together.check(
+        dbeta, [&](int64_t, int64_t c) { return norm.dbeta(dy, c); }, tolerance);
+  }
+}
+
+// -- The loss -------------------------------------------------------------------------------------------------------
+
+TEST_CASE("CUDA: the loss and its gradient are those of the reference, with smoothing and large logits") {
+  for (const float scale : {1.f, 100.f})
+    for_sizes([&](const Size& s) {
+      if (s.cols == 0) return;
+      const Matrix x(s.rows, s.cols, s.gap, 1, scale), losses(1, s.rows, 0, 2), up(1, 1, 0, 3);
+      std::vector<int32_t> labels;
+      for (int64_t r = 0; r < s.rows; ++r) labels.push_back(static_cast<int32_t>(7 * r % s.cols));
+      const double smoothing = static_cast<double>(0.1f), off = smoothing / static_cast<double>(s.cols);
+      std::vector<double> log_sums, expected;
+      for (int64_t r = 0; r < s.rows; ++r) {
+        double max = -1e300, sum = 0, loss = 0;
+        for (int64_t c = 0; c < s.cols; ++c) max = std::max(max, x.at(r, c));
+        for (int64_t c = 0; c < s.cols; ++c) sum += std::exp(x.at(r, c) - max);
+        const double log_sum = max + std::log(sum);
+        for (int64_t c = 0; c < s.cols; ++c)
+          loss += (off + (c == labels[static_cast<size_t>(r)] ? 1 - smoothing : 0)) * (log_sum - x.at(r, c));
+        log_sums.push_back(log_sum);
+        expected.push_back(loss);
+      }
+      Both both([&](Side& at) { at.run().cross_entropy(at(x), at(labels), 0.1f, at(losses)); });
+      both.check(losses, [&](int64_t, int64_t r) { return expected[static_cast<size_t>(r)]; });
+      check_with_beta(
+          s.rows, s.cols, s.gap,
+          [&](Side& at, View dx, float beta) {
+            at.run().cross_entropy_grad(at(x), at(labels), 0.1f, 0.25f, at(up), beta, dx);
+          },
+          [&](int64_t r, int64_t c) {
+            const double target = off + (c == labels[static_cast<size_t>(r)] ? 1 - smoothing : 0);
+            return (std::exp(x.at(r, c) - log_sums[static_cast<size_t>(r)]) - target) * 0.25 * up.at(0, 0);
+          },
+          1e-5);
+    });
+}
+
+// -- Patches --------------------------------------------------------------------------------------------------------
+
+TEST_CASE("CUDA: patches are the CPU's, from any first row, into rows with gaps") {
+  const PatchGrid grids[] = {{.channels = 2, .height = 6, .width = 9, .patch = 3},
+                             {.channels = 3, .height = 32, .width = 48, .patch = 16},
+                             {.channels = 1, .height = 5, .width = 3, .patch = 1}};
+  for (const PatchGrid& g : grids) {
+    const Matrix images(3, g.channels * g.height * g.width, 0, 1);
+    for (const int64_t first : {int64_t{0}, int64_t{4}, 3 * g.count() - 1}) {
+      const Matrix out(std::min<int64_t>(9, 3 * g.count() - first), g.size(), 4, 2);
+      Both both([&](Side& at) { at.run().gather_patches(g, at(images), first, at(out)); });
+      CHECK(both.cuda(out).same_bits(both.cpu(out)));
+      both.check(
+          out,
+          [&](int64_t i, int64_t c) {
+            const int64_t image = (first + i) / g.count(), place = (first + i) % g.count(), side = g.patch;
+            const int64_t y = place / g.across() * side + c / side % side, x = place % g.across() * side + c % side;
+            return images.at(image, (c / (side * side) * g.height + y) * g.width + x);
+          },
+          0);
+    }
+    const Matrix nothing(0, g.size(), 0, 3);
+    Both none([&](Side& at) { at.run().gather_patches(g, at(images), 0, at(nothing)); });
+  }
+}
