@@ -91,6 +91,7 @@ cudaError_t cudaMallocHost(void** p, size_t bytes) {
   *p = std::malloc(bytes);
   return *p ? cudaSuccess : Device::get().answer(cudaErrorMemoryAllocation, text(bytes, " bytes of the host"));
 }
+cudaError_t cudaHostAlloc(void** p, size_t bytes, unsigned) { return cudaMallocHost(p, bytes); }
 cudaError_t cudaFreeHost(void* p) {
   std::free(p);
   return cudaSuccess;
