@@ -67,6 +67,9 @@ TEST_CASE("a preprocessor squashes, or resizes the shorter side and cuts the cen
       {});
   CHECK_FALSE(cut.squash);
   CHECK(shorter_side(cut) == 248);
+  const Preprocess uncut = parse_preprocessor(R"({"size": {"shortest_edge": 248}, "do_center_crop": true})", "p", {});
+  CHECK_FALSE(uncut.squash);
+  CHECK(uncut.crop == 1.f);
   const Preprocess plain = parse_preprocessor(R"({"do_normalize": false})", "p", {});
   CHECK(plain.mean == std::array{0.f, 0.f, 0.f});
   CHECK(plain.std == std::array{1.f, 1.f, 1.f});

@@ -227,7 +227,7 @@ Preprocess parse_preprocessor(std::string_view text, const std::string& where, c
         !cut ? edge : whole(cut->is_object() ? *cut : j, cut->is_object() ? "height" : "crop_size", where);
     if (!edge || !side || *edge == 0) refuse(where, "size", *size, "a size");
     const double crop = static_cast<double>(*side) / static_cast<double>(*edge);
-    check_crop(*cut, crop, "crop_size", where);
+    if (cut) check_crop(*cut, crop, "crop_size", where);  // else all of it is kept
     p.crop = static_cast<float>(crop);
   }
   return p;
