@@ -264,7 +264,7 @@ TEST_CASE("three hundred steps are one hundred and fifty, a resume and one hundr
 TEST_CASE("killed at any moment, a run leaves whole files and ends as if nothing had happened") {
   Shell shear;
   write_idx(shear.dir / "data");
-  const Args more{"--steps", "400", "--eval-every", "25", "--checkpoint-every", "2"};
+  const Args more{"--steps", "3000", "--eval-every", "100", "--checkpoint-every", "2"};
   REQUIRE(shear(shear.train("whole", more)).status == 0);
   Stream stream(11, Purpose::test);
   int killed = 0;
