@@ -131,6 +131,9 @@ struct AdamWStep {
   float correction1, correction2;  // 1 - beta^t
 };
 
+// Throws Fault::internal where op(a) op(b) does not fit c, or where gemm does not take such values at this precision.
+void check_product(Transposed ta, ConstView a, Transposed tb, ConstView b, ConstView c, Precision);
+
 class Backend {
  public:
   virtual ~Backend() = default;

@@ -46,14 +46,7 @@ void CudaBackend::multiply(Transposed ta, ConstView a, Transposed tb, ConstView 
 
 void CudaBackend::gemm(Transposed ta, ConstView a, Transposed tb, ConstView b, float beta, View c, ConstView bias) {
   const bool at = ta == Transposed::yes, bt = tb == Transposed::yes;
-  require((at ? a.cols : a.rows) == c.rows && (bt ? b.rows : b.cols) == c.cols &&
-              (at ? a.rows : a.cols) == (bt ? b.cols : b.rows),
-          "gemm: (", a.rows, ", ", a.cols, ")", at ? "'" : "", " x (", b.rows, ", ", b.cols, ")", bt ? "'" : "",
-          " -> (", c.rows, ", ", c.cols, ")");
-  const auto fits = [&](DType t) { return t == DType::f32 || (t == DType::bf16 && precision_ == Precision::bf16); };
-  require(fits(a.dtype) && fits(b.dtype) && c.dtype == DType::f32, "gemm: ", shear::name(a.dtype), " x ",
-          shear::name(b.dtype), " -> ", shear::name(c.dtype), ", expected F32",
-          precision_ == Precision::bf16 ? " or BF16 -> F32" : "");
+  check_product(ta, a, tb, b, c, precision_);
   if (c.rows == 0 || c.cols == 0) return;
   if (a.dtype == b.dtype || (at ? a.rows : a.cols) == 0) {
     multiply(ta, a, tb, {b.data, b.rows, b.cols, b.stride, a.dtype}, beta, c);
