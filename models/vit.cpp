@@ -40,28 +40,26 @@ Vit::Block::Block(Parameters& p, const VitConfig& c, int index)
       fc1(p, block_name(index) + ".mlp.fc1", c.dim, c.mlp * c.dim),
       fc2(p, block_name(index) + ".mlp.fc2", c.mlp * c.dim, c.dim) {}
 
-// Each line lets go of the value before it: what the policy does not keep dies here.  The first branch ends in a scope
-// of its own, or its last value would lie between x and what comes next, and leave a hole in the step's slab.
+// Each line lets go of the value before it: what the policy does not keep dies here, and a sum takes the place of its
+// branch.
 Tensor Vit::Block::operator()(Tape& tape, Tensor x, const VitConfig& c, const ForwardContext& context,
                               int index) const {
   const auto drop = [&](const Tensor& h, int place) {
     return dropout(tape, drop_site, h, c.dropout, dropout_stream(context, 1 + 3 * index + place));
   };
-  {
-    Tensor h = norm1(tape, x);                        // (B, N, D)
-    h = qkv(tape, h);                                 // (B, N, 3, H, D / H)
-    h = attention(tape, attention_site, h, c.heads);  // (B, N, D)
-    h = proj(tape, h);
-    h = drop(h, 0);
-    x = add(tape, add1_site, x, h);
-  }
-  Tensor h = norm2(tape, x);
+  Tensor h = norm1(tape, x);                        // (B, N, D)
+  h = qkv(tape, h);                                 // (B, N, 3, H, D / H)
+  h = attention(tape, attention_site, h, c.heads);  // (B, N, D)
+  h = proj(tape, h);
+  h = drop(h, 0);
+  x = add(tape, add1_site, std::move(x), std::move(h));
+  h = norm2(tape, x);
   h = fc1(tape, h);  // (B, N, mlp * D)
   h = gelu(tape, gelu_site, std::move(h), c.gelu);
   h = drop(h, 1);
   h = fc2(tape, h);  // (B, N, D)
   h = drop(h, 2);
-  return add(tape, add2_site, x, h);
+  return add(tape, add2_site, std::move(x), std::move(h));
 }
 
 Vit::Vit(Device& device, const VitConfig& config, uint64_t seed, Values values)

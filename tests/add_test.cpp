@@ -95,6 +95,32 @@ TEST_CASE("a sum saves nothing, and records nothing where nobody asks") {
   CHECK(tape.report().empty());
 }
 
+TEST_CASE("a sum is written over a term that is given away, the first of two, and over none that somebody holds") {
+  Device device(test_backend(1));
+  const auto policy = make_policy("full");
+  Tape tape(device, *policy);
+  const Tensor a = upload(device, normal({3, 31}, 1)), b = upload(device, normal({3, 31}, 2));
+  const auto copy = [&](const Tensor& x) {
+    Tensor y = tape.empty(x.shape());
+    device.run().copy(x, 0, y);
+    return y;
+  };
+  const Tensor apart = add(tape, "sum", a, b);
+  CHECK(apart.data() != a.data());
+  CHECK(apart.data() != b.data());
+  Tensor first = copy(a), second = copy(b);
+  const float* place = first.data();
+  const Tensor over_first = add(tape, "sum", std::move(first), std::move(second));
+  CHECK(over_first.data() == place);
+  second = copy(b);
+  const float* other = second.data();
+  const Tensor over_second = add(tape, "sum", a, std::move(second));
+  CHECK(over_second.data() == other);
+  CHECK(device.download(over_first) == device.download(apart));
+  CHECK(device.download(over_second) == device.download(apart));
+  CHECK(device.download(a) != device.download(apart));
+}
+
 TEST_CASE("a sum of different shapes is refused with its site and both") {
   Device device(test_backend(1));
   Tape tape(device);

@@ -23,8 +23,8 @@ class Slab {
     base_ = static_cast<char*>(arena_.allocate(1, Category::workspace));
     arena_.deallocate(base_, 1, Category::workspace);
   }
-  size_t take(size_t bytes) {
-    return static_cast<size_t>(static_cast<char*>(arena_.allocate(bytes, Category::workspace)) - base_);
+  size_t take(size_t bytes, Category c = Category::workspace) {
+    return static_cast<size_t>(static_cast<char*>(arena_.allocate(bytes, c)) - base_);
   }
   void give(size_t offset, size_t bytes) { arena_.deallocate(base_ + offset, bytes, Category::workspace); }
   Arena& arena() { return arena_; }
@@ -50,7 +50,7 @@ std::vector<Placed> live_through(Slab& slab, uint64_t seed, int events) {
       live.erase(live.begin() + static_cast<int64_t>(k));
     } else {
       const size_t bytes = 1 + stream.below(stream.below(4) == 0 ? 20000 : 600);
-      const Placed p{slab.take(bytes), bytes};
+      const Placed p{slab.take(bytes, stream.below(3) == 0 ? Category::saved : Category::workspace), bytes};
       const auto apart = [&](const Placed& other) {
         return p.offset + aligned(bytes) <= other.offset || other.offset + aligned(other.bytes) <= p.offset;
       };
@@ -105,6 +105,36 @@ TEST_CASE("what is freed at the top lowers it, with the hole below") {
   slab.give(c, 64);
   CHECK(slab.take(4096) == a + 64);  // one block where b and c were
   CHECK(slab.arena().high_water() == 64 + 4096);
+}
+
+TEST_CASE("what sleeps grows from the slab's end, what works from its start, and neither leaves holes in the other") {
+  HostAllocator host;
+  Slab slab(host, 1 << 16, true);
+  const size_t end = 1 << 16;
+  const size_t work = slab.take(64), sleeps = slab.take(128, Category::saved), more = slab.take(192);
+  CHECK(sleeps == end - 128);
+  CHECK(more == work + 64);
+  const size_t above = slab.take(64, Category::saved);
+  CHECK(above == end - 192);
+  slab.give(sleeps, 128);
+  CHECK(slab.take(64) == more + 192);                       // not into the hole of what slept
+  CHECK(slab.take(100, Category::saved) == end - 128);      // that is for what sleeps
+  CHECK(slab.arena().high_water() == 64 + 192 + 64 + 192);  // of both ends at once
+  slab.give(end - 128, 100);
+  slab.give(above, 64);  // at its top, with the hole: as if nothing had slept
+  CHECK(slab.take(256, Category::saved) == end - 256);
+}
+
+TEST_CASE("a slab is full where its ends meet, to the byte") {
+  HostAllocator host;
+  Slab slab(host, 1024, true);
+  slab.take(512);
+  CHECK(slab.take(448, Category::saved) == 576);
+  CHECK(sentence(Fault::memory, [&] { slab.take(65, Category::saved); }) ==
+        "out of memory: 128 bytes for saved do not fit into the step's slab of 1024 bytes, of which 960 are in use");
+  CHECK(sentence(Fault::memory, [&] { slab.take(128); }).starts_with("out of memory: 128 bytes for workspace"));
+  CHECK(slab.take(64) == 512);
+  CHECK(slab.arena().live() == 1024);
 }
 
 TEST_CASE("every block is aligned, has at least a byte, and is no other's") {

@@ -6,7 +6,7 @@
 
 #include "allocation_counter.h"
 #include "backend.h"
-#include "gradcheck.h"
+#include "by_hand.h"
 #include "scripted_policy.h"
 #include "shear/policies.h"
 
@@ -174,7 +174,8 @@ TEST_CASE("what the loss does not depend on gets no gradient and is forgotten by
   CHECK(device.arena().live() == net.input_bytes());
 }
 
-TEST_CASE("lean's gradients have full's bits, over bands of rows and in a transformer") {
+TEST_CASE(
+    "lean's gradients have full's bits on the CPU, and full's values on a device, over bands and in a transformer") {
   std::vector<std::vector<float>> found[2];
   size_t saved[2];
   for (const size_t i : {0u, 1u}) {
@@ -197,7 +198,10 @@ TEST_CASE("lean's gradients have full's bits, over bands of rows and in a transf
     for (const Param* p : {&gamma, &beta, &w1, &w2}) found[i].push_back(device.download(p->grad));
     found[i].push_back(device.download(tape.grad(x)));
   }
-  CHECK(found[0] == found[1]);
+  if (test_device() == DeviceKind::cpu) CHECK(found[0] == found[1]);
+  // A device's products promise no order of their sums, and bands are summed one after the other.
+  for (size_t i = 0; i < found[0].size(); ++i)
+    CHECK(relative_error(found[1][i], Values(found[0][i].begin(), found[0][i].end())) < 1e-6);
   CHECK(saved[0] == saved[1] + aligned(2500 * 9 * 4) + aligned(2500 * 13 * 4));
 }
 

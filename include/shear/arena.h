@@ -2,9 +2,10 @@
 //
 // Every step asks for the same sizes in the same order, so one slab of the high-water size serves for ever and
 // a steady-state step takes nothing from the system.  What the tape packs is last-in first-out, but the dense
-// activations around it are not: they die in the middle of the stack.  So the arena places by best fit, merges
-// neighbours that are free, and grows at the top only where no hole fits.  Where a block lands depends on the
-// sequence of sizes alone: the same sequence over addresses without memory predicts the high-water mark exactly.
+// activations around it are not: they die in the middle of the stack.  So values that sleep packed grow from the
+// slab's end, and all else from its start: neither leaves holes in the other.  Each end places by best fit, merges
+// neighbours that are free, and grows only where no hole fits.  Where a block lands depends on the sequence of sizes
+// and categories alone: the same sequence over addresses without memory predicts the high-water mark exactly.
 #pragma once
 #include <cstddef>
 #include <map>
@@ -29,23 +30,38 @@ class Arena final : public Allocator {
   void deallocate(void*, size_t bytes, Category) noexcept override;
 
   size_t live() const { return live_; }
-  size_t high_water() const { return high_; }  // bytes of the slab that were ever in use
+  size_t high_water() const { return high_; }  // bytes of the slab that both ends held at once, holes included
   size_t capacity() const { return capacity_; }
-  void restart_high_water() { high_ = top_; }
+  void restart_high_water() { high_ = start_.top() + end_.top(); }
 
  private:
-  using Holes = std::pmr::map<size_t, size_t>;              // offset -> size, none adjacent, none at the top
-  using BySize = std::pmr::set<std::pair<size_t, size_t>>;  // (size, offset): best fit, then lowest
-  void add_hole(size_t offset, size_t size);
-  void remove_hole(Holes::iterator);
+  // One end of the slab: blocks by their distance from it.
+  class End {
+   public:
+    explicit End(std::pmr::memory_resource& nodes) : holes_(&nodes), by_size_(&nodes) {}
+    // Where a hole takes the block, or the top.
+    size_t place(size_t bytes) const;
+    void take(size_t offset, size_t bytes);
+    void give(size_t offset, size_t bytes);
+    size_t top() const { return top_; }
+
+   private:
+    using Holes = std::pmr::map<size_t, size_t>;              // offset -> size, none adjacent, none at the top
+    using BySize = std::pmr::set<std::pair<size_t, size_t>>;  // (size, offset): best fit, then lowest
+    void add_hole(size_t offset, size_t size);
+    void remove_hole(Holes::iterator);
+
+    size_t top_ = 0;
+    Holes holes_;
+    BySize by_size_;
+  };
 
   Allocator& upstream_;
-  size_t capacity_, live_ = 0, top_ = 0, high_ = 0;
+  size_t capacity_, live_ = 0, high_ = 0;
   char* base_ = nullptr;
   bool backed_;
   std::pmr::unsynchronized_pool_resource nodes_;  // keeps the maps' nodes: no allocation once warm
-  Holes holes_{&nodes_};
-  BySize by_size_{&nodes_};
+  End start_{nodes_}, end_{nodes_};
 };
 
 }  // namespace shear

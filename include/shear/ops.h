@@ -26,8 +26,8 @@ Tensor gelu(Tape&, Site, Tensor x, GeluForm form = GeluForm::exact);
 // y = max(x, 0).  Saves y.
 Tensor relu(Tape&, Site, const Tensor& x);
 
-// y = a + b.  Saves nothing.
-Tensor add(Tape&, Site, const Tensor& a, const Tensor& b);
+// y = a + b.  Saves nothing.  One that is given away is written over.
+Tensor add(Tape&, Site, Tensor a, Tensor b);
 
 // Inverted dropout: y = x / (1 - p) with probability 1 - p, else 0.  Saves nothing: the mask is drawn again from
 // the stream in backward.  In inference and at p = 0 it is x itself.

@@ -29,30 +29,49 @@ void* Arena::allocate(size_t bytes, Category c) {
     base_ = static_cast<char*>(upstream_.allocate(capacity_, Category::workspace));
     if (backed_) ASAN_POISON_MEMORY_REGION(base_, capacity_);
   }
-  size_t offset = 0;
-  if (const auto fit = by_size_.lower_bound({bytes, 0}); fit != by_size_.end()) {
-    const auto [size, at] = *fit;
-    offset = at;
-    remove_hole(holes_.find(at));
-    if (size > bytes) add_hole(at + bytes, size - bytes);
-  } else {
-    if (bytes > capacity_ - top_)
-      fail(Fault::memory, "out of memory: ", bytes, " bytes for ", name(c), " do not fit into the step's slab of ",
-           capacity_, " bytes, of which ", live_, " are in use");
-    offset = top_;
-    top_ += bytes;
-    high_ = std::max(high_, top_);
-  }
+  const bool sleeps = c == Category::saved;
+  End &here = sleeps ? end_ : start_, &there = sleeps ? start_ : end_;
+  const size_t offset = here.place(bytes), room = capacity_ - there.top();
+  if (offset > room || bytes > room - offset)
+    fail(Fault::memory, "out of memory: ", bytes, " bytes for ", name(c), " do not fit into the step's slab of ",
+         capacity_, " bytes, of which ", live_, " are in use");
+  here.take(offset, bytes);
+  high_ = std::max(high_, start_.top() + end_.top());
   live_ += bytes;
-  if (backed_) ASAN_UNPOISON_MEMORY_REGION(base_ + offset, bytes);
-  return base_ + offset;
+  char* block = base_ + (sleeps ? capacity_ - offset - bytes : offset);
+  if (backed_) ASAN_UNPOISON_MEMORY_REGION(block, bytes);
+  return block;
 }
 
 void Arena::deallocate(void* p, size_t bytes, Category) noexcept {
   bytes = aligned(std::max<size_t>(bytes, 1));
   live_ -= bytes;
   if (backed_) ASAN_POISON_MEMORY_REGION(p, bytes);
-  size_t offset = static_cast<size_t>(static_cast<char*>(p) - base_);
+  // By place, not by category: a dense value that slept lies where it was made.
+  const size_t offset = static_cast<size_t>(static_cast<char*>(p) - base_);
+  if (offset < start_.top())
+    start_.give(offset, bytes);
+  else
+    end_.give(capacity_ - offset - bytes, bytes);
+}
+
+size_t Arena::End::place(size_t bytes) const {
+  const auto fit = by_size_.lower_bound({bytes, 0});
+  return fit != by_size_.end() ? fit->second : top_;
+}
+
+void Arena::End::take(size_t offset, size_t bytes) {
+  if (offset == top_) {
+    top_ += bytes;
+    return;
+  }
+  const auto hole = holes_.find(offset);
+  const size_t size = hole->second;
+  remove_hole(hole);
+  if (size > bytes) add_hole(offset + bytes, size - bytes);
+}
+
+void Arena::End::give(size_t offset, size_t bytes) {
   // Merge with the hole behind and the hole before; what then touches the top lowers it.
   if (const auto after = holes_.find(offset + bytes); after != holes_.end()) {
     bytes += after->second;
@@ -72,12 +91,12 @@ void Arena::deallocate(void* p, size_t bytes, Category) noexcept {
     add_hole(offset, bytes);
 }
 
-void Arena::add_hole(size_t offset, size_t size) {
+void Arena::End::add_hole(size_t offset, size_t size) {
   holes_.emplace(offset, size);
   by_size_.emplace(size, offset);
 }
 
-void Arena::remove_hole(Holes::iterator hole) {
+void Arena::End::remove_hole(Holes::iterator hole) {
   by_size_.erase({hole->second, hole->first});
   holes_.erase(hole);
 }

@@ -17,9 +17,10 @@ struct AddGrad {
 
 }  // namespace
 
-Tensor add(Tape& tape, Site site, const Tensor& a, const Tensor& b) {
+Tensor add(Tape& tape, Site site, Tensor a, Tensor b) {
   require(a.shape() == b.shape(), "add ", site, ": ", a.shape(), " and ", b.shape(), " differ");
-  Tensor y = tape.empty(a.shape());
+  // The sum takes the place of one that nobody else holds.  Of a first: a stream of sums then stays where it began.
+  Tensor y = a.storage().unique() ? a.renamed() : b.storage().unique() ? b.renamed() : tape.empty(a.shape());
   tape.run().add(a, b, y);
   const bool first = tape.wants_grad(a, {}), second = tape.wants_grad(b, {});
   if (first || second) tape.record(y, AddGrad{a.slot, b.slot, {}});
