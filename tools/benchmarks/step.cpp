@@ -38,7 +38,14 @@ void wait_for(Device& device, const Param& p) {
 
 void serve(const Flags& flags) {
   const VitConfig config = parse_vit(flags.model);
-  Device device(flags.device.make());
+  const Plan plan = plan_training({.model = config,
+                                   .policy = flags.policy,
+                                   .batch = flags.batch,
+                                   .optimizer = flags.optimizer,
+                                   .precision = parse_precision(flags.device.precision),
+                                   .device = parse_device(flags.device.device),
+                                   .threads = flags.device.threads});
+  Device device(flags.device.make(), {.step_bytes = plan.step_bytes});
   Vit model(device, config, /*seed=*/1);
   const auto policy = make_policy(flags.policy);
   const auto optimizer = make_optimizer(device, model.parameters(), flags.optimizer);
