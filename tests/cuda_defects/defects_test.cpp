@@ -102,7 +102,7 @@ TEST_CASE("every planted defect has its row") {
 
 TEST_CASE("each planted defect is reported by the legs that can see it, at its line") {
   for (const auto& [name, says] : rows) {
-    CAPTURE(name);
+    CAPTURE(std::string(name));
     const char* const expected = cuemu::checked() ? says.checked : sanitized() ? says.sanitized : says.emulated;
     const std::string text = stderr_of([name] { defects::run(name); });
     CAPTURE(text);

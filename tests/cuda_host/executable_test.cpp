@@ -58,7 +58,8 @@ TEST_CASE("CUDA: without a device shear says so and ends with 5, and without eno
     const Variable none("CUEMU_DEVICES", "0");
     shear.refuses(5, shear.train("run", {"--device", "cuda"}),
                   {"--device cuda: no CUDA device was found", "--device cpu"});
-    CHECK(shear({"plan", "--model", tiny_model, "--batch", "4", "--policy", "full", "--device", "cuda"}).status == 0);
+    const std::string model = std::string(tiny_model) + ",classes=10";
+    CHECK(shear({"plan", "--model", model, "--batch", "4", "--policy", "full", "--device", "cuda"}).status == 0);
   }
   const Variable little("CUEMU_MEMORY", "10485760");
   shear.refuses(4, shear.train("run", {"--device", "cuda"}), {"out of memory: the device refused"});

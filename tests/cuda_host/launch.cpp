@@ -36,14 +36,6 @@ void run_blocks(const Launch& launch) {
   }
 }
 
-void run(const Launch& launch) {
-  const DeviceAccess access;
-  ++mutable_counts().launches;
-  if (checker) checker->launch_begins(launch);
-  run_blocks(launch);
-  if (checker) checker->launch_ends();
-}
-
 #if !defined(__SANITIZE_ADDRESS__)
 // A fault inside of a kernel: says whose it is, then ends as faults do.
 void on_fault(int signal_number, siginfo_t* info, void*) {
@@ -56,21 +48,48 @@ void on_fault(int signal_number, siginfo_t* info, void*) {
   signal(signal_number, SIG_DFL);
 }
 
-void watch_for_faults() {
-  alignas(16) static char stack[64 * 1024];  // the fiber's own may be what overflowed
-  stack_t alternative{};
-  alternative.ss_sp = stack;
-  alternative.ss_size = sizeof stack;
-  sigaltstack(&alternative, nullptr);
-  struct sigaction action {};
-  action.sa_sigaction = on_fault;
-  action.sa_flags = SA_SIGINFO | SA_ONSTACK;
-  sigaction(SIGSEGV, &action, nullptr);
-  sigaction(SIGBUS, &action, nullptr);
-}
+// While one lives, faults are a kernel's; before and after they are whoever's they were.
+class FaultWatch {
+ public:
+  FaultWatch() {
+    alignas(16) static char stack[64 * 1024];  // the fiber's own may be what overflowed
+    stack_t alternative{};
+    alternative.ss_sp = stack;
+    alternative.ss_size = sizeof stack;
+    sigaltstack(&alternative, &stack_before_);
+    struct sigaction action {};
+    action.sa_sigaction = on_fault;
+    action.sa_flags = SA_SIGINFO | SA_ONSTACK;
+    sigaction(SIGSEGV, &action, &segv_before_);
+    sigaction(SIGBUS, &action, &bus_before_);
+  }
+  ~FaultWatch() {
+    sigaction(SIGBUS, &bus_before_, nullptr);
+    sigaction(SIGSEGV, &segv_before_, nullptr);
+    sigaltstack(&stack_before_, nullptr);
+  }
+  FaultWatch(const FaultWatch&) = delete;
+  FaultWatch& operator=(const FaultWatch&) = delete;
+
+ private:
+  stack_t stack_before_{};
+  struct sigaction segv_before_ {
+  }, bus_before_{};
+};
 #else
-void watch_for_faults() {}  // AddressSanitizer does
+struct FaultWatch {  // AddressSanitizer does
+  FaultWatch() {}
+};
 #endif
+
+void run(const Launch& launch) {
+  const DeviceAccess access;
+  const FaultWatch watch;
+  ++mutable_counts().launches;
+  if (checker) checker->launch_begins(launch);
+  run_blocks(launch);
+  if (checker) checker->launch_ends();
+}
 
 }  // namespace
 
@@ -86,8 +105,6 @@ void check_argument(const void* kernel, size_t index, const void* pointer) {
 }
 
 cudaError_t enqueue(Launch launch, cudaStream_t stream) {
-  static const bool watched = (watch_for_faults(), true);
-  static_cast<void>(watched);
   const dim3 g = launch.grid, b = launch.block;
   const bool block_fits =
       b.x >= 1 && b.y >= 1 && b.z >= 1 && b.x <= 1024 && b.y <= 1024 && b.z <= 64 && uint64_t{b.x} * b.y * b.z <= 1024;
