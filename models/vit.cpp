@@ -40,26 +40,26 @@ Vit::Block::Block(Parameters& p, const VitConfig& c, int index)
       fc1(p, block_name(index) + ".mlp.fc1", c.dim, c.mlp * c.dim),
       fc2(p, block_name(index) + ".mlp.fc2", c.mlp * c.dim, c.dim) {}
 
-// Each line lets go of the value before it: what the policy does not keep dies here, and a sum takes the place of its
-// branch.
+// Each line lets go of the value before it: what the policy does not keep dies here, and a sum the place of what it is
+// added to.
 Tensor Vit::Block::operator()(Tape& tape, Tensor x, const VitConfig& c, const ForwardContext& context,
                               int index) const {
   const auto drop = [&](const Tensor& h, int place) {
     return dropout(tape, drop_site, h, c.dropout, dropout_stream(context, 1 + 3 * index + place));
   };
+  const auto add_branch = [&](const Linear& last, Site sum, Tensor to, Tensor h, int place) {
+    if (c.dropout == 0) return last(tape, h, std::move(to));
+    return add(tape, sum, std::move(to), drop(last(tape, h), place));
+  };
   Tensor h = norm1(tape, x);                        // (B, N, D)
   h = qkv(tape, h);                                 // (B, N, 3, H, D / H)
   h = attention(tape, attention_site, h, c.heads);  // (B, N, D)
-  h = proj(tape, h);
-  h = drop(h, 0);
-  x = add(tape, add1_site, std::move(x), std::move(h));
+  x = add_branch(proj, add1_site, std::move(x), std::move(h), 0);
   h = norm2(tape, x);
   h = fc1(tape, h);  // (B, N, mlp * D)
   h = gelu(tape, gelu_site, std::move(h), c.gelu);
   h = drop(h, 1);
-  h = fc2(tape, h);  // (B, N, D)
-  h = drop(h, 2);
-  return add(tape, add2_site, std::move(x), std::move(h));
+  return add_branch(fc2, add2_site, std::move(x), std::move(h), 2);  // (B, N, D)
 }
 
 Vit::Vit(Device& device, const VitConfig& config, uint64_t seed, Values values)

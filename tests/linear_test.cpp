@@ -62,6 +62,48 @@ TEST_CASE("a linear layer over more rows than one band of recomputation agrees w
   check_gradients(problem({2311, 3}, 2, true));
 }
 
+TEST_CASE("a linear layer onto a stream adds to it, and passes its gradient on, whatever else is frozen") {
+  for (const bool own : {false, true})  // the stream is what the layer reads
+    for (const bool frozen_params : {false, true})
+      for (const bool stream_is_frozen : {false, true}) {
+        CAPTURE(own);
+        CAPTURE(frozen_params);
+        CAPTURE(stream_is_frozen);
+        Problem p = problem({2, 17, 33}, 33, true, {.w = frozen_params, .b = frozen_params});
+        const Operand stream = normal({2, 17, 33}, 4);
+        if (!own) p.inputs.push_back(stream_is_frozen ? frozen(stream) : stream);
+        const size_t onto = own ? 0 : 1;
+        p.op = [onto](Tape& tape, std::span<const Tensor> x, std::span<Param*> w) {
+          return linear(tape, "fc", x[0], *w[0], w[1], x[onto]);
+        };
+        p.reference = [onto](std::span<const Values> x, std::span<const Values> w) {
+          Values y = reference_linear(x[0], w[0], &w[1], 33, 33);
+          for (size_t i = 0; i < y.size(); ++i) y[i] += x[onto][i];
+          return y;
+        };
+        check_gradients(p);
+      }
+}
+
+TEST_CASE("a linear layer writes over a stream that is given away, and not over one that somebody holds") {
+  Device device(test_backend(1));
+  Tape tape(device);
+  Param w = make_param(device, "w", normal({31, 7}, 1)), b = make_param(device, "b", normal({31}, 2));
+  const Tensor x = upload(device, normal({5, 7}, 3)), held = upload(device, normal({5, 31}, 4));
+  const std::vector<float> before = device.download(held);
+  const Tensor apart = linear(tape, "fc", x, w, &b, held);
+  CHECK(apart.data() != held.data());
+  CHECK(device.download(held) == before);
+  Tensor given = tape.empty(held.shape());
+  device.run().copy(held, 0, given);
+  const float* place = given.data();
+  const Tensor over = linear(tape, "fc", x, w, &b, std::move(given));
+  CHECK(over.data() == place);
+  CHECK(device.download(over) == device.download(apart));
+  CHECK(sentence(Fault::internal, [&] { linear(tape, "fc", x, w, &b, x); }) ==
+        "linear fc: onto (5, 7), expected (5, 31)");
+}
+
 TEST_CASE("a frozen weight or bias of a linear layer gets no gradient, and the others keep theirs") {
   check_gradients(problem({3, 31}, 5, true, {.w = true}));
   check_gradients(problem({3, 31}, 5, true, {.b = true}));

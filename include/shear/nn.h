@@ -10,7 +10,7 @@ namespace shear {
 class Linear {
  public:
   Linear(Parameters&, const std::string& name, int64_t in, int64_t out, Init = Init::trunc_normal);
-  Tensor operator()(Tape&, const Tensor& x) const;  // (..., in) -> (..., out)
+  Tensor operator()(Tape&, const Tensor& x, Tensor onto = {}) const;  // (..., in) -> (..., out)
   Param& weight() const { return *weight_; }
   Param& bias() const { return *bias_; }
 

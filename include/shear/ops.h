@@ -12,8 +12,9 @@ namespace shear {
 
 using Site = std::string_view;
 
-// y = x w^T + b.   x (..., in), w (out, in), b (out) or null -> y (..., out).  Saves x where w is trainable.
-Tensor linear(Tape&, Site, const Tensor& x, Param& w, Param* b);
+// y = x w^T + b, to which `onto` is added where there is one.   x (..., in), w (out, in), b (out) or null, onto as y ->
+// y (..., out).  Saves x where w is trainable.  An `onto` that is given away is written over.
+Tensor linear(Tape&, Site, const Tensor& x, Param& w, Param* b, Tensor onto = {});
 
 // y = (x - mean) / sqrt(var + epsilon) * gamma + beta over the last dimension; biased variance.  Ba et al. 2016.
 // Saves x; holds mean and 1/std per row.

@@ -8,7 +8,9 @@ Linear::Linear(Parameters& parameters, const std::string& name, int64_t in, int6
       weight_(&parameters.add(name + ".weight", {out, in}, init, true)),
       bias_(&parameters.add(name + ".bias", {out}, Init::zeros, false)) {}
 
-Tensor Linear::operator()(Tape& tape, const Tensor& x) const { return linear(tape, site_, x, *weight_, bias_); }
+Tensor Linear::operator()(Tape& tape, const Tensor& x, Tensor onto) const {
+  return linear(tape, site_, x, *weight_, bias_, std::move(onto));
+}
 
 LayerNorm::LayerNorm(Parameters& parameters, const std::string& name, int64_t dim, float epsilon)
     : site_(name),

@@ -1,4 +1,4 @@
-// y = x w^T + b
+// y = x w^T + b, or onto + x w^T + b
 #include "autograd/contract.h"
 #include "shear/ops.h"
 
@@ -7,7 +7,7 @@ namespace shear {
 namespace {
 
 struct LinearGrad {
-  Slot x, y;
+  Slot x, y, onto;
   Shape x_shape;
   Param *w, *b;
   Saved input;
@@ -27,23 +27,31 @@ struct LinearGrad {
       const auto [dx, beta] = bw.sink(x, x_shape);
       bw.run().gemm(Transposed::no, dy, Transposed::no, w->value, beta, dx);
     }
+    bw.pass(y, onto);
   }
 };
 
 }  // namespace
 
-Tensor linear(Tape& tape, Site site, const Tensor& x, Param& w, Param* b) {
+Tensor linear(Tape& tape, Site site, const Tensor& x, Param& w, Param* b, Tensor onto) {
   require(w.value.shape().rank() == 2 && x.cols() == w.value.cols(), "linear ", site, ": input ", x.shape(),
           " does not fit weight ", w.value.shape());
   require(!b || b->value.elements() == w.value.rows(), "linear ", site, ": bias ", b ? b->value.shape() : Shape{},
           " does not fit weight ", w.value.shape());
-  Tensor y = tape.empty(x.shape().with_cols(w.value.rows()));
-  tape.run().gemm(Transposed::no, x, Transposed::yes, w.value, 0, y, b ? ConstView(b->value) : ConstView{});
-  if (tape.wants_grad(x, {&w, b})) {
+  const Shape shape = x.shape().with_cols(w.value.rows());
+  require(!onto || onto.shape() == shape, "linear ", site, ": onto ", onto.shape(), ", expected ", shape);
+  const bool wanted = tape.wants_grad(x, {&w, b}), passed = onto && tape.wants_grad(onto, {});
+  const Slot stream = onto.slot;
+  // The sum takes the place of an `onto` that nobody else holds.
+  Tensor y = onto && onto.storage().unique() ? onto.renamed() : tape.empty(shape);
+  if (onto && onto.data() != y.data()) tape.run().copy(onto, 0, y);
+  tape.run().gemm(Transposed::no, x, Transposed::yes, w.value, onto ? 1 : 0, y, b ? ConstView(b->value) : ConstView{});
+  if (wanted || passed) {
     const Saved input =
-        w.trainable ? tape.save(site, "linear", x, Form::recomputed | Form::packed | Form::columns | Form::rows, &w)
-                    : Saved{};
-    tape.record(y, LinearGrad{x.slot, {}, x.shape(), &w, b, input});
+        wanted && w.trainable
+            ? tape.save(site, "linear", x, Form::recomputed | Form::packed | Form::columns | Form::rows, &w)
+            : Saved{};
+    tape.record(y, LinearGrad{x.slot, {}, stream, x.shape(), &w, b, input});
   }
   return y;
 }
