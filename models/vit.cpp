@@ -40,8 +40,8 @@ Vit::Block::Block(Parameters& p, const VitConfig& c, int index)
       fc1(p, block_name(index) + ".mlp.fc1", c.dim, c.mlp * c.dim),
       fc2(p, block_name(index) + ".mlp.fc2", c.mlp * c.dim, c.dim) {}
 
-// Each line lets go of the value before it: what the policy does not keep dies here, and a sum the place of what it is
-// added to.
+// Each line lets go of the value before it: what the policy does not keep dies here, and a sum takes the place of
+// what it is added to.
 Tensor Vit::Block::operator()(Tape& tape, Tensor x, const VitConfig& c, const ForwardContext& context,
                               int index) const {
   const auto drop = [&](const Tensor& h, int place) {

@@ -80,7 +80,8 @@ TEST_CASE("exact GELU is accurate from -10 to 10, where its values fall to 1e-22
     slope = std::max(slope, std::fabs(static_cast<double>(s.slope[i]) - exact_slope(x)));
   }
   CHECK(absolute < 2e-7);
-  CHECK(relative < 6e-6);  // of the tail: x^2 / 2 is rounded before it is exponentiated
+  // Of the tail: x^2 / 2 is rounded before it is exponentiated, and a device's exp is not the CPU's.
+  CHECK(relative < (test_device() == DeviceKind::cpu ? 5e-6 : 6e-6));
   CHECK(slope < 4e-7);
 }
 

@@ -1,4 +1,5 @@
 // y = a + b
+#include "ops/in_place.h"
 #include "shear/ops.h"
 
 namespace shear {
@@ -20,7 +21,7 @@ struct AddGrad {
 Tensor add(Tape& tape, Site site, Tensor a, Tensor b) {
   require(a.shape() == b.shape(), "add ", site, ": ", a.shape(), " and ", b.shape(), " differ");
   // The sum takes the place of one that nobody else holds.  Of a first: a stream of sums then stays where it began.
-  Tensor y = a.storage().unique() ? a.renamed() : b.storage().unique() ? b.renamed() : tape.empty(a.shape());
+  Tensor y = over(tape, a.storage().unique() ? a : b);
   tape.run().add(a, b, y);
   const bool first = tape.wants_grad(a, {}), second = tape.wants_grad(b, {});
   if (first || second) tape.record(y, AddGrad{a.slot, b.slot, {}});

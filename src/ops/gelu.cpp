@@ -1,5 +1,6 @@
 // y = x Phi(x)
 #include "autograd/contract.h"
+#include "ops/in_place.h"
 #include "shear/ops.h"
 
 namespace shear {
@@ -49,7 +50,7 @@ Tensor gelu(Tape& tape, Site site, Tensor x, GeluForm form) {
     input = tape.save(site, "gelu", x, Form::packed | Form::slopes, nullptr, 1,
                       form == GeluForm::exact ? Slope::gelu : Slope::gelu_tanh);
   // Where x sleeps in another form and nobody else holds it, y takes its place.
-  Tensor y = x.storage().unique() ? x.renamed() : tape.empty(x.shape());
+  Tensor y = over(tape, x);
   tape.run().gelu(form, x, y);
   if (wanted) {
     tape.record(y, GeluGrad{slot, {}, form, input});

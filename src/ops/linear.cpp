@@ -1,5 +1,6 @@
 // y = x w^T + b, or onto + x w^T + b
 #include "autograd/contract.h"
+#include "ops/in_place.h"
 #include "shear/ops.h"
 
 namespace shear {
@@ -42,8 +43,7 @@ Tensor linear(Tape& tape, Site site, const Tensor& x, Param& w, Param* b, Tensor
   require(!onto || onto.shape() == shape, "linear ", site, ": onto ", onto.shape(), ", expected ", shape);
   const bool wanted = tape.wants_grad(x, {&w, b}), passed = onto && tape.wants_grad(onto, {});
   const Slot stream = onto.slot;
-  // The sum takes the place of an `onto` that nobody else holds.
-  Tensor y = onto && onto.storage().unique() ? onto.renamed() : tape.empty(shape);
+  Tensor y = onto ? over(tape, onto) : tape.empty(shape);
   if (onto && onto.data() != y.data()) tape.run().copy(onto, 0, y);
   tape.run().gemm(Transposed::no, x, Transposed::yes, w.value, onto ? 1 : 0, y, b ? ConstView(b->value) : ConstView{});
   if (wanted || passed) {
