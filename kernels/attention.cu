@@ -79,12 +79,13 @@ __global__ void __launch_bounds__(attention_threads)
   multiply_transposed<D>(at, q, k, s);
 #pragma unroll
   for (int i = 0; i < per_thread; ++i) {
-    const int64_t row = index * g.tokens + first + at.row(i);
     if (first + at.row(i) >= g.tokens) continue;
+    const int64_t row = index * g.tokens + first + at.row(i);
+    const float largest = maxima[row], inverse = inverses[row];
+    float* const to = probabilities + row * p_stride + key;
 #pragma unroll
     for (int j = 0; j < per_thread; ++j)
-      if (key + at.column(j) < g.tokens)
-        probabilities[row * p_stride + key + at.column(j)] = expf(scale * (s[i][j] - maxima[row])) * inverses[row];
+      if (key + at.column(j) < g.tokens) to[at.column(j)] = expf(scale * (s[i][j] - largest)) * inverse;
   }
 }
 

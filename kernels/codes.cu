@@ -52,15 +52,17 @@ __global__ void __launch_bounds__(pack_threads)
   if (lane == 0) affine[2 * r] = map.offset, affine[2 * r + 1] = map.scale;
   const float inverse = map.scale >= smallest ? 1.f / map.scale : 0.f;
   const int64_t draws = (cols + drawn - 1) / drawn;  // rows begin with numbers of their own
-  for (int64_t first = 0; first < cols; first += tile) {
-    const int64_t draw = r * draws + first / drawn + group;
-    const std::array<uint32_t, 4> words =
-        at_random ? stream.four(static_cast<uint32_t>(draw * 8 + block)) : std::array<uint32_t, 4>{};
+  auto counter = static_cast<uint32_t>((r * draws + group) * 8 + block);
+  constexpr int in_byte = 8 / Bits;
+  uint8_t* to = codes + r * row_bytes;
+  for (int64_t first = 0; first < cols; first += tile, to += tile / in_byte, counter += tile / drawn * 8) {
+    const std::array<uint32_t, 4> words = at_random ? stream.four(counter) : std::array<uint32_t, 4>{};
+    const int n = cols - first < tile ? static_cast<int>(cols - first) : tile;
     float values[8];
 #pragma unroll
     for (int i = 0; i < 8; ++i) {
-      const int64_t c = first + group * drawn + i * 8 + block;
-      values[i] = c < cols ? row.raw(c) : 0.f;
+      const int at = group * drawn + i * 8 + block;
+      values[i] = at < n ? row.raw(first + at) : 0.f;
     }
 #pragma unroll
     for (int i = 0; i < 8; ++i) {
@@ -68,14 +70,10 @@ __global__ void __launch_bounds__(pack_threads)
       const uint32_t half = i % 2 == 0 ? words[i / 2] & 0xffff : words[i / 2] >> 16;
       const float up = at_random ? (static_cast<float>(half) + 0.5f) * 0x1p-16f : 0.5f;
       float code = 0;  // what fills up the last byte
-      if (first + at < cols)
-        code = fminf(fmaxf(fmaf(slope_of(row.slope, values[i]) - map.offset, inverse, up), 0.f), top);
+      if (at < n) code = fminf(fmaxf(fmaf(slope_of(row.slope, values[i]) - map.offset, inverse, up), 0.f), top);
       of_warp[at] = static_cast<uint8_t>(code);
     }
     __syncwarp();
-    constexpr int in_byte = 8 / Bits;
-    const int64_t n = cols - first < tile ? cols - first : tile;
-    uint8_t* const to = codes + r * row_bytes + first / in_byte;
     for (int i = lane; i < (n + in_byte - 1) / in_byte; i += 32) {
       uint32_t byte = 0;
 #pragma unroll

@@ -15,6 +15,9 @@ namespace {
 
 constexpr int threads = 256;
 
+// Loops over columns are not unrolled: a grid is nearly always wide enough for one turn, and copies of the body would
+// take registers from it.
+
 // y[r, c] = f(a[r, c], b[r, c]) + beta * y[r, c]; y may be a or b.  Columns W at a time along x, rows along y.
 template <int W, class F>
 __global__ void __launch_bounds__(threads)
@@ -22,16 +25,16 @@ __global__ void __launch_bounds__(threads)
                 float beta, float* y, int64_t y_stride) {
   const int64_t step = int64_t{W} * gridDim.x * threads;
   for (int64_t r = blockIdx.y; r < rows; r += gridDim.y)
+#pragma unroll 1
     for (int64_t c = W * (int64_t{blockIdx.x} * threads + threadIdx.x); c < cols; c += step) {
       const Lanes<W> p = load<W>(a + r * a_stride + c), q = load<W>(b + r * b_stride + c);
-      float* to = y + r * y_stride + c;
+      float* const to = y + r * y_stride + c;
+      const Lanes<W> old = beta == 0 ? Lanes<W>{} : load<W>(to);
       Lanes<W> out;
 #pragma unroll
-      for (int i = 0; i < W; ++i) out.at[i] = f(p.at[i], q.at[i]);
-      if (beta != 0) {
-        const Lanes<W> old = load<W>(to);
-#pragma unroll
-        for (int i = 0; i < W; ++i) out.at[i] += beta * old.at[i];
+      for (int i = 0; i < W; ++i) {
+        const float v = f(p.at[i], q.at[i]);
+        out.at[i] = beta == 0 ? v : fmaf(beta, old.at[i], v);
       }
       store(to, out);
     }
@@ -43,16 +46,16 @@ __global__ void __launch_bounds__(threads) map_kernel(F f, int64_t rows, int64_t
                                                       float beta, float* y, int64_t y_stride) {
   const int64_t step = int64_t{W} * gridDim.x * threads;
   for (int64_t r = blockIdx.y; r < rows; r += gridDim.y)
+#pragma unroll 1
     for (int64_t c = W * (int64_t{blockIdx.x} * threads + threadIdx.x); c < cols; c += step) {
       const Lanes<W> p = load<W>(x + r * x_stride + c);
-      float* to = y + r * y_stride + c;
+      float* const to = y + r * y_stride + c;
+      const Lanes<W> old = beta == 0 ? Lanes<W>{} : load<W>(to);
       Lanes<W> out;
 #pragma unroll
-      for (int i = 0; i < W; ++i) out.at[i] = f(p.at[i]);
-      if (beta != 0) {
-        const Lanes<W> old = load<W>(to);
-#pragma unroll
-        for (int i = 0; i < W; ++i) out.at[i] += beta * old.at[i];
+      for (int i = 0; i < W; ++i) {
+        const float v = f(p.at[i]);
+        out.at[i] = beta == 0 ? v : fmaf(beta, old.at[i], v);
       }
       store(to, out);
     }

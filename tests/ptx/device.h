@@ -32,7 +32,7 @@ class Device {
   const char* sentence_of(cudaError_t) const;
   bool reaches(const void* p, size_t bytes) const { return memory.holds(reinterpret_cast<uint64_t>(p), bytes); }
 
-  Memory memory{size_t{8} << 30};
+  Memory memory{size_t{1} << 30};
   uint64_t instructions = 0;
 
  private:

@@ -8,18 +8,23 @@ namespace shear::ptx {
 Declaration read_declaration(Lexer& lexer) {
   Declaration d;
   size_t vector = 1;
+  bool pointer = false;  // after .ptr, an attribute of parameters, words tell of the memory that is pointed to
   std::string_view word = lexer.next();
   for (; word[0] == '.'; word = lexer.next()) {
-    if (word == ".align")
-      d.align = lexer.number();
-    else if (word == ".v2")
+    if (word == ".ptr") {
+      pointer = true;
+    } else if (word == ".align") {
+      const uint64_t align = lexer.number();
+      if (!pointer) d.align = align;
+    } else if (word == ".v2") {
       vector = 2;
-    else if (word == ".v4")
+    } else if (word == ".v4") {
       vector = 4;
-    else if (const Type t = type_of(word.substr(1)); t != Type::none)
+    } else if (const Type t = type_of(word.substr(1)); t != Type::none) {
       d.type = t;
-    else if (word != ".ptr" && word != ".global" && word != ".shared" && word != ".const")  // attributes of parameters
+    } else if (!pointer || (word != ".global" && word != ".shared" && word != ".const" && word != ".local")) {
       lexer.refuse("a declaration with ", word, " is not understood");
+    }
   }
   if (d.type == Type::none) lexer.refuse("the variable ", word, " has no type");
   d.name = word;

@@ -52,6 +52,13 @@ TEST_CASE("a kernel's parameters lie at their alignment, and its limit of thread
   CHECK(k.most_threads == 128);
 }
 
+TEST_CASE("the alignment of what a parameter points to is not the parameter's own") {
+  const Module m = parse(".entry k(.param .align 1 .b8 a[1], .param .u64 .ptr .global .align 1 b) {ret;}");
+  CHECK(m.kernels.at("k").parameters[1].offset == 8);
+  CHECK(refusal(".entry k(.param .u64 .global b) {ret;}") ==
+        "ptx line 3: a declaration with .global is not understood");
+}
+
 TEST_CASE("constants of a module hold what they are given") {
   const std::string table = ".const .align 4 .u32 table[3] = {7, 8, 0x1f};\n.global .align 8 .b64 one = 77;\n";
   CHECK(run_ptx("ld.const.u32 %r1, [table+8]; cvt.u64.u32 %rd0, %r1;", {.declarations = table})[0] == 31);
