@@ -2,6 +2,8 @@
 //
 // First pass: blocks of 32 columns by a range of rows write a row of partial sums each.  Second: those rows are added
 // in their order.  Where there are few rows there is one range, and the first pass is the last.
+//
+// Bytes moved: see sums.cu.
 #pragma once
 #include <algorithm>
 

@@ -1,8 +1,9 @@
 // Chosen rows and columns: gathered, and put back where they came from; and how much is in each column.
 //
-// Bytes moved by `gather_rows_kernel`: 8 an element, which is the least.  `scatter_columns_kernel`: 4 for each element
-// of x and 4 of out with beta 0, which is the least: chosen columns are written over the zeros in the cache; else 8 for
-// each element of out in a chosen column, in sectors of 32 bytes.  `column_square_sums`: see column_sums.cuh.
+// Bytes moved: `gather_rows_kernel` 8.04, the least, counted 8.33 with the rows' indices and scales.  With every other
+// column chosen, `scatter_columns_kernel` for each element of x: read it, and write out's two, 12 (beta 0), or read one
+// and write one (beta 1), with the index and scale of its column: the least is 12.02, counted 28, since a column that
+// is written alone costs its sector.  `column_square_sums`: see column_sums.cuh.
 #include "cuda/cuda_backend.h"
 #include "kernels/column_sums.cuh"
 #include "kernels/pack.cuh"

@@ -1,7 +1,7 @@
 // Cross entropy, a warp to a row of logits.
 //
-// Bytes moved: the loss reads each logit once from memory, 4 bytes, and its gradient reads and writes, 8: the least.
-// Further looks at a row find it in the cache.
+// Bytes moved, for each of 1000 logits: the loss at least 4.01, counted 12.1, in three looks at a row of which two find
+// it in the cache.  Its gradient at least 8, counted 17.06.
 #include "cuda/cuda_backend.h"
 #include "kernels/reduce.cuh"
 

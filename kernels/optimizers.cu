@@ -1,7 +1,7 @@
 // Optimizer updates: one pass over a parameter, its gradient and its state.
 //
-// Bytes moved: SGD reads w, g and the velocity and writes w and the velocity, 20 an element; AdamW has two states, 28.
-// That is the least.  Columns that are left alone are not touched; their neighbours in a line of the cache may be.
+// Bytes moved: SGD reads w, g and the velocity and writes w and the velocity, 20; AdamW has two states, 28.  That is
+// the least, and counted.  Columns that are left alone are not touched; their neighbours in a sector may be.
 #include <cmath>
 
 #include "cuda/cuda_backend.h"
@@ -14,10 +14,10 @@ namespace {
 constexpr int threads = 256;
 
 __device__ __forceinline__ void update(const SgdStep& s, float* w, const float* g, float* velocity, int64_t i) {
-  const float d = g[i] * s.gradient_scale + s.weight_decay * w[i];
+  const float before = w[i], d = g[i] * s.gradient_scale + s.weight_decay * before;
   const float v = s.momentum * velocity[i] + d;
   velocity[i] = v;
-  w[i] -= s.lr * (s.nesterov ? d + s.momentum * v : v);
+  w[i] = before - s.lr * (s.nesterov ? d + s.momentum * v : v);
 }
 
 struct AdamWFactors {

@@ -1,6 +1,7 @@
 // Cutting images into patches, a block to a patch.
 //
-// Bytes moved: each pixel is read once and written once, 8 bytes, the least; reads come in runs of a patch's side.
+// Bytes moved: each pixel is read once and written once, 8 bytes, the least and counted; reads come in runs of a
+// patch's side.
 #include "cuda/cuda_backend.h"
 
 namespace shear::cuda {

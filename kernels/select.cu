@@ -5,9 +5,10 @@
 // and nothing needs clearing; what its counts say of how many lie above the k-th, and at it, is where its values will
 // go.  Blocks of one launch never meet: between two passes another kernel picks the bucket.
 //
-// Bytes moved by `count_kernel`: 4 an element, three times over.  The least for the three passes and the one of `keep`
-// would be to read a set once; it would have to stay on the chip, and one of ViT-B's has 2.4 MB.  `pick_kernel`: 8 KiB
-// for each piece in the first pass and 4 in the others, twice, from the cache.
+// Bytes moved: `count_kernel` 4 an element and its counts in three passes, at least 13.73, counted 14.38.  The least
+// for the three passes and the one of `keep` would be to read a set once; it would have to stay on the chip, and one of
+// ViT-B's has 2.4 MB.  `pick_kernel`: the counts, 8 KiB for each piece of 8192 values or more in the first pass and 4
+// in the others, at least 1.74, counted 3.97, from the cache.
 #include <algorithm>
 
 #include "kernels/pack.cuh"
@@ -61,30 +62,42 @@ __global__ void __launch_bounds__(most_threads)
 }
 
 // Which of the buckets the k-th lies in becomes the next digit of the cut; `ties` of it is the k-th's rank in there.
+// A thread looks at `Each` buckets, the first at the highest.
+template <int Each>
 __global__ void __launch_bounds__(pack_threads) pick_kernel(Sets sets, int pass, Selection selection) {
   __shared__ uint32_t room[pack_warps];
   __shared__ uint32_t picked, rank;
   const Digit digit = digit_of(pass);
   const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
-  const uint32_t set = blockIdx.x, each = digit.width / pack_threads;
+  const uint32_t set = blockIdx.x;
   const uint32_t* const counts = selection.counts + int64_t{set} * sets.pieces * Selection::buckets;
   const uint32_t k = pass == 0 ? sets.kept : selection.cuts[set].ties;
-  // The first thread has the highest buckets.
-  const uint32_t base = digit.width - (threadIdx.x + 1) * each;
-  uint32_t own[Selection::buckets / pack_threads] = {}, sum = 0;
+  const uint32_t base = digit.width - (threadIdx.x + 1) * Each;
+  uint32_t own[Each] = {}, sum = 0;
+#pragma unroll 1
   for (uint32_t p = 0; p < sets.pieces; ++p)
-    for (uint32_t i = 0; i < each; ++i) own[i] += counts[int64_t{p} * Selection::buckets + base + i];
-  for (uint32_t i = 0; i < each; ++i) sum += own[i];
+#pragma unroll
+    for (int i = 0; i < Each; i += 4) {
+      const uint4 four = *reinterpret_cast<const uint4*>(counts + int64_t{p} * Selection::buckets + base + i);
+      own[i] += four.x, own[i + 1] += four.y, own[i + 2] += four.z, own[i + 3] += four.w;
+    }
+#pragma unroll
+  for (int i = 0; i < Each; ++i) sum += own[i];
   const uint32_t in_warp = sum_up_to_lane(sum);
   if (lane == 31) room[warp] = in_warp;
   __syncthreads();
   uint32_t before = in_warp - sum;
   for (int w = 0; w < warp; ++w) before += room[w];
   if (before < k && k <= before + sum) {
-    uint32_t i = each - 1, left = k - before;
-    while (own[i] < left) left -= own[i--];
-    picked = base + i;
-    rank = left;
+    uint32_t left = k - before;
+#pragma unroll
+    for (int i = Each - 1; i >= 0; --i) {
+      if (left == 0) continue;  // it was in a bucket above
+      if (own[i] < left)
+        left -= own[i];
+      else
+        picked = base + i, rank = left, left = 0;
+    }
   }
   __syncthreads();
   if (threadIdx.x == 0)
@@ -128,7 +141,8 @@ void select(On on, const Source& source, const Sets& sets, uint32_t first, uint3
   for (int pass = 0; pass < passes; ++pass) {
     launch(count_kernel, dim3(count * sets.pieces), sets.threads(), 0, on, source, sets, first, pass, selection.cuts,
            selection.counts);
-    launch(pick_kernel, dim3(count), pack_threads, 0, on, sets, pass, selection);
+    launch(pass == 0 ? pick_kernel<Selection::buckets / pack_threads> : pick_kernel<1024 / pack_threads>, dim3(count),
+           pack_threads, 0, on, sets, pass, selection);
   }
 }
 
