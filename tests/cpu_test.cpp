@@ -10,6 +10,7 @@
 #include "autograd/contract.h"
 #include "cpu/vector_math.h"
 #include "errors.h"
+#include "matrix.h"
 #include "shear/backend.h"
 
 using namespace shear;
@@ -17,61 +18,21 @@ using namespace shear::test;
 
 namespace {
 
-constexpr float unset = std::numeric_limits<float>::quiet_NaN();
-
-// A matrix with nan between its rows: what reads or writes there is seen.
-class Matrix {
- public:
-  Matrix(int64_t rows, int64_t cols, int64_t gap, uint32_t n)
-      : rows_(rows), cols_(cols), stride_(cols + gap), data_(static_cast<size_t>(rows * stride_), unset) {
-    Stream stream(3, Purpose::test, n);
-    for (int64_t r = 0; r < rows; ++r)
-      for (int64_t c = 0; c < cols; ++c) (*this)(r, c) = stream.normal();
-  }
-  float& operator()(int64_t r, int64_t c) { return data_[static_cast<size_t>(r * stride_ + c)]; }
-  double at(int64_t r, int64_t c) const { return static_cast<double>(data_[static_cast<size_t>(r * stride_ + c)]); }
-  operator View() { return {data_.data(), rows_, cols_, stride_}; }
-  operator ConstView() const { return {data_.data(), rows_, cols_, stride_}; }
-  int64_t rows() const { return rows_; }
-  int64_t cols() const { return cols_; }
-  bool same_bits(const Matrix& other) const {
-    return std::memcmp(data_.data(), other.data_.data(), data_.size() * sizeof(float)) == 0;
-  }
-  bool gaps_are_whole() const {
-    for (int64_t r = 0; r < rows_; ++r)
-      for (int64_t c = cols_; c < stride_; ++c)
-        if (!std::isnan(at(r, c))) return false;
-    return true;
-  }
-
- private:
-  int64_t rows_, cols_, stride_;
-  std::vector<float> data_;
+// The CPU takes a matrix as it lies in the host's memory.
+struct Operand : Matrix {
+  using Matrix::Matrix;
+  operator View() { return {data().data(), rows(), cols(), stride()}; }
+  operator ConstView() const { return {data().data(), rows(), cols(), stride()}; }
 };
-
-// The largest difference from f(r, c), over the largest |f| or one.
-template <class F>
-double error_of(const Matrix& got, F f) {
-  double error = 0, scale = 1;
-  for (int64_t r = 0; r < got.rows(); ++r)
-    for (int64_t c = 0; c < got.cols(); ++c) {
-      const double expected = f(r, c), e = std::fabs(got.at(r, c) - expected);
-      scale = std::max(scale, std::fabs(expected));
-      error = e <= error ? error : e;  // nan wins, and stays
-    }
-  return got.gaps_are_whole() ? error / scale : std::numeric_limits<double>::infinity();
-}
 
 // Runs kernel(out, beta) for several beta, and compares with f + beta * what was there.  At beta 0 there is nan.
 template <class Kernel, class F>
 void check_with_beta(int64_t rows, int64_t cols, int64_t gap, Kernel kernel, F f, double tolerance = 2e-6) {
   for (const float beta : {0.f, 1.f, 0.5f}) {
     CAPTURE(beta);
-    Matrix out(rows, cols, gap, 99);
-    const Matrix before = out;
-    if (beta == 0)
-      for (int64_t r = 0; r < rows; ++r)
-        for (int64_t c = 0; c < cols; ++c) out(r, c) = unset;
+    Operand out(rows, cols, gap, 99);
+    const Operand before = out;
+    if (beta == 0) out.fill(unset);
     kernel(out, beta);
     CHECK(error_of(out, [&](int64_t r, int64_t c) { return f(r, c) + static_cast<double>(beta) * before.at(r, c); }) <=
           tolerance);
@@ -141,10 +102,10 @@ TEST_CASE("exp and tanh of infinities are their limits, and nan stays nan") {
 
 TEST_CASE("fill and copy write a view and nothing beside it") {
   for_sizes([](Backend& cpu, const Size& s) {
-    Matrix out(s.rows, s.cols, s.gap, 1);
+    Operand out(s.rows, s.cols, s.gap, 1);
     cpu.fill(out, 2.5f);
     CHECK(error_of(out, [](int64_t, int64_t) { return 2.5; }) == 0);
-    const Matrix x(s.rows, s.cols, s.gap + 2, 2);
+    const Operand x(s.rows, s.cols, s.gap + 2, 2);
     check_with_beta(
         s.rows, s.cols, s.gap, [&](View to, float beta) { cpu.copy(x, beta, to); },
         [&](int64_t r, int64_t c) { return x.at(r, c); });
@@ -153,8 +114,8 @@ TEST_CASE("fill and copy write a view and nothing beside it") {
 
 TEST_CASE("sums of matrices and rows are those of the reference") {
   for_sizes([](Backend& cpu, const Size& s) {
-    const Matrix a(s.rows, s.cols, s.gap, 1), b(s.rows, s.cols, s.gap + 1, 2), row(1, s.cols, 0, 3);
-    Matrix out(s.rows, s.cols, s.gap, 4);
+    const Operand a(s.rows, s.cols, s.gap, 1), b(s.rows, s.cols, s.gap + 1, 2), row(1, s.cols, 0, 3);
+    Operand out(s.rows, s.cols, s.gap, 4);
     cpu.add(a, b, out);
     CHECK(error_of(out, [&](int64_t r, int64_t c) { return a.at(r, c) + b.at(r, c); }) < 1e-6);
     cpu.add_row(a, row, out);
@@ -169,14 +130,14 @@ TEST_CASE("ReLU and GELU, and their gradients in place or added, are those of th
   const auto cdf = [](double x) { return 0.5 * std::erfc(-x / std::sqrt(2.0)); };
   const auto slope = [&](double x) { return cdf(x) + x * std::exp(-0.5 * x * x) / std::sqrt(2 * std::acos(-1.0)); };
   for_sizes([&](Backend& cpu, const Size& s) {
-    const Matrix x(s.rows, s.cols, s.gap, 1), dy(s.rows, s.cols, s.gap, 2);
-    Matrix y(s.rows, s.cols, s.gap, 3);
+    const Operand x(s.rows, s.cols, s.gap, 1), dy(s.rows, s.cols, s.gap, 2);
+    Operand y(s.rows, s.cols, s.gap, 3);
     cpu.relu(x, y);
     CHECK(error_of(y, [&](int64_t r, int64_t c) { return std::max(x.at(r, c), 0.0); }) == 0);
     const auto relu_grad = [&](int64_t r, int64_t c) { return x.at(r, c) > 0 ? dy.at(r, c) : 0; };
     check_with_beta(
         s.rows, s.cols, s.gap, [&](View dx, float beta) { cpu.relu_grad(y, dy, beta, dx); }, relu_grad);
-    Matrix over = dy;
+    Operand over = dy;
     cpu.relu_grad(y, over, 0, over);
     CHECK(error_of(over, relu_grad) == 0);
 
@@ -195,9 +156,9 @@ TEST_CASE("ReLU and GELU, and their gradients in place or added, are those of th
 TEST_CASE("dropout keeps an element where its word of the stream says so, and refuses rows with gaps") {
   const StreamKey key{1, 2, 3, 4};
   for_sizes([&](Backend& cpu, const Size& s) {
-    const Matrix x(s.rows, s.cols, s.gap, 1);
+    const Operand x(s.rows, s.cols, s.gap, 1);
     if (!ConstView(x).contiguous()) {
-      Matrix y = x;
+      Operand y = x;
       CHECK(sentence(Fault::internal, [&] { cpu.dropout(x, 0.25f, key, 0, y); }) ==
             "dropout: contiguous views expected");
       return;
@@ -227,9 +188,9 @@ TEST_CASE("a matrix product is that of the reference, transposed or not, with be
             CAPTURE(p.m);
             CAPTURE(p.n);
             CAPTURE(p.k);
-            const Matrix a(ta == yes ? p.k : p.m, ta == yes ? p.m : p.k, gap, 1),
+            const Operand a(ta == yes ? p.k : p.m, ta == yes ? p.m : p.k, gap, 1),
                 b(tb == yes ? p.n : p.k, tb == yes ? p.k : p.n, gap, 2);
-            const Matrix bias(1, p.n, 0, 3);
+            const Operand bias(1, p.n, 0, 3);
             std::vector<double> product(static_cast<size_t>(p.m * p.n));
             for (int64_t i = 0; i < p.m; ++i)
               for (int64_t j = 0; j < p.n; ++j)
@@ -248,7 +209,7 @@ TEST_CASE("a matrix product is that of the reference, transposed or not, with be
 
 TEST_CASE("a matrix product over nothing is beta times what was there") {
   const auto cpu = make_cpu_backend(2);
-  const Matrix a(3, 0, 4, 1), b(0, 5, 4, 2);
+  const Operand a(3, 0, 4, 1), b(0, 5, 4, 2);
   check_with_beta(
       3, 5, 2, [&](View c, float beta) { cpu->gemm(Transposed::no, a, Transposed::no, b, beta, c); },
       [](int64_t, int64_t) { return 0.0; });
@@ -257,8 +218,8 @@ TEST_CASE("a matrix product over nothing is beta times what was there") {
 TEST_CASE("a weight's gradient summed over bands of rows has the bits of the whole sum") {
   for (const int threads : {1, 2}) {
     const auto cpu = make_cpu_backend(threads);
-    const Matrix dy(2 * band_rows + 77, 13, 0, 1), x(2 * band_rows + 77, 37, 0, 2);
-    Matrix whole(13, 37, 0, 3), banded(13, 37, 0, 4);
+    const Operand dy(2 * band_rows + 77, 13, 0, 1), x(2 * band_rows + 77, 37, 0, 2);
+    Operand whole(13, 37, 0, 3), banded(13, 37, 0, 4);
     cpu->gemm(Transposed::yes, dy, Transposed::no, x, 0, whole);
     for (int64_t first = 0; first < x.rows(); first += band_rows) {
       const int64_t n = std::min(band_rows, x.rows() - first);
@@ -271,8 +232,8 @@ TEST_CASE("a weight's gradient summed over bands of rows has the bits of the who
 
 TEST_CASE("matrices that do not fit each other are refused with their sizes") {
   const auto cpu = make_cpu_backend(1);
-  const Matrix a(3, 4, 0, 1), b(5, 6, 0, 2);
-  Matrix c(3, 6, 0, 3);
+  const Operand a(3, 4, 0, 1), b(5, 6, 0, 2);
+  Operand c(3, 6, 0, 3);
   CHECK(sentence(Fault::internal, [&] { cpu->gemm(Transposed::no, a, Transposed::no, b, 0, c); }) ==
         "gemm: (3, 4) x (5, 6) -> (3, 6)");
   CHECK(sentence(Fault::internal, [&] { cpu->gemm(Transposed::yes, a, Transposed::no, b, 0, c); }) ==
@@ -281,7 +242,7 @@ TEST_CASE("matrices that do not fit each other are refused with their sizes") {
 
 TEST_CASE("sums of columns, of squares and means are those of the reference") {
   for_sizes([](Backend& cpu, const Size& s) {
-    const Matrix x(s.rows, s.cols, s.gap, 1);
+    const Operand x(s.rows, s.cols, s.gap, 1);
     double squares = 0, sum = 0;
     std::vector<double> columns(static_cast<size_t>(s.cols));
     for (int64_t r = 0; r < s.rows; ++r)
@@ -294,7 +255,7 @@ TEST_CASE("sums of columns, of squares and means are those of the reference") {
         1, s.cols, 0, [&](View out, float beta) { cpu.column_sums(x, beta, out); },
         [&](int64_t, int64_t c) { return columns[static_cast<size_t>(c)]; });
     CHECK(cpu.sum_squares(x) == doctest::Approx(squares).epsilon(1e-12));
-    Matrix mean(1, 1, 0, 2);
+    Operand mean(1, 1, 0, 2);
     cpu.mean(x, mean);
     CHECK(std::fabs(mean.at(0, 0) - sum / static_cast<double>(s.rows * s.cols)) < 1e-6);
   });
@@ -308,8 +269,8 @@ TEST_CASE("three steps of SGD are those of the reference, with momentum, Nestero
       const SgdStep s{
           .lr = 0.1f, .momentum = 0.9f, .weight_decay = 0.02f, .gradient_scale = 0.5f, .nesterov = nesterov};
       const auto cpu = make_cpu_backend(2);
-      Matrix w(1, n, 0, 1), v(1, n, 0, 2);
-      const Matrix g(1, n, 0, 3), w0 = w, v0 = v;
+      Operand w(1, n, 0, 1), v(1, n, 0, 2);
+      const Operand g(1, n, 0, 3), w0 = w, v0 = v;
       for (int step = 0; step < 3; ++step) cpu->sgd(s, w, g, v, {});
       CHECK(error_of(w, [&](int64_t, int64_t c) {
               double weight = w0.at(0, c), velocity = v0.at(0, c);
@@ -326,10 +287,10 @@ TEST_CASE("three steps of SGD are those of the reference, with momentum, Nestero
 TEST_CASE("three steps of AdamW are those of the reference, with bias correction and decoupled weight decay") {
   for (const int64_t n : {1, 33, 20001}) {
     const auto cpu = make_cpu_backend(2);
-    Matrix w(1, n, 0, 1), m(1, n, 0, 2), v(1, n, 0, 2);
+    Operand w(1, n, 0, 1), m(1, n, 0, 2), v(1, n, 0, 2);
     cpu->fill(m, 0);
     cpu->fill(v, 0);
-    const Matrix g(1, n, 0, 3), w0 = w;
+    const Operand g(1, n, 0, 3), w0 = w;
     for (int t = 1; t <= 3; ++t)
       cpu->adamw({.lr = 0.01f,
                   .beta1 = 0.9f,
@@ -359,10 +320,10 @@ TEST_CASE("a column that is not active keeps its weights and its state, and the 
   const int64_t rows = 7, cols = 5;
   const std::vector<float> on{1, 0, 1, 1, 0};
   const ConstView active(on.data(), 1, cols, cols);
-  const Matrix g(rows, cols, 0, 3);
-  Matrix w(rows, cols, 0, 1), v(rows, cols, 0, 2);
-  const Matrix w0 = w, v0 = v;
-  Matrix w_all = w, v_all = v;
+  const Operand g(rows, cols, 0, 3);
+  Operand w(rows, cols, 0, 1), v(rows, cols, 0, 2);
+  const Operand w0 = w, v0 = v;
+  Operand w_all = w, v_all = v;
   const SgdStep s{.lr = 0.1f, .momentum = 0.9f, .weight_decay = 0.02f, .gradient_scale = 1, .nesterov = false};
   cpu->sgd(s, w, g, v, active);
   cpu->sgd(s, w_all, g, v_all, {});
@@ -372,9 +333,9 @@ TEST_CASE("a column that is not active keeps its weights and its state, and the 
       CHECK(w.at(r, c) == (updated ? w_all : w0).at(r, c));
       CHECK(v.at(r, c) == (updated ? v_all : v0).at(r, c));
     }
-  Matrix m2(rows, cols, 0, 2), second(rows, cols, 0, 4);
+  Operand m2(rows, cols, 0, 2), second(rows, cols, 0, 4);
   cpu->fill(second, 1);
-  const Matrix m0 = m2, second0 = second, w1 = w;
+  const Operand m0 = m2, second0 = second, w1 = w;
   cpu->adamw({.lr = 0.01f,
               .beta1 = 0.9f,
               .beta2 = 0.999f,
