@@ -1,11 +1,19 @@
 // The real cuBLAS, as the backend loads it.  Without a device it makes no handle, and says so: it was found and asked.
 #include <cublas_v2.h>
+#include <dlfcn.h>
 #include <doctest/doctest.h>
 
 #include <string>
 
-TEST_CASE("cuBLAS is loaded, and each function that the backend calls is the library's own") {
+static bool is_loaded() {
+  void* const library = dlopen(("libcublas.so." + std::to_string(CUBLAS_VER_MAJOR)).c_str(), RTLD_NOW | RTLD_NOLOAD);
+  return library && dlclose(library) == 0;
+}
+
+TEST_CASE("cuBLAS is loaded by the first call, and each function that the backend calls is the library's own") {
+  CHECK(!is_loaded());
   CHECK(cublasGetStatusString(CUBLAS_STATUS_SUCCESS) == std::string("success"));
+  CHECK(is_loaded());
   cublasHandle_t handle = nullptr;
   int devices = 0;
   const cublasStatus_t made = cublasCreate(&handle);
