@@ -118,6 +118,34 @@ TEST_CASE("CUDA: dropout drops what the CPU drops, word by word of the stream") 
   });
 }
 
+TEST_CASE("CUDA: dropout takes operands that begin anywhere") {
+  const StreamKey key{1, 2, 3, 4};
+  const int64_t n = 64;
+  const Matrix x(1, n + 1, 0, 1), out(1, n + 1, 0, 2);
+  for (const auto& [from, to] : {std::pair{1, 0}, {0, 1}, {1, 1}}) {
+    CAPTURE(from);
+    CAPTURE(to);
+    Both both([&, f = from, t = to](Side& at) {
+      at.run().dropout(ConstView(at(x)).columns(f, n), 0.75f, key, 0, {at(out).row(0) + t, 1, n, n});
+    });
+    both.check(out, [&, f = from, t = to](int64_t, int64_t c) {
+      if (c < t || c >= t + n) return out.at(0, c);
+      return key.word(static_cast<uint64_t>(c - t)) < (3u << 30) ? 0 : x.at(0, c - t + f) / 0.25;
+    });
+  }
+}
+
+TEST_CASE("CUDA: dropout keeps an element whose word is the threshold itself") {
+  const StreamKey key{1, 2, 3, 4};
+  int64_t i = 0;  // of a word that a probability in f32 can be
+  while (key.word(static_cast<uint64_t>(i)) < 1u << 31 || key.word(static_cast<uint64_t>(i)) % 256 != 0) ++i;
+  const float p = static_cast<float>(key.word(static_cast<uint64_t>(i))) * 0x1p-32f;
+  const Matrix x(1, i + 1, 0, 1), out(1, i + 1, 0, 2);
+  Both both([&](Side& at) { at.run().dropout(at(x), p, key, 0, at(out)); });
+  CHECK(both.cuda(out).at(0, i) != 0);
+  CHECK(both.cuda(out).same_bits(both.cpu(out)));
+}
+
 TEST_CASE("CUDA: copy rounds to f16 and bf16 and back, to the nearest and ties to even") {
   const Matrix x(7, 33, 2, 1);
   Backend& cuda = cuda_backend();

@@ -96,6 +96,24 @@ TEST_CASE("CUDA: codes take rows of any range, and one value alone") {
     }
 }
 
+TEST_CASE("CUDA: a zero at the end of a row's range wakes as zero, and the least range that has codes has them") {
+  for (const Code code : codes) {
+    CAPTURE(bits_of(code));
+    Matrix x(33, 70, 0, 9);
+    for (int64_t r = 0; r < 32; ++r)
+      for (int64_t c = 0; c < 70; ++c) {
+        const float v = std::abs(x(r, c));
+        x(r, c) = c == 40 ? 0 : r % 2 == 0 ? v : -v;
+      }
+    const float top = static_cast<float>((1 << bits_of(code)) - 1), least = std::numeric_limits<float>::min();
+    for (int64_t c = 0; c < 70; ++c) x(32, c) = c % 2 == 0 ? 0 : top * least;
+    check_coded({.x = x, .shape = shape_of(code, 33, 70, 33, 0)});
+    Asleep cuda(cuda_backend(), {.x = x, .shape = shape_of(code, 33, 70, 33, 0)});
+    const Matrix woken = cuda.woken();
+    CHECK(woken.at(32, 1) == static_cast<double>(top * least));
+  }
+}
+
 TEST_CASE("CUDA: a row with an infinity or nan sleeps as on the CPU, and the others are not touched by it") {
   Matrix x(4, 70, 0, 3);
   x(1, 13) = std::numeric_limits<float>::infinity();
