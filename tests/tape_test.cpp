@@ -263,3 +263,25 @@ TEST_CASE("misuse of the tape is refused with a sentence") {
   CHECK(sentence(Fault::internal, [&] { bw.close(s); }) ==
         "tape: a ticket was closed more often than its value was saved");
 }
+
+TEST_CASE("a gradient works at the site of the op that recorded it") {
+  struct Look {
+    Slot y;
+    std::string_view* seen;
+    void operator()(Backward&) const { *seen = At::site(); }
+  };
+  Device device(test_backend(1));
+  Scripted policy(Keep{});
+  Tape tape(device, policy);
+  Tensor loss = tape.empty({1});
+  std::string_view seen;
+  {
+    const At here("blocks.0");
+    const At inner("blocks.0.mlp.fc1");
+    tape.record(loss, Look{{}, &seen});
+  }
+  CHECK(At::site().empty());
+  tape.backward(loss);
+  CHECK(seen == "blocks.0.mlp.fc1");
+  CHECK(At::site().empty());
+}

@@ -17,6 +17,7 @@
 #include "shear/device.h"
 #include "shear/error.h"
 #include "shear/policy.h"
+#include "shear/site.h"
 
 namespace shear {
 
@@ -104,6 +105,7 @@ class Tape {
     void (*run)(const void*, Backward&);
     alignas(8) std::array<char, closure_bytes> grad;
     Slot out;
+    std::string_view site;  // where it was recorded
   };
   struct Recipe {
     void (*run)(const void*, Backward&, int64_t, View);
@@ -182,6 +184,7 @@ void Tape::record(Tensor& out, Grad grad) {
   Node& n = nodes_.emplace_back();
   n.run = [](const void* g, Backward& bw) { (*static_cast<const Grad*>(g))(bw); };
   n.out = out.slot;
+  n.site = At::site();
   std::memcpy(n.grad.data(), &grad, sizeof grad);
 }
 

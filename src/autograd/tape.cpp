@@ -218,6 +218,7 @@ void Tape::backward(const Tensor& loss, float seed) {
     nodes_.pop_back();
     Tensor& arrived = grads_[static_cast<size_t>(node.out.id)];
     if (!arrived) continue;  // an output that the loss does not depend on
+    const At here(node.site);
     node.run(node.grad.data(), bw);
     grads_[static_cast<size_t>(node.out.id)] = {};
   }

@@ -19,6 +19,7 @@ struct AddGrad {
 }  // namespace
 
 Tensor add(Tape& tape, Site site, Tensor a, Tensor b) {
+  const At here(site);
   require(a.shape() == b.shape(), "add ", site, ": ", a.shape(), " and ", b.shape(), " differ");
   // The sum takes the place of one that nobody else holds.  Of a first: a stream of sums then stays where it began.
   Tensor y = over(tape, a.storage().unique() ? a : b);

@@ -57,6 +57,7 @@ struct AttentionGrad {
 }  // namespace
 
 Tensor attention(Tape& tape, Site site, const Tensor& qkv, int64_t heads) {
+  const At here(site);
   const Shape& s = qkv.shape();
   require(s.rank() == 3 && heads > 0 && s[2] % (3 * heads) == 0, "attention ", site, ": expected (B, N, 3 * ", heads,
           " * width), found ", s);

@@ -19,6 +19,7 @@ struct DropoutGrad {
 }  // namespace
 
 Tensor dropout(Tape& tape, Site site, const Tensor& x, float p, StreamKey key) {
+  const At here(site);
   require(p >= 0 && p < 1, "dropout ", site, ": p is ", p, ", expected 0 <= p < 1");
   if (p == 0 || !tape.training()) return x;
   Tensor y = tape.empty(x.shape());

@@ -43,6 +43,7 @@ struct RemakeOutput {
 }  // namespace
 
 Tensor gelu(Tape& tape, Site site, Tensor x, GeluForm form) {
+  const At here(site);
   const Slot slot = x.slot;
   const bool wanted = tape.wants_grad(x, {});
   Saved input;

@@ -62,6 +62,7 @@ struct RemakeOutput {
 }  // namespace
 
 Tensor layernorm(Tape& tape, Site site, const Tensor& x, Param& gamma, Param& beta, float epsilon) {
+  const At here(site);
   require(x.cols() == gamma.value.elements() && x.cols() == beta.value.elements(), "layernorm ", site, ": input ",
           x.shape(), " does not fit gamma ", gamma.value.shape(), " and beta ", beta.value.shape());
   Tensor y = tape.empty(x.shape()), mean = tape.empty({x.rows()}), rstd = tape.empty({x.rows()});

@@ -35,6 +35,7 @@ struct LinearGrad {
 }  // namespace
 
 Tensor linear(Tape& tape, Site site, const Tensor& x, Param& w, Param* b, Tensor onto) {
+  const At here(site);
   require(w.value.shape().rank() == 2 && x.cols() == w.value.cols(), "linear ", site, ": input ", x.shape(),
           " does not fit weight ", w.value.shape());
   require(!b || b->value.elements() == w.value.rows(), "linear ", site, ": bias ", b ? b->value.shape() : Shape{},

@@ -23,6 +23,7 @@ struct CrossEntropyGrad {
 }  // namespace
 
 Tensor cross_entropy(Tape& tape, Site site, const Tensor& logits, const Tensor& labels, float smoothing) {
+  const At here(site);
   require(labels.dtype() == DType::i32 && labels.elements() == logits.rows(), "cross_entropy ", site, ": logits ",
           logits.shape(), " do not fit labels ", name(labels.dtype()), " ", labels.shape());
   const Tensor losses = tape.empty({logits.rows()});

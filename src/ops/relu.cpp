@@ -19,6 +19,7 @@ struct ReluGrad {
 }  // namespace
 
 Tensor relu(Tape& tape, Site site, const Tensor& x) {
+  const At here(site);
   Tensor y = tape.empty(x.shape());
   tape.run().relu(x, y);
   if (tape.wants_grad(x, {})) tape.record(y, ReluGrad{x.slot, {}, tape.save(site, "relu", y, Form::dense)});

@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include "../errors.h"
+#include "cuda/errors.h"
 #include "cuda_host.h"
 #include "shear/train.h"
 
@@ -45,6 +46,13 @@ TEST_CASE("CUDA: without a device there is no backend, and a sentence says so; a
           make_backend(DeviceKind::cuda, 1);
         }).starts_with("--device cuda: no CUDA device was found"));
   CHECK(plan_training({.model = small, .batch = 4, .device = DeviceKind::cuda}).use.peak > 0);
+}
+
+TEST_CASE("CUDA: a call that fails is told with its op, and with the site that the op was at") {
+  const auto call = [] { cuda::check(cudaErrorInvalidConfiguration, "cudaLaunchKernelEx", "layernorm"); };
+  CHECK(sentence(Fault::internal, call).starts_with("layernorm: cudaLaunchKernelEx answered cudaErrorInvalid"));
+  const At here("blocks.3.norm1");
+  CHECK(sentence(Fault::internal, call).starts_with("layernorm at blocks.3.norm1: cudaLaunchKernelEx answered"));
 }
 
 TEST_CASE("CUDA: what the device has no memory for is refused with numbers, and leaves the device as it was") {
