@@ -36,34 +36,34 @@ using Algorithm = cublasGemmAlgo_t;
 extern "C" {
 
 Status cublasCreate_v2(Handle* handle) {
-  static const auto call = find<Status(Handle*)>("cublasCreate_v2");
+  static const auto call = find<decltype(cublasCreate_v2)>("cublasCreate_v2");
   return call(handle);
 }
 
 Status cublasDestroy_v2(Handle handle) {
-  static const auto call = find<Status(Handle)>("cublasDestroy_v2");
+  static const auto call = find<decltype(cublasDestroy_v2)>("cublasDestroy_v2");
   return call(handle);
 }
 
 Status cublasSetStream_v2(Handle handle, cudaStream_t stream) {
-  static const auto call = find<Status(Handle, cudaStream_t)>("cublasSetStream_v2");
+  static const auto call = find<decltype(cublasSetStream_v2)>("cublasSetStream_v2");
   return call(handle, stream);
 }
 
 Status cublasSetWorkspace_v2(Handle handle, void* workspace, size_t bytes) {
-  static const auto call = find<Status(Handle, void*, size_t)>("cublasSetWorkspace_v2");
+  static const auto call = find<decltype(cublasSetWorkspace_v2)>("cublasSetWorkspace_v2");
   return call(handle, workspace, bytes);
 }
 
 const char* cublasGetStatusString(Status status) {
-  static const auto call = find<const char*(Status)>("cublasGetStatusString");
+  static const auto call = find<decltype(cublasGetStatusString)>("cublasGetStatusString");
   return call(status);
 }
 
 Status cublasGemmEx(Handle handle, Operation ta, Operation tb, int m, int n, int k, const void* alpha, const void* a,
                     Type a_type, int lda, const void* b, Type b_type, int ldb, const void* beta, void* c, Type c_type,
                     int ldc, Compute compute, Algorithm algorithm) {
-  static const auto call =
+  static const auto call =  // of two of that name in C++
       find<Status(Handle, Operation, Operation, int, int, int, const void*, const void*, Type, int, const void*, Type,
                   int, const void*, void*, Type, int, Compute, Algorithm)>("cublasGemmEx");
   return call(handle, ta, tb, m, n, k, alpha, a, a_type, lda, b, b_type, ldb, beta, c, c_type, ldc, compute, algorithm);
