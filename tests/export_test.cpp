@@ -4,6 +4,7 @@
 #include "shear/error.h"
 #include "shear/weights.h"
 #include "shell.h"
+#include "tests_dir.h"
 
 using namespace shear;
 using namespace shear::test;
@@ -31,7 +32,7 @@ TEST_CASE("export leaves the parameters of a checkpoint in f16, which evaluate a
 
 namespace {
 
-const std::filesystem::path golden = std::filesystem::path(SHEAR_TESTS_DIR) / "golden" / "weights";
+const std::filesystem::path golden = tests_dir() / "golden" / "weights";
 
 std::map<std::string, std::string> bytes_by_name(const std::filesystem::path& path) {
   const std::unique_ptr<TensorFile> file = open_tensors(path);

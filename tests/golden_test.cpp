@@ -10,6 +10,7 @@
 #include "models/vit.h"
 #include "shear/io.h"
 #include "shear/policies.h"
+#include "tests_dir.h"
 
 using namespace shear;
 using namespace shear::test;
@@ -18,7 +19,7 @@ namespace {
 
 std::filesystem::path golden_directory() {
   if (const char* chosen = std::getenv("SHEAR_GOLDEN")) return chosen;
-  return std::filesystem::path(SHEAR_TESTS_DIR) / "golden";
+  return tests_dir() / "golden";
 }
 
 using Results = std::map<std::string, std::vector<float>>;

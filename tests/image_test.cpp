@@ -7,6 +7,7 @@
 #include "data/exif.h"
 #include "image_files.h"
 #include "image_golden.h"
+#include "tests_dir.h"
 
 namespace shear::test {
 namespace {
@@ -45,7 +46,7 @@ void put_big_endian(std::vector<uint8_t>& bytes, size_t at, uint32_t value) {
 TEST_CASE("an image of every kind decodes to Pillow's bytes, upright") {
   for (const golden::Decoded& g : golden::decoded) {
     CAPTURE(std::string(g.file));
-    const Image image = decode_image(fs::path(SHEAR_TESTS_DIR) / "golden/images" / g.file);
+    const Image image = decode_image(tests_dir() / "golden/images" / g.file);
     CHECK(image.width == g.width);
     CHECK(image.height == g.height);
     CHECK(image.channels == g.channels);
@@ -164,7 +165,7 @@ TEST_CASE("a PNG cut anywhere in its pixels, or with a wrong bit, is refused") {
 TEST_CASE("a WebP cut anywhere is refused, and an animated one is") {
   const TempDir folder;
   for (const char* name : {"rgb_lossy.webp", "alpha_lossy.webp", "alpha_lossless.webp"}) {
-    const std::vector<uint8_t> whole = read_file(fs::path(SHEAR_TESTS_DIR) / "golden/images" / name);
+    const std::vector<uint8_t> whole = read_file(tests_dir() / "golden/images" / name);
     for (size_t size = 12; size < whole.size(); ++size) {
       CAPTURE(text(name, " ", size));
       write_file(folder / "cut.webp", {whole.begin(), whole.begin() + static_cast<ptrdiff_t>(size)});

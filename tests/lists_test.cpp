@@ -3,6 +3,7 @@
 
 #include "data/sources.h"
 #include "image_files.h"
+#include "tests_dir.h"
 
 namespace shear::test {
 namespace {
@@ -28,7 +29,7 @@ void write_text(const fs::path& path, const std::string& text) { write_file(path
 void write_flowers(const fs::path& root) {
   fs::create_directories(root);
   for (const char* name : {"setid.mat", "imagelabels.mat"})
-    fs::copy_file(fs::path(SHEAR_TESTS_DIR) / "golden/mat" / name, root / name);
+    fs::copy_file(tests_dir() / "golden/mat" / name, root / name);
   for (int i = 1; i <= 12; ++i)
     write_jpeg(root / text("jpg/image_000", i / 10, i % 10, ".jpg"), pattern(20 + i, 16, 3));
 }

@@ -3,13 +3,14 @@
 
 #include "data/mat.h"
 #include "image_files.h"
+#include "tests_dir.h"
 
 namespace shear::test {
 namespace {
 
 using Numbers = std::vector<int64_t>;
 
-const fs::path folder = fs::path(SHEAR_TESTS_DIR) / "golden/mat";
+const fs::path folder = tests_dir() / "golden/mat";
 
 Numbers plain(const char* variable) { return read_mat_vector(folder / "plain.mat", variable); }
 

@@ -7,6 +7,7 @@
 #include "npz_bytes.h"
 #include "shear/io.h"
 #include "temp_dir.h"
+#include "tests_dir.h"
 
 using namespace shear;
 using shear::test::sentence;
@@ -100,7 +101,7 @@ TEST_CASE("what is stored in order is not copied") {
 }
 
 TEST_CASE("zip64 archives are read as NumPy's own") {
-  const fs::path golden = fs::path(SHEAR_TESTS_DIR) / "golden" / "weights";
+  const fs::path golden = tests_dir() / "golden" / "weights";
   const Npz zip64(golden / "zip64.npz"), stored(golden / "stored.npz");
   CHECK(zip64.tensors().size() + 2 == stored.tensors().size());  // pre_logits
   for (const TensorView& t : zip64.tensors()) {

@@ -6,11 +6,12 @@
 
 #include "errors.h"
 #include "shear/weights.h"
+#include "tests_dir.h"
 
 using namespace shear;
 
 TEST_CASE("positions are resized as scipy's zoom, timm's two ways and Hugging Face do it") {
-  const SafeTensors golden(std::filesystem::path(SHEAR_TESTS_DIR) / "golden" / "weights" / "expected.safetensors");
+  const SafeTensors golden(tests_dir() / "golden" / "weights" / "expected.safetensors");
   int cases = 0;
   for (const PositionResize method :
        {PositionResize::zoom, PositionResize::bilinear, PositionResize::bicubic, PositionResize::bicubic_antialias})

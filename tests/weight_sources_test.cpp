@@ -8,6 +8,7 @@
 #include "shear/policies.h"
 #include "shear/weights.h"
 #include "temp_dir.h"
+#include "tests_dir.h"
 
 using namespace shear;
 using shear::test::sentence;
@@ -15,7 +16,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-const fs::path golden = fs::path(SHEAR_TESTS_DIR) / "golden" / "weights";
+const fs::path golden = tests_dir() / "golden" / "weights";
 
 const SafeTensors& expected() {
   static const SafeTensors file(golden / "expected.safetensors");

@@ -13,6 +13,7 @@
 
 #include "cuda_defects/defects.h"
 #include "cuda_host/cuda_host.h"
+#include "tests_dir.h"
 
 using namespace shear::cuda;
 
@@ -51,7 +52,7 @@ std::string stderr_of(F f) {
 
 // "defects.cu:27": the line that ends with the defect's name.
 std::string planted_at(std::string_view name) {
-  std::ifstream in(SHEAR_TESTS_DIR "/cuda_defects/defects.cu");
+  std::ifstream in(tests_dir() / "cuda_defects/defects.cu");
   int number = 0, found = 0;
   for (std::string line; std::getline(in, line);) {
     ++number;
