@@ -144,7 +144,8 @@ Crop random_crop(int width, int height, const Augment& augment, Stream& stream) 
 // `crop` stands for a short decimal: without the nudge 0.8f, a little above 0.8, would turn 240 / 0.8 into 299.
 int64_t resized_side(const Preprocess& p) {
   if (p.resize > 0) return p.resize;
-  return std::max<int64_t>(static_cast<int64_t>(p.image / static_cast<double>(p.crop) * (1 + 1e-6)), p.image);
+  const double side = std::min(p.image / static_cast<double>(p.crop) * (1 + 1e-6), 1e9);
+  return std::max<int64_t>(static_cast<int64_t>(side), p.image);
 }
 
 void prepare_eval(const Image& image, const Preprocess& p, float* chw) {
