@@ -1,6 +1,7 @@
 // What the outcome of a training depends on: its defaults, what makes sense, and its JSON.
 #include <cmath>
 
+#include "shear/utf8.h"
 #include "train/json.h"
 
 namespace shear {
@@ -59,6 +60,9 @@ constexpr bool is_optional<std::optional<T>> = true;
 std::string to_json(const Recipe& recipe) {
   nlohmann::ordered_json j;
   each_field(recipe, [&]<class T>(const char* key, const T& value) {
+    if constexpr (std::is_same_v<T, std::string>)
+      if (!is_utf8(value))
+        fail(Fault::input, "--", key, ' ', printable(value), ": is not UTF-8, as what a checkpoint keeps must be");
     if constexpr (is_optional<T>)
       j[key] = value ? nlohmann::ordered_json(*value) : nlohmann::ordered_json();
     else

@@ -1,6 +1,10 @@
 // A weight file of any source: names, layouts and the model that they make.  What opens can be read whole.
 #include "shear/weights.h"
+
+#include <algorithm>
+
 #include "input.h"
+#include "train/head_rows.h"
 
 using namespace shear;
 
@@ -17,6 +21,11 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     const VitConfig model = weights.model();
     if (!(parse_vit(spec(model)) == model)) std::abort();
     weights.describe(model, weights.preprocess(model));
+    weights.heads_guess(model, {});
+    std::vector<std::string> classes = weights.class_names();
+    std::reverse(classes.begin(), classes.end());
+    for (const int64_t row : plan_head(weights, static_cast<int64_t>(classes.size()), classes).rows)
+      if (row < 0 || row >= weights.classes()) std::abort();
   } catch (const Error& e) {
     if (e.fault() != Fault::input && e.fault() != Fault::usage) std::abort();  // usage: --model is needed
   }
