@@ -66,7 +66,7 @@ TEST_CASE("tensors that the weights' library computes with are refused by what t
     const std::string listed = name + (*what ? text(" (", what, ')') : std::string());
     for (const Matching m : {Matching::exact, Matching::fine_tuning}) {
       CHECK(weights.refusal(m) ==
-            text("1 tensor has no place in this model, which without would compute something else: ", listed,
+            text("1 tensor has no place in this model, which computes something else without it: ", listed,
                  "; expected only the model's parameters, or --allow-mismatch to leave out the others"));
       const WeightsReport report = weights.load({.matching = m, .allow_mismatch = true});
       CHECK(report.unused == std::vector<std::string>{name});

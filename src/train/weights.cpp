@@ -146,7 +146,8 @@ static WeightsReport look(const Weights& weights, Parameters& parameters, const 
          fine_tuning ? "; --allow-mismatch draws them" : "");
   if (!some.empty() && !options.allow_mismatch)
     fail(Fault::input, path, ": ", some.size(), some.size() > 1 ? " tensors have" : " tensor has",
-         " no place in this model, which without would compute something else: ", by_kind(some),
+         " no place in this model, which computes something else without ",
+         some.size() > 1 ? "them: " : "it: ", by_kind(some),
          "; expected only the model's parameters, or --allow-mismatch to leave out the others");
   if (!report.missing.empty())
     report.warnings.push_back(
