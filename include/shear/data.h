@@ -35,7 +35,18 @@ class Dataset {
   virtual int label(int64_t index) const = 0;
   virtual Image read(int64_t index) const = 0;
   virtual std::string describe(int64_t index) const = 0;  // a path, or "FILE, image 17"
+  // What an image is called wherever the data set lies, once in a part: its path below the part's folder (a list's:
+  // below the folder of the list), or "FILE, image 17" without the folder.
+  virtual std::string key(int64_t index) const { return "image " + std::to_string(index); }
+  // What is cheap to know of its content: the size of its file in bytes, 0 where that cannot be seen, or a hash of
+  // pixels that are in memory anyway.
+  virtual uint64_t sign(int64_t) const { return 0; }
 };
+
+// A number that is another one where images were added, removed, renamed, given another class or replaced by ones with
+// another `sign`; the same wherever the data set lies, in whatever order its images and classes stand.  Asks the file
+// system for the size of every file and opens none.
+uint64_t fingerprint(const Dataset&);
 
 // A data set with its parts.  Classes are matched by name: labels of val and test are indices into train's classes.
 struct DataSplits {

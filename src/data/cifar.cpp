@@ -5,6 +5,8 @@
 //
 // Pixels are 32 x 32, all of red, then all of green, then all of blue.  Names of classes stand in batches.meta.txt or
 // fine_label_names.txt, one a line.  https://www.cs.toronto.edu/~kriz/cifar.html
+#include <xxhash.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
@@ -110,6 +112,11 @@ class CifarDataset final : public Dataset {
     const Part& part = part_of(index);
     return text(part.file.string(), ", image ", index - part.first);
   }
+  std::string key(int64_t index) const override {
+    const Part& part = part_of(index);
+    return text(part.file.filename().string(), ", image ", index - part.first);
+  }
+  uint64_t sign(int64_t index) const override { return XXH3_64bits(record(index) + layout_.labels, pixels); }
 
  private:
   struct Part {

@@ -2,6 +2,7 @@
 //
 //   images: 00 00 08 03, count, rows, columns, then count * rows * columns bytes of grey
 //   labels: 00 00 08 01, count, then count bytes
+#include <xxhash.h>
 #include <zlib.h>
 
 #include <algorithm>
@@ -113,6 +114,14 @@ class IdxDataset final : public Dataset {
     return {columns_, rows_, 1, {first, first + ptrdiff_t{rows_} * columns_}};
   }
   std::string describe(int64_t index) const override { return text(path_.string(), ", image ", index); }
+  std::string key(int64_t index) const override {
+    const fs::path packed = path_.filename();
+    return text((packed.extension() == ".gz" ? packed.stem() : packed).string(), ", image ", index);
+  }
+  uint64_t sign(int64_t index) const override {
+    const size_t bytes = static_cast<size_t>(rows_) * static_cast<size_t>(columns_);
+    return XXH3_64bits(pixels_.data() + static_cast<size_t>(index) * bytes, bytes);
+  }
 
  private:
   fs::path path_;  // of the images

@@ -24,6 +24,17 @@ class Listed final : public Dataset {
   int label(int64_t index) const override { return images_[static_cast<size_t>(index)].label; }
   Image read(int64_t index) const override { return to_channels(decode_image(path(index)), 3); }
   std::string describe(int64_t index) const override { return path(index).string(); }
+  std::string key(int64_t index) const override {
+    const fs::path listed = images_[static_cast<size_t>(index)].path;
+    if (listed.is_relative()) return listed.string();
+    const fs::path below = listed.lexically_relative(fs::absolute(root_).lexically_normal());
+    return below.empty() || *below.begin() == ".." ? listed.string() : below.string();
+  }
+  uint64_t sign(int64_t index) const override {
+    std::error_code error;
+    const uintmax_t bytes = fs::file_size(path(index), error);
+    return error ? 0 : bytes;
+  }
 
  private:
   fs::path path(int64_t index) const { return root_ / images_[static_cast<size_t>(index)].path; }
