@@ -7,6 +7,7 @@
 
 #include "shear/data.h"
 #include "shear/error.h"
+#include "shear/threads.h"
 
 namespace shear {
 namespace {
@@ -55,7 +56,7 @@ Seen read_all(const Dataset& data) {
   };
   {
     std::vector<std::jthread> threads;
-    for (unsigned i = 1; i < std::thread::hardware_concurrency(); ++i) threads.emplace_back(work);
+    for (int i = 1; i < default_threads(); ++i) threads.emplace_back(work);
     work();
   }
   if (failure) std::rethrow_exception(failure);

@@ -3,8 +3,8 @@
 #include <chrono>
 #include <fstream>
 #include <numeric>
-#include <thread>
 
+#include "shear/threads.h"
 #include "train/checkpoint.h"
 #include "train/run_directory.h"
 #include "train/setup.h"
@@ -280,7 +280,7 @@ TrainOutcome train(const Recipe& asked, const RunOptions& options, TrainObserver
       fail(Fault::usage, "--resume ", run.out.string(), ": the run began with other options, expected the same");
     if (run.threads == 0) run.threads = before.progress.threads;
   } else if (run.threads == 0) {
-    run.threads = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+    run.threads = default_threads();
   }
   std::unique_ptr<Backend> backend =
       make_backend(run.device, run.threads, parse_precision(recipe.precision));  // first: the device may not be there
