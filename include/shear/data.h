@@ -154,6 +154,7 @@ class Loader {
   Loader(const Loader&) = delete;
   Loader& operator=(const Loader&) = delete;
 
+  static size_t bytes(const Options&);  // of the batches that it holds
   int64_t batches_per_epoch() const;
   // From batch `first` of `epoch`; training goes on into the following epochs without end.
   void start(int64_t epoch, int64_t first_batch = 0);

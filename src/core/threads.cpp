@@ -13,6 +13,7 @@
 #include <thread>
 #include <vector>
 
+#include "core/control_group.h"
 #include "shear/error.h"
 
 namespace shear {
@@ -59,17 +60,6 @@ int quota_of(const fs::path& group) {
   return cpus_of(first_line(group / "cpu.cfs_quota_us"), first_line(group / "cpu.cfs_period_us"));
 }
 
-// The least of a group and of those above it.  In a container the path may be that of the host: what is not there says
-// nothing, and the mount's own root is always looked at.
-int least_quota(const fs::path& mount, fs::path group) {
-  int least = 0;
-  for (group = group.relative_path();; group = group.parent_path()) {
-    if (const int found = quota_of(group.empty() ? mount : mount / group); found > 0)
-      least = least > 0 ? std::min(least, found) : found;
-    if (group.empty()) return least;
-  }
-}
-
 }  // namespace
 
 int threads_in(const char* variable) {
@@ -84,22 +74,9 @@ int threads_in(const char* variable) {
 }
 
 int threads_granted(const fs::path& root) {
-  std::ifstream in(root / "proc/self/cgroup");
   int least = 0;
-  for (std::string line; std::getline(in, line);) {  // "4:cpu,cpuacct:/user.slice", of v2 "0::/user.slice"
-    const size_t first = line.find(':'), second = line.find(':', first + 1);
-    if (first == std::string::npos || second == std::string::npos) continue;
-    const std::string controllers = ',' + line.substr(first + 1, second - first - 1) + ',';
-    const fs::path group = line.substr(second + 1);
-    std::vector<const char*> mounts;
-    if (controllers == ",,")
-      mounts = {"sys/fs/cgroup", "sys/fs/cgroup/unified"};
-    else if (controllers.find(",cpu,") != std::string::npos)
-      mounts = {"sys/fs/cgroup/cpu", "sys/fs/cgroup/cpu,cpuacct", "sys/fs/cgroup/cpuacct,cpu"};
-    for (const char* mount : mounts)
-      if (const int found = least_quota(root / mount, group); found > 0)
-        least = least > 0 ? std::min(least, found) : found;
-  }
+  for (const ControlGroup& group : control_groups(root, "cpu"))
+    if (const int found = quota_of(group.folder); found > 0) least = least > 0 ? std::min(least, found) : found;
   return least;
 }
 

@@ -32,6 +32,9 @@ void check(const Dataset& data, const Loader::Options& o) {
          "; expected a smaller batch or more data");
 }
 
+int64_t floats_of(const Preprocess& p) { return int64_t{p.channels} * p.image * p.image; }
+size_t slots_of(const Loader::Options& o) { return static_cast<size_t>(o.ahead) + 1; }  // one is with the caller
+
 // What stopped a batch: the first by position, so that it does not depend on which thread was quicker.
 struct Failure {
   int64_t position = std::numeric_limits<int64_t>::max();
@@ -65,10 +68,10 @@ struct Loader::State {
       : data(dataset),
         options(o),
         per_epoch(o.training ? data.size() / o.batch : (data.size() + o.batch - 1) / o.batch),
-        sample_floats(int64_t{o.preprocess.channels} * o.preprocess.image * o.preprocess.image),
+        sample_floats(floats_of(o.preprocess)),
         piece_size(std::clamp<int64_t>(o.batch / (4 * o.threads), 1, 16)),
         order(static_cast<size_t>(data.size())),
-        slots(static_cast<size_t>(o.ahead) + 1) {  // one is with the caller
+        slots(slots_of(o)) {
     for (Slot& slot : slots) resize(slot.batch, o.batch);
     std::iota(order.begin(), order.end(), int64_t{0});
   }
@@ -223,6 +226,12 @@ Loader::Loader(const Dataset& data, const Options& options) {
 }
 
 Loader::~Loader() = default;
+
+size_t Loader::bytes(const Options& o) {
+  const size_t sample =
+      static_cast<size_t>(floats_of(o.preprocess)) * sizeof(float) + sizeof(int32_t) + sizeof(int64_t);
+  return slots_of(o) * static_cast<size_t>(o.batch) * sample;
+}
 
 int64_t Loader::batches_per_epoch() const { return state_->per_epoch; }
 

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <fstream>
 #include <nlohmann/json.hpp>
 
 namespace shear {
@@ -183,13 +182,6 @@ SourceConfig parse_timm(const Json& j, const std::string& where) {
 }
 
 }  // namespace
-
-std::string read_text(const std::filesystem::path& path) {
-  std::ifstream in(path, std::ios::binary);
-  std::string text{std::istreambuf_iterator<char>(in), {}};
-  if (!in.is_open()) fail(Fault::input, "cannot read ", path.string());
-  return text;
-}
 
 SourceConfig parse_config(std::string_view text, const std::string& where) {
   const Json j = parse(text, where);

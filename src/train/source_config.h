@@ -20,6 +20,4 @@ SourceConfig parse_config(std::string_view json, const std::string& where);
 // Preprocessing by preprocessor_config.json; what it does not say is as in `otherwise`.
 Preprocess parse_preprocessor(std::string_view json, const std::string& where, const Preprocess& otherwise);
 
-std::string read_text(const std::filesystem::path&);  // throws Fault::input where it cannot be opened
-
 }  // namespace shear

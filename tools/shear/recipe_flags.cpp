@@ -60,7 +60,8 @@ void RecipeFlags::add_training(CLI::App& app) {
   app.add_option("--eval-every", recipe.eval_every, "steps between evaluations; 0: an epoch")
       ->capture_default_str()
       ->group(running);
-  app.add_option("--checkpoint-every", recipe.checkpoint_every, "steps between checkpoints; 0: an epoch")
+  app.add_option("--checkpoint-every", recipe.checkpoint_every,
+                 "steps between checkpoints, which are also written before each evaluation; 0: an epoch")
       ->capture_default_str()
       ->group(running);
 }
