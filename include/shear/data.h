@@ -23,6 +23,17 @@ struct Image {
 // (in grey too, which Pillow clips at 255).  Grey stays grey.  Turned upright as the file's EXIF orientation says.
 // Throws Fault::input with the file, what was found and what was expected.  Thread-safe.
 Image decode_image(const std::filesystem::path&);
+
+// What a file's header says of its image, as it is stored: not yet turned.
+struct ImageHeader {
+  int width = 0, height = 0, channels = 0;
+  // What decode_image takes at most at one time: the file's bytes, the pixels, what the codec needs beside them, and
+  // the second copy where the image is turned by a quarter.  EXIF and the like may take a MiB or two more.
+  size_t decode_bytes = 0;
+};
+// Reads no more of the file than it must.  Throws as decode_image does where the header alone makes that fail.
+// Thread-safe.
+ImageHeader probe_image(const std::filesystem::path&);
 Image to_channels(Image, int channels);  // grey to RGB, or RGB to grey (ITU-R 601 luma)
 
 // Labelled images.  `read` is thread-safe.

@@ -2,9 +2,7 @@
 #include "data/files.h"
 
 #include <cerrno>
-#include <cstdio>
 #include <cstring>
-#include <memory>
 
 #include "shear/error.h"
 
@@ -26,21 +24,24 @@ std::vector<fs::directory_entry> list_folder(const fs::path& folder) {
   return entries;
 }
 
-std::vector<uint8_t> read_bytes(const fs::path& path, const char* expected, uint64_t most) {
-  struct Close {
-    void operator()(std::FILE* file) const { std::fclose(file); }
-  };
-  const std::unique_ptr<std::FILE, Close> file(std::fopen(path.c_str(), "rb"));
-  if (!file) fail(Fault::input, path.string(), ": cannot be opened (", std::strerror(errno), "), expected ", expected);
+OpenFile open_file(const fs::path& path, const char* expected, uint64_t most) {
+  OpenFile opened{std::unique_ptr<std::FILE, CloseFile>(std::fopen(path.c_str(), "rb"))};
+  if (!opened.file)
+    fail(Fault::input, path.string(), ": cannot be opened (", std::strerror(errno), "), expected ", expected);
   std::error_code error;  // a folder can be opened, but has no size
-  const uint64_t claimed = fs::file_size(path, error);
+  opened.size = fs::file_size(path, error);
   if (error) fail(Fault::input, path.string(), ": has no size (", error.message(), "), expected a regular file");
-  if (claimed > most)
-    fail(Fault::input, path.string(), ": holds ", claimed, " bytes, expected ", expected, " of at most ", most);
-  std::vector<uint8_t> bytes(claimed);
-  const size_t got = std::fread(bytes.data(), 1, bytes.size(), file.get());
+  if (opened.size > most)
+    fail(Fault::input, path.string(), ": holds ", opened.size, " bytes, expected ", expected, " of at most ", most);
+  return opened;
+}
+
+std::vector<uint8_t> read_bytes(const fs::path& path, const char* expected, uint64_t most) {
+  const OpenFile opened = open_file(path, expected, most);
+  std::vector<uint8_t> bytes(opened.size);
+  const size_t got = std::fread(bytes.data(), 1, bytes.size(), opened.file.get());
   if (got != bytes.size())
-    fail(Fault::input, path.string(), ": only ", got, " of its ", claimed, " bytes could be read");
+    fail(Fault::input, path.string(), ": only ", got, " of its ", opened.size, " bytes could be read");
   return bytes;
 }
 
