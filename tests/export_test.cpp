@@ -100,8 +100,10 @@ TEST_CASE("an export stands beside the configs that its library reads") {
   // Whole pixels stand in the config, a share in the card: 12 of 13 there, 0.9 here, and the same resized side.
   Preprocess from_config = bare.preprocess(bare.model());
   const Preprocess from_card = carded.preprocess(carded.model());
-  CHECK(shorter_side(from_config) == shorter_side(from_card));
+  CHECK(resized_side(from_config) == resized_side(from_card));
+  CHECK(from_config.halves == Halves::down);  // which transformers does, and timm does not
   from_config.crop = from_card.crop;
+  from_config.halves = from_card.halves;
   CHECK(to_metadata({"", {}, from_config}) == to_metadata({"", {}, from_card}));
 
   REQUIRE(shear({"export", "--weights", (golden / "hf5").string(), "--naming", "timm", "--out", shear.path("timm")})
@@ -117,6 +119,44 @@ TEST_CASE("an export stands beside the configs that its library reads") {
                                              {"act_layer", "gelu_tanh"}});
   CHECK(timm["label_names"].size() == 5);
   CHECK(timm["pretrained_cfg"]["crop_mode"] == "squash");
+}
+
+TEST_CASE("the configs of an export resize and cut as those that were read") {
+  Shell shear;
+  struct Case {
+    const char* preprocessor;
+    Fit fit;
+    int64_t resized;
+  };
+  for (const auto& [preprocessor, fit, resized] :
+       {Case{R"({"size": 16, "do_center_crop": true, "crop_size": 12})", Fit::both, 16},
+        {R"({"size": {"shortest_edge": 19}, "do_center_crop": true, "crop_size": 12})", Fit::shorter, 19},
+        {R"({"image_processor_type": "ConvNextImageProcessor", "size": 12, "crop_pct": 0.7})", Fit::shorter, 17},
+        {R"({"size": 12})", Fit::both, 12}}) {
+    CAPTURE(preprocessor);
+    std::filesystem::remove_all(shear.dir / "from");
+    std::filesystem::copy(golden / "hf", shear.dir / "from");
+    put(shear.dir / "from/preprocessor_config.json", preprocessor);
+    for (const std::string naming : {"hf", "timm"}) {
+      const Result r = shear(
+          {"export", "--weights", shear.path("from"), "--naming", naming, "--out", shear.path(naming), "--overwrite"});
+      CAPTURE(r.err);
+      REQUIRE(r.status == 0);
+      // The configs alone: the card in the file's metadata is left out.
+      const SafeTensors file(shear.dir / naming / "model.safetensors");
+      std::vector<TensorToWrite> tensors;
+      for (const TensorView& t : file.tensors()) tensors.push_back({t.name, t.dtype, t.shape, t.bytes.data()});
+      write_safetensors(shear.dir / naming / "model.safetensors", tensors);
+      const Weights read(shear.dir / naming);
+      const Preprocess p = read.preprocess(read.model());
+      CHECK(p.image == 12);
+      CHECK(p.fit == fit);
+      CHECK(resized_side(p) == resized);
+      CHECK((p.halves == Halves::down) == (naming == "hf"));
+      const bool differs = naming == "timm" && (fit == Fit::shorter || (resized - 12) % 4 == 3);
+      CHECK((r.err.find("timm cuts a centre that leaves an odd number of pixels") != std::string::npos) == differs);
+    }
+  }
 }
 
 TEST_CASE("a config that is there with another content is not written over unasked") {
@@ -137,10 +177,17 @@ TEST_CASE("export names what it cannot write") {
   const auto args = [&](const std::string& weights) {
     return Args{"export", "--weights", (golden / weights).string(), "--naming", "timm", "--out", shear.path("x")};
   };
-  shear.refuses(3, args("hf_base"), {"hf_base/model.safetensors: head.weight is not there, expected all parameters"});
-  Args strict = args("stored.npz");
-  strict.push_back("--strict");
-  shear.refuses(3, strict, {"stored.npz: 2 tensors are no parameters, the first is pre_logits/", "(--strict)"});
+  shear.refuses(3, args("hf_base"), {"hf_base/model.safetensors: head.weight, head.bias are not there, expected all"});
+  Args npz = args("stored.npz");
+  shear.refuses(3, npz,
+                {"stored.npz: 2 tensors have no place in this model", "pre_logits/", "(a layer before the head)"});
+  npz.push_back("--allow-mismatch");
+  const Result allowed = shear(npz);
+  CHECK(allowed.status == 0);
+  CHECK(allowed.sentence().starts_with("warning: " + (golden / "stored.npz").string() + ": not used: pre_logits/"));
+  Args larger = args("timm");
+  larger.insert(larger.end(), {"--model", "vit:image=20,patch=4,dim=12,depth=2,mlp=2,heads=3"});
+  shear.refuses(3, larger, {"has positions for images of 12 pixels, not of the 20 of --model"});
   shear.refuses(3, args("expected.safetensors"), {"none of its", "is called as in a ViT of timm"});
   shear.refuses(2, {"export", "--weights", (golden / "timm").string(), "--naming", "jax", "--out", shear.path("x")},
                 {"--naming"});

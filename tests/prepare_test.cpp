@@ -68,8 +68,8 @@ TEST_CASE("for evaluation an image becomes what torchvision's Resize and CenterC
   for (const golden::Eval& g : golden::evals) {
     CAPTURE(text(g.width, "x", g.height, " to ", g.image, " crop ", g.crop, " squash ", g.squash));
     Preprocess p = plain(g.image, 3);
-    p.crop = g.crop;
-    p.squash = g.squash;
+    p.crop = g.squash ? 1 : g.crop;
+    p.fit = g.squash ? Fit::both : Fit::shorter;
     p.interpolation = g.interpolation;
     CHECK(fnv1a(interleaved(evaluated(pattern(g.width, g.height, 3), p), 3)) == g.hash);
   }
@@ -79,8 +79,7 @@ TEST_CASE("an image of the model's size goes in as it is") {
   const Image image = pattern(28, 28, 1);
   CHECK(interleaved(evaluated(image, plain(28, 1)), 1) == image.pixels);
   Preprocess squash = plain(28, 1);
-  squash.crop = 0.5f;
-  squash.squash = true;
+  squash.fit = Fit::both;
   CHECK(interleaved(evaluated(image, squash), 1) == image.pixels);
 }
 
@@ -225,6 +224,9 @@ TEST_CASE("senseless preprocessing is a misuse") {
   Preprocess p = plain(1, 3);
   p.crop = 0;
   CHECK(contains(sentence(Fault::internal, [&] { prepare_eval(image, p, room.data()); }), "crop 0"));
+  p = plain(2, 3);
+  p.resize = 1;
+  CHECK(contains(sentence(Fault::internal, [&] { prepare_eval(image, p, room.data()); }), "resized to 1"));
   p = plain(1, 2);
   CHECK(contains(sentence(Fault::internal, [&] { prepare_eval(image, p, room.data()); }), "2 channels"));
   Augment augment;

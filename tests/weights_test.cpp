@@ -55,6 +55,7 @@ TEST_CASE("weights come back from their file bit for bit") {
   const WeightsReport report = load_weights(Weights(dir / "w.safetensors"), b.model.parameters(), {});
   CHECK(report.missing.empty());
   CHECK(report.unused.empty());
+  CHECK(report.head == HeadFrom::file);
   for (const Param& p : a.model.parameters()) {
     CAPTURE(p.name);
     CHECK(a.values(p.name) == b.values(p.name));
@@ -69,7 +70,10 @@ TEST_CASE("a head for other classes is replaced by zeros when fine-tuning, and i
   CHECK(sentence.find("head.weight has the shape (4, 16), the model expects (7, 16)") != std::string::npos);
   const WeightsReport report =
       load_weights(Weights(dir / "w.safetensors"), b.model.parameters(), {.matching = Matching::fine_tuning});
-  CHECK(report.head_classes == 4);
+  CHECK(report.head == HeadFrom::zero);
+  CHECK(report.notes == std::vector<std::string>{text((dir / "w.safetensors").string(),
+                                                      ": its head has 4 classes, not the 7 of the data; the new one "
+                                                      "begins at zero")});
   CHECK(report.missing.empty());
   for (const char* name : {"head.weight", "head.bias"})
     CHECK(std::ranges::all_of(b.values(name), [](float v) { return v == 0; }));
@@ -77,7 +81,7 @@ TEST_CASE("a head for other classes is replaced by zeros when fine-tuning, and i
   CHECK(b.values("blocks.0.attn.qkv.weight") == a.values("blocks.0.attn.qkv.weight"));
 }
 
-TEST_CASE("names that are missing or left over are listed when fine-tuning") {
+TEST_CASE("names that are missing or left over are refused, or listed when fine-tuning with --allow-mismatch") {
   const TempDir dir;
   Fixture a(config_of(4), 1), b(config_of(4), 2);
   save_weights(dir / "w.safetensors", a.model.parameters(), {});
@@ -87,13 +91,20 @@ TEST_CASE("names that are missing or left over are listed when fine-tuning") {
     return t.name != "cls_token";
   });
   const std::vector<float> own = b.values("pos_embed");
-  const WeightsReport report =
-      load_weights(Weights(dir / "cut.safetensors"), b.model.parameters(), {.matching = Matching::fine_tuning});
+  const std::string missing = text((dir / "cut.safetensors").string(),
+                                   ": cls_token, pos_embed, norm.bias are not there, expected all 20 parameters of the "
+                                   "model (what it has instead: fc_norm.bias (a norm behind average pooling))");
+  CHECK(message_of(dir / "cut.safetensors", b, Matching::exact) == missing);
+  CHECK(message_of(dir / "cut.safetensors", b, Matching::fine_tuning) == missing + "; --allow-mismatch draws them");
+  const WeightsReport report = load_weights(Weights(dir / "cut.safetensors"), b.model.parameters(),
+                                            {.matching = Matching::fine_tuning, .allow_mismatch = true});
   CHECK(report.missing == std::vector<std::string>{"cls_token", "pos_embed", "norm.bias"});
   CHECK(report.unused == std::vector<std::string>{"fc_norm.bias"});
+  CHECK(report.warnings.size() == 2);
   CHECK(b.values("pos_embed") == own);
-  const std::string sentence = message_of(dir / "cut.safetensors", b, Matching::exact);
-  CHECK(sentence.find("cls_token is not there, nor are 2 other parameters") != std::string::npos);
+  // To evaluate, all of it must be there whatever is allowed.
+  CHECK_THROWS_WITH_AS(load_weights(Weights(dir / "cut.safetensors"), b.model.parameters(), {.allow_mismatch = true}),
+                       doctest::Contains("cls_token, pos_embed, norm.bias are not there"), Error);
 }
 
 TEST_CASE("a wrong shape is refused with both shapes, before anything is changed") {
@@ -121,8 +132,8 @@ TEST_CASE("parameters that a file gives need not be drawn, and those that it lac
           [](TensorToWrite& t) { return t.name != "blocks.0.attn.qkv.weight"; });
   Device device(make_cpu_backend(1));
   Vit model(device, config_of(4), 2, Values::undefined);
-  const WeightsReport report =
-      load_weights(Weights(dir / "cut.safetensors"), model.parameters(), {.matching = Matching::fine_tuning});
+  const WeightsReport report = load_weights(Weights(dir / "cut.safetensors"), model.parameters(),
+                                            {.matching = Matching::fine_tuning, .allow_mismatch = true});
   CHECK(report.missing == std::vector<std::string>{"blocks.0.attn.qkv.weight"});
   for (const Param& p : model.parameters()) {
     CAPTURE(p.name);
@@ -167,6 +178,10 @@ TEST_CASE("a card survives the metadata of a file") {
   CHECK(again->preprocess.interpolation == Interpolation::bilinear);
   CHECK(file.metadata().at("format") == "pt");
 
+  card.classes[1] = "cr\350me";
+  CHECK_THROWS_WITH_AS(to_metadata(card),
+                       "a class is called \"cr\\xE8me\", which is not UTF-8, as a weight file must be", Error);
+  card.classes[1] = "a";
   auto broken = to_metadata(card);
   broken["shear.classes"] = "[\"one\", ";
   save_weights(dir / "broken.safetensors", a.model.parameters(), broken);
@@ -178,6 +193,9 @@ TEST_CASE("a card survives the metadata of a file") {
 
 TEST_CASE("classes are matched by name, and one that the model does not know is refused") {
   CHECK(match_classes({"b", "a"}, {"a", "b", "c"}) == std::vector<int>{1, 0});
+  CHECK(match_classes({"b"}, {"a", "b", "a"}) == std::vector<int>{1});
+  CHECK_THROWS_WITH_AS(match_classes({"b", "a"}, {"a", "b", "a"}), doctest::Contains("\"a\", as which the model knows"),
+                       Error);
   CHECK_THROWS_WITH_AS(match_classes({"b", "d"}, {"a", "b", "c"}), doctest::Contains("a class \"d\""), Error);
 }
 

@@ -118,15 +118,31 @@ struct Box {
 Image resize(const Image&, int width, int height, Interpolation, const Box&);
 Image resize(const Image&, int width, int height, Interpolation);
 
+// Which side of an image evaluation resizes before it cuts the centre.
+enum class Fit : uint8_t {
+  shorter,  // the shorter one, the other in proportion
+  both,     // both to the same, whatever the ratio: a squash
+  longer,   // the longer one; what is missing then has the colour `mean`: timm's "border"
+};
+// Where a centre begins that leaves an odd number of pixels.
+enum class Halves : uint8_t {
+  even,  // Python's round(n / 2), as in torchvision and timm
+  down,  // n // 2, as in transformers
+};
+
 // From an image to a model's input: C x H x W floats, (v / 255 - mean) / std per channel.
 struct Preprocess {
   int image = 224, channels = 3;
   std::array<float, 3> mean{0.5f, 0.5f, 0.5f}, std{0.5f, 0.5f, 0.5f};
   Interpolation interpolation = Interpolation::bicubic;
-  float crop = 0.9f;  // eval: the shorter side is resized to floor(image / crop), then the centre is cut; 1: no margin
-  bool squash = false;  // eval: both sides to `image`, whatever the ratio
+  // Evaluation resizes as `fit` says to floor(image / crop) pixels, or to just `resize` where that is not 0, and cuts
+  // the centre then.
+  Fit fit = Fit::shorter;
+  float crop = 0.9f;  // 1: no margin
+  int resize = 0;     // `image` or more
+  Halves halves = Halves::even;
 };
-int64_t shorter_side(const Preprocess&);  // to which eval resizes before it cuts, in pixels
+int64_t resized_side(const Preprocess&);  // in pixels, before the cut
 struct Augment {
   bool random_crop = true;                 // torchvision's RandomResizedCrop; off: as in eval
   std::array<float, 2> area{0.08f, 1.0f};  // share of the image

@@ -128,6 +128,13 @@ std::optional<Evaluation> evaluate(Device&, const Forward&, const Dataset&, cons
 
 // The model's class for each class of the data, by name.  Throws Fault::input for a class that the model does not know.
 std::vector<int> match_classes(const std::vector<std::string>& data, const std::vector<std::string>& model);
+// The same for a model that names none of its `classes`: by number where all names of the data are numbers, else by
+// position where it has as many.  Throws Fault::input where it has another number of them.
+struct ClassMatch {
+  std::vector<int> labels;
+  enum By : uint8_t { by_number, by_position } by;
+};
+ClassMatch match_unnamed_classes(const std::vector<std::string>& data, int64_t classes);
 
 // -- Training -------------------------------------------------------------------------------------------------------
 
@@ -146,7 +153,8 @@ struct Recipe {
   std::string augment = "none";                  // none, flip, pad, crop
   ImageOptions image;
   std::string positions;          // how position embeddings are resized; empty: as the weights' library does
-  bool strict = false;            // weights: nothing may be missing or unused
+  bool strict = false;            // weights: nothing may be missing or unused, as without it
+  bool allow_mismatch = false;    // weights: what is missing or unused is told of, and no error
   std::string train = "all";      // or "head"
   std::string precision = "f32";  // or "bf16"
 };

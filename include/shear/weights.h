@@ -16,6 +16,7 @@ struct ModelCard {
   std::vector<std::string> classes;  // by index; empty: not known
   Preprocess preprocess;
 };
+// Throws Fault::input for a class name that is not UTF-8.
 std::map<std::string, std::string> to_metadata(const ModelCard&);
 // Nothing where the file has none; throws Fault::input where it has one that cannot be read.
 std::optional<ModelCard> read_card(const TensorFile&);
@@ -48,6 +49,18 @@ std::vector<float> resize_positions(std::span<const float> grid, int64_t from, i
 struct Naming;
 struct Piece;
 
+// A tensor of a file that is no parameter of the model.
+struct Unused {
+  enum class Loss : uint8_t {
+    some,                // the library of the weights computes with it
+    none_with_new_head,  // only to reach the head that came with it
+    none,                // the class token's logits do not depend on it
+  };
+  std::string name;
+  std::string_view what;  // "LayerScale"; empty: not known
+  Loss loss = Loss::some;
+};
+
 class Weights {
  public:
   // Recognises the format and the names.  Reads config.json and preprocessor_config.json beside the file, unless the
@@ -75,6 +88,8 @@ class Weights {
 
   // Where the names, the model's numbers and the preprocessing come from: one line each.
   std::vector<std::string> describe(const VitConfig& model, const Preprocess&) const;
+  // A warning where nothing but the width tells how many heads `model` has, as model(asked) gave it; else empty.
+  std::string heads_guess(const VitConfig& model, std::string_view asked) const;
 
   // Parameters by our names.  `read` and `shape` are for those that the file has: laid out as ours.
   bool has(const std::string& parameter) const { return pieces_.contains(parameter); }
@@ -84,7 +99,8 @@ class Weights {
   const TensorView* same(const std::string& parameter) const;
   std::string names_of(const std::string& parameter) const;  // of its tensors, for people
   std::vector<std::string> parameters() const;
-  const std::vector<std::string>& unused() const { return unused_; }  // tensors that are no parameter
+  // Tensors that are no parameter; the state of a training is left out.
+  const std::vector<Unused>& unused() const { return unused_; }
 
   // Adds a parameter's values to `tensors`, as the file calls them and lays them out.
   struct Named {
@@ -104,7 +120,7 @@ class Weights {
   const Naming* naming_ = nullptr;
   std::string prefix_;
   std::map<std::string, std::vector<Piece>> pieces_;  // by our names
-  std::vector<std::string> unused_;
+  std::vector<Unused> unused_;
   std::optional<ModelCard> card_;
   VitConfig found_;  // a number that is not known is 0
   bool heads_told_ = false;
@@ -113,22 +129,27 @@ class Weights {
   std::string model_from_, images_from_;  // for people
 };
 
-struct WeightsReport {
-  std::vector<std::string> missing;  // parameters that the file does not have: they are drawn
-  std::vector<std::string> unused;   // tensors of the file that the model does not have
-  int64_t head_classes = -1;         // of the file's head, where it has another number or none (0): it is zero now
-  std::string positions;             // how the position embeddings were resized; empty: they were not
-};
 enum class Matching : bool { exact, fine_tuning };
 struct LoadOptions {
   Matching matching = Matching::exact;
   std::optional<PositionResize> positions{};  // none: as the source's library
-  bool strict = false;                        // nothing may be missing or unused
+  bool allow_mismatch = false;                // what does not fit is told of, and no error
+  std::vector<std::string> classes{};         // the data's, by index; empty: not known
+};
+enum class HeadFrom : uint8_t { file, rows, zero };  // as it is there; some of its rows, or in another order; new
+struct WeightsReport {
+  std::vector<std::string> missing;  // parameters that the file does not have: they are drawn
+  std::vector<std::string> unused;   // tensors of the file that change what its library computes
+  HeadFrom head = HeadFrom::file;
+  std::vector<std::string> notes, warnings;  // for people: sentences on the head, on positions and on what is unused
 };
 
-// Parameters by name.  `exact`: every parameter must be there.  `fine_tuning`: parts may be missing, which are then
-// drawn, and a head with another class count, or none, is replaced by zeros.  Position embeddings of another grid are
-// resized.  Throws Fault::input for a wrong shape; parameters are then as before.
+// Whether the file fits the model, and how.  `exact`: every parameter must be there.  `fine_tuning`: the head's rows go
+// to the data's classes by name; where not all of them are known to it the new head is zero.  Position embeddings of
+// another grid are resized.  Throws Fault::input for a wrong shape, for a parameter that is missing and for a tensor
+// that is unused, unless `allow_mismatch`: parameters that are missing when fine-tuning are then drawn.
+WeightsReport match_weights(const Weights&, Parameters&, const LoadOptions&);
+// And takes the values.  Where it throws, parameters are as before.
 WeightsReport load_weights(const Weights&, Parameters&, const LoadOptions&);
 
 // Parameters only, under their own names: what timm reads.
@@ -142,15 +163,17 @@ struct ExportOptions {
   DType dtype = DType::f32;            // F32, F16 or BF16
   std::string model;                   // where the weights do not say
   bool overwrite = false;              // of config.json and preprocessor_config.json
+  bool allow_mismatch = false;         // as in LoadOptions
 };
 struct ExportReport {
   std::vector<std::filesystem::path> written;  // the weights first
   size_t tensors = 0;
-  std::vector<std::string> notes;
+  std::vector<std::string> notes, warnings;
 };
 // Writes the parameters to `out`, or to out/model.safetensors where `out` does not end in ".safetensors", and with a
 // naming config.json and preprocessor_config.json beside, so that timm.create_model("local-dir:...") or transformers'
-// from_pretrained load them.  Throws Fault::input where a parameter is missing or does not fit the type.
+// from_pretrained load them.  Throws Fault::input where the weights do not fit the model, as load_weights, and where a
+// parameter does not fit the type.
 ExportReport export_weights(const Weights&, const std::filesystem::path& out, const ExportOptions&);
 
 }  // namespace shear

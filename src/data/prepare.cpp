@@ -10,13 +10,14 @@ namespace shear {
 namespace {
 
 void check(const Preprocess& p) {
-  require(p.image > 0 && (p.channels == 1 || p.channels == 3) && p.crop > 0 && p.crop <= 1, "preprocessing to ",
-          p.channels, " channels of ", p.image, " x ", p.image, " with crop ", p.crop,
-          ", expected 1 or 3 channels and 0 < crop <= 1");
+  require(p.image > 0 && (p.channels == 1 || p.channels == 3) && p.crop > 0 && p.crop <= 1 &&
+              (p.resize == 0 || p.resize >= p.image),
+          "preprocessing to ", p.channels, " channels of ", p.image, " x ", p.image, " with crop ", p.crop,
+          ", resized to ", p.resize, ", expected 1 or 3 channels, 0 < crop <= 1 and no less than the image");
 }
 
-// Half of an even number, or the even one of its neighbours: Python's round(n / 2).
-int64_t half_to_even(int64_t n) { return n / 2 + (n % 2 != 0 && n / 2 % 2 != 0); }
+// Half of what is left out.
+int64_t half(int64_t n, Halves halves) { return n / 2 + (halves == Halves::even && n % 2 != 0 && n / 2 % 2 != 0); }
 
 Box whole(const View& from) { return {0, 0, static_cast<double>(from.width), static_cast<double>(from.height)}; }
 
@@ -24,17 +25,51 @@ void stretch(const View& from, const Preprocess& p, Image& to) {
   resample(from, p.image, p.image, p.interpolation, whole(from), {0, 0, p.image, p.image}, to);
 }
 
-// Resize(floor(image / crop)) and CenterCrop(image) of torchvision; only the centre is computed.
-void centre(const View& from, const Preprocess& p, Image& to) {
-  if (p.squash) return stretch(from, p, to);
-  const int64_t side = shorter_side(p);
-  const int64_t shorter = std::min(from.width, from.height);
-  const int64_t width = side * from.width / shorter, height = side * from.height / shorter;
-  resample(from, width, height, p.interpolation, whole(from),
-           {half_to_even(width - p.image), half_to_even(height - p.image), p.image, p.image}, to);
+int rounded(double x) { return static_cast<int>(std::nearbyint(x)); }
+
+// timm's ResizeKeepRatio(longest=1) and CenterCropOrPad: what the image does not fill has the mean colour.
+void on_border(const View& from, const Preprocess& p, Image& to) {
+  const double side = static_cast<double>(resized_side(p));
+  const double ratio = std::max(from.width / side, from.height / side);
+  struct Axis {
+    int64_t all;       // the resized image's
+    int64_t cut, pad;  // left out before what is seen, or filled before it
+    int seen;
+  };
+  const auto axis = [&](int length) -> Axis {
+    const int64_t all = std::max<int64_t>(1, std::llrint(length / ratio));
+    if (all < p.image) return {all, 0, (p.image - all) / 2, static_cast<int>(all)};
+    return {all, half(all - p.image, p.halves), 0, p.image};
+  };
+  const Axis x = axis(from.width), y = axis(from.height);
+  Image seen;
+  resample(from, x.all, y.all, p.interpolation, whole(from), {x.cut, y.cut, x.seen, y.seen}, seen);
+  seen = to_channels(std::move(seen), p.channels);
+  const auto channels = static_cast<size_t>(p.channels), row = static_cast<size_t>(p.image) * channels;
+  to.width = to.height = p.image;
+  to.channels = p.channels;
+  to.pixels.resize(static_cast<size_t>(p.image) * row);
+  for (size_t i = 0; i < to.pixels.size(); ++i)
+    to.pixels[i] = static_cast<uint8_t>(std::clamp(rounded(255.f * p.mean[i % channels]), 0, 255));
+  const size_t line = static_cast<size_t>(x.seen) * channels;
+  for (size_t r = 0; r < static_cast<size_t>(y.seen); ++r)
+    std::copy_n(seen.pixels.data() + r * line, line,
+                to.pixels.data() + (static_cast<size_t>(y.pad) + r) * row + static_cast<size_t>(x.pad) * channels);
 }
 
-int rounded(double x) { return static_cast<int>(std::nearbyint(x)); }
+// Resizing and the centre's cut, as torchvision's Resize and CenterCrop and as transformers' processors; only what is
+// cut out is computed.
+void centre(const View& from, const Preprocess& p, Image& to) {
+  if (p.fit == Fit::longer) return on_border(from, p, to);
+  int64_t width = resized_side(p), height = width;
+  if (p.fit == Fit::shorter) {
+    const int64_t side = width, shorter = std::min(from.width, from.height);
+    width = side * from.width / shorter;
+    height = side * from.height / shorter;
+  }
+  const Window window{half(width - p.image, p.halves), half(height - p.image, p.halves), p.image, p.image};
+  resample(from, width, height, p.interpolation, whole(from), window, to);
+}
 
 // The image shifted by (right, down), zeros where nothing came from.
 Image shifted(const Image& from, int right, int down) {
@@ -107,8 +142,10 @@ Crop random_crop(int width, int height, const Augment& augment, Stream& stream) 
 }
 
 // `crop` stands for a short decimal: without the nudge 0.8f, a little above 0.8, would turn 240 / 0.8 into 299.
-int64_t shorter_side(const Preprocess& p) {
-  return std::max<int64_t>(static_cast<int64_t>(p.image / static_cast<double>(p.crop) * (1 + 1e-6)), p.image);
+int64_t resized_side(const Preprocess& p) {
+  if (p.resize > 0) return p.resize;
+  const double side = std::min(p.image / static_cast<double>(p.crop) * (1 + 1e-6), 1e9);
+  return std::max<int64_t>(static_cast<int64_t>(side), p.image);
 }
 
 void prepare_eval(const Image& image, const Preprocess& p, float* chw) {

@@ -7,6 +7,7 @@
 #include "io/safetensors_header.h"
 #include "shear/error.h"
 #include "shear/io.h"
+#include "shear/utf8.h"
 
 namespace shear {
 
@@ -19,6 +20,9 @@ void TensorFile::sort_names() {
   by_name_.resize(tensors_.size());
   std::iota(by_name_.begin(), by_name_.end(), size_t{0});
   std::sort(by_name_.begin(), by_name_.end(), [&](size_t a, size_t b) { return tensors_[a].name < tensors_[b].name; });
+  for (const TensorView& t : tensors_)
+    if (!is_utf8(t.name))
+      fail(Fault::input, path_.string(), ": a tensor is called \"", printable(t.name), "\", which is not UTF-8");
   for (size_t i = 1; i < by_name_.size(); ++i)
     if (const std::string& n = tensors_[by_name_[i]].name; n == tensors_[by_name_[i - 1]].name)
       fail(Fault::input, path_.string(), ": the header holds tensor ", in_quotes(n), " twice");

@@ -1,9 +1,11 @@
 // Accuracy and loss over a data set.
 #include <algorithm>
 #include <cmath>
-#include <unordered_map>
+#include <numeric>
 
 #include "shear/train.h"
+#include "shear/utf8.h"
+#include "train/head_rows.h"
 
 namespace shear {
 
@@ -60,17 +62,28 @@ std::optional<Evaluation> evaluate(Device& device, const Forward& forward, const
 }
 
 std::vector<int> match_classes(const std::vector<std::string>& data, const std::vector<std::string>& model) {
-  std::unordered_map<std::string_view, int> index;
-  for (size_t i = 0; i < model.size(); ++i) index.emplace(model[i], static_cast<int>(i));
-  std::vector<int> labels;
-  for (const std::string& name : data) {
-    const auto found = index.find(name);
-    if (found == index.end())
-      fail(Fault::input, "the data has a class \"", name, "\" that the model does not know, expected one of its ",
-           model.size(), " classes");
-    labels.push_back(found->second);
-  }
-  return labels;
+  const std::vector<int64_t> found = indices_of(data, model);
+  const auto wrong = std::find(found.begin(), found.end(), -1);
+  if (wrong == found.end()) return {found.begin(), found.end()};
+  const std::string& name = data[static_cast<size_t>(wrong - found.begin())];
+  if (std::find(model.begin(), model.end(), name) != model.end())
+    fail(Fault::input, "the data has a class \"", printable(name),
+         "\", as which the model knows more than one of its classes, expected names that differ");
+  fail(Fault::input, "the data has a class \"", printable(name),
+       "\" that the model does not know, expected one of its ", model.size(), " classes");
+}
+
+ClassMatch match_unnamed_classes(const std::vector<std::string>& data, int64_t classes) {
+  if (const std::vector<int64_t> numbers = numbers_of(data, classes); !numbers.empty())
+    return {{numbers.begin(), numbers.end()}, ClassMatch::by_number};
+  if (static_cast<int64_t>(data.size()) != classes)
+    fail(Fault::input, "the weights have ", classes,
+         " classes and do not name them, so that none of them is known to be ", some_of(data),
+         data.size() > 1 ? ", the classes" : ", the class",
+         " of the data; expected names in them, such as id2label in a config.json beside them");
+  std::vector<int> same(data.size());
+  std::iota(same.begin(), same.end(), 0);
+  return {std::move(same), ClassMatch::by_position};
 }
 
 }  // namespace shear

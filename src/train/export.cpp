@@ -47,6 +47,10 @@ class Parcel {
       fail(Fault::input, weights_.path().string(), ": ", ours, " is not there, expected all parameters of the model");
     std::vector<float> values = weights_.read(ours);
     Shape shape = weights_.shape(ours);
+    if (ours == "pos_embed" && grid_side(shape[1]) * config_.patch != config_.image)
+      fail(Fault::input, weights_.path().string(), ": has positions for images of ",
+           grid_side(shape[1]) * config_.patch, " pixels, not of the ", config_.image,
+           " of --model, expected a model of that size");
     if (ours == "pos_embed" && shape[1] != config_.tokens()) {  // the class token had none
       values.insert(values.begin(), static_cast<size_t>(shape[2]), 0.f);
       shape = {1, shape[1] + 1, shape[2]};
@@ -123,14 +127,14 @@ Json hugging_face_config(const VitConfig& c, const std::vector<std::string>& cla
 
 Json preprocessor_config(const Preprocess& p) {
   Json j{{"image_processor_type", "ViTImageProcessor"}, {"do_resize", true}};
-  if (p.squash) {
-    j["size"] = {{"height", p.image}, {"width", p.image}};
-    j["do_center_crop"] = false;
-  } else {
-    j["size"] = {{"shortest_edge", shorter_side(p)}};
-    j["do_center_crop"] = true;
-    j["crop_size"] = {{"height", p.image}, {"width", p.image}};
-  }
+  const int64_t side = resized_side(p);
+  const bool cut = p.fit == Fit::shorter || side != p.image;
+  if (p.fit == Fit::both)
+    j["size"] = {{"height", side}, {"width", side}};
+  else
+    j["size"] = {{"shortest_edge", side}};
+  j["do_center_crop"] = cut;
+  if (cut) j["crop_size"] = {{"height", p.image}, {"width", p.image}};
   j["resample"] = p.interpolation == Interpolation::bilinear ? 2 : 3;
   j["do_rescale"] = true;
   j["rescale_factor"] = 1 / 255.;
@@ -138,6 +142,21 @@ Json preprocessor_config(const Preprocess& p) {
   j["image_mean"] = some(p.mean, p.channels);
   j["image_std"] = some(p.std, p.channels);
   return j;
+}
+
+// The share from which timm comes to the same size: floor(image / share), in double precision.
+double timm_share(const Preprocess& p) {
+  const double side = static_cast<double>(resized_side(p)), share = short_double(p.crop);
+  return std::floor(p.image / share) == side ? share : p.image / (side + (side > p.image ? 0.5 : 0));
+}
+
+// What the configs of a library cannot say; empty: they say it all.
+std::string unsaid(const Preprocess& p, bool hugging_face) {
+  const bool odd = p.fit == Fit::both ? (resized_side(p) - p.image) % 4 == 3 : true;
+  if (odd && p.halves != (hugging_face ? Halves::down : Halves::even))
+    return text(hugging_face ? "transformers" : "timm", " cuts a centre that leaves an odd number of pixels up to one ",
+                hugging_face ? "before" : "behind", " that of these weights");
+  return {};
 }
 
 Json timm_config(const VitConfig& c, const std::vector<std::string>& classes, const Preprocess& p) {
@@ -161,8 +180,10 @@ Json timm_config(const VitConfig& c, const std::vector<std::string>& classes, co
                          {"input_size", {c.channels, c.image, c.image}},
                          {"fixed_input_size", true},
                          {"interpolation", p.interpolation == Interpolation::bilinear ? "bilinear" : "bicubic"},
-                         {"crop_pct", short_double(p.crop)},
-                         {"crop_mode", p.squash ? "squash" : "center"},
+                         {"crop_pct", timm_share(p)},
+                         {"crop_mode", p.fit == Fit::both     ? "squash"
+                                       : p.fit == Fit::longer ? "border"
+                                                              : "center"},
                          {"mean", some(p.mean, p.channels)},
                          {"std", some(p.std, p.channels)},
                          {"num_classes", c.classes},
@@ -198,6 +219,17 @@ ExportReport export_weights(const Weights& weights, const fs::path& out, const E
           "export_weights: ", name(options.dtype), ", expected F32, F16 or BF16");
   const VitConfig config = weights.model(options.model);
   const bool hugging_face = options.naming == ExportNaming::hugging_face;
+  ExportReport report;
+  {
+    Device device(make_planning_backend(DeviceKind::cpu, 1));  // nothing but names and shapes
+    Vit model(device, config, 0, Values::undefined);
+    WeightsReport match =
+        match_weights(weights, model.parameters(), {.positions = {}, .allow_mismatch = options.allow_mismatch});
+    report.notes = std::move(match.notes);
+    report.warnings = std::move(match.warnings);
+  }
+  if (const std::string guess = weights.heads_guess(config, options.model); !guess.empty())
+    report.warnings.push_back(guess);
   Parcel parcel(weights, config, options.dtype);
   parcel.pack(hugging_face ? hugging_face_naming : timm_naming, hugging_face ? "vit." : "");
 
@@ -215,10 +247,15 @@ ExportReport export_weights(const Weights& weights, const fs::path& out, const E
     beside.emplace_back(path, printed(j, path));
     check_free(path, beside.back().second, options.overwrite);
   };
-  ExportReport report;
+  if (options.naming)
+    if (const std::string note = unsaid(card.preprocess, hugging_face); !note.empty()) report.notes.push_back(note);
   if (hugging_face) {
     add("config.json", hugging_face_config(config, card.classes, options.dtype));
-    add("preprocessor_config.json", preprocessor_config(card.preprocess));
+    if (card.preprocess.fit == Fit::longer)
+      report.warnings.push_back(
+          "preprocessor_config.json is not written: transformers' processors cannot lay an image on a border");
+    else
+      add("preprocessor_config.json", preprocessor_config(card.preprocess));
   } else if (options.naming) {
     add("config.json", timm_config(config, card.classes, card.preprocess));
     if (config.epsilon != VitConfig{}.epsilon)

@@ -130,7 +130,8 @@ const Naming timm_naming{.name = "timm",
                          .epsilon = 1e-6f,
                          .gelu = GeluForm::exact,
                          .interpolation = Interpolation::bicubic,
-                         .squash = false,
+                         .fit = Fit::shorter,
+                         .halves = Halves::even,
                          .positions = PositionResize::bicubic_antialias};
 const Naming hugging_face_naming{.name = "Hugging Face",
                                  .prefixes = hugging_face_prefixes,
@@ -138,7 +139,8 @@ const Naming hugging_face_naming{.name = "Hugging Face",
                                  .epsilon = 1e-12f,
                                  .gelu = GeluForm::exact,
                                  .interpolation = Interpolation::bilinear,
-                                 .squash = true,
+                                 .fit = Fit::both,
+                                 .halves = Halves::down,
                                  .positions = PositionResize::bicubic};
 
 namespace {
@@ -149,7 +151,8 @@ const Naming hugging_face_5_naming{.name = "Hugging Face",
                                    .epsilon = 1e-12f,
                                    .gelu = GeluForm::exact,
                                    .interpolation = Interpolation::bilinear,
-                                   .squash = true,
+                                   .fit = Fit::both,
+                                   .halves = Halves::down,
                                    .positions = PositionResize::bicubic};
 const Naming flax_naming{.name = "Google",
                          .prefixes = flax_prefixes,
@@ -157,7 +160,8 @@ const Naming flax_naming{.name = "Google",
                          .epsilon = 1e-6f,
                          .gelu = GeluForm::tanh,
                          .interpolation = Interpolation::bilinear,
-                         .squash = true,
+                         .fit = Fit::both,
+                         .halves = Halves::even,
                          .positions = PositionResize::zoom};
 
 }  // namespace

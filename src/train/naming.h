@@ -35,7 +35,8 @@ struct Naming {
   float epsilon;
   GeluForm gelu;
   Interpolation interpolation;
-  bool squash;
+  Fit fit;
+  Halves halves;
   PositionResize positions;
 };
 

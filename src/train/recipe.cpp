@@ -44,6 +44,7 @@ void each_field(R& r, F field) {
   field("image-size", r.image.size);
   field("positions", r.positions);
   field("strict", r.strict);
+  field("allow-mismatch", r.allow_mismatch);
   field("train", r.train);
   field("precision", r.precision);
 }
@@ -115,6 +116,8 @@ void resolve_defaults(Recipe& r) {
   check(r.augment == "none" || r.augment == "flip" || r.augment == "pad" || r.augment == "crop", r.augment, "--augment",
         "none, flip, pad or crop");
   if (!r.positions.empty()) parse_position_resize(r.positions);
+  if (r.strict && r.allow_mismatch)
+    fail(Fault::usage, "--strict and --allow-mismatch are both given: expected one of them");
   if (r.image.size) check(*r.image.size > 0 && *r.image.size <= 4096, *r.image.size, "--image-size", "1 to 4096");
   Preprocess scratch;
   apply(r.image, scratch);

@@ -11,13 +11,14 @@ struct SourceConfig {
   std::optional<float> epsilon;
   std::optional<GeluForm> gelu;
   std::vector<std::string> class_names;  // by index; empty where they are placeholders
-  std::optional<Preprocess> preprocess;  // its size and channels are not of interest
+  std::optional<Preprocess> preprocess;  // image: of the model that it was written for, 0 where it does not say
 };
 
 // `where` opens every sentence.  Throw Fault::input for text that is not JSON, for values of the wrong kind, and for
 // models that Shear's ViT is not.
 SourceConfig parse_config(std::string_view json, const std::string& where);
-// Preprocessing by preprocessor_config.json; what it does not say is as in `otherwise`.
+// Preprocessing by preprocessor_config.json; where it names no processor, what it does not say is as in `otherwise`.
+// Throws Fault::input for what Preprocess cannot say.
 Preprocess parse_preprocessor(std::string_view json, const std::string& where, const Preprocess& otherwise);
 
 }  // namespace shear

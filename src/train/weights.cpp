@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <array>
 
+#include "train/head_rows.h"
 #include "train/naming.h"
 #include "train/tensors.h"
 
@@ -28,7 +29,7 @@ constexpr std::array methods{MethodName{PositionResize::zoom, "zoom"}, MethodNam
 // A head for another number of classes: the same but for the first dimension.
 bool other_classes(const Param& p, const Shape& found) {
   const Shape& own = p.value.shape();
-  if (!in_head(p.name) || found.rank() != own.rank() || found.rank() == 0 || found[0] == own[0]) return false;
+  if (found.rank() != own.rank() || found.rank() == 0 || found[0] == own[0]) return false;
   return std::equal(own.begin() + 1, own.end(), found.begin() + 1);
 }
 
@@ -63,8 +64,6 @@ void load(const Weights& weights, Device& device, const Param& p, PositionResize
   }
 }
 
-std::string others(size_t n) { return n > 1 ? text(", nor are ", n - 1, " other parameters") : std::string(); }
-
 }  // namespace
 
 std::string_view name(PositionResize method) {
@@ -77,49 +76,117 @@ PositionResize parse_position_resize(std::string_view spelt) {
   fail(Fault::usage, "--positions ", spelt, ": expected zoom, bilinear, bicubic or bicubic-antialias");
 }
 
-WeightsReport load_weights(const Weights& weights, Parameters& parameters, const LoadOptions& options) {
+// What the names have in common, a kind at a time: "blocks.0.ls1.gamma and 23 more (LayerScale), x and y".
+static std::string by_kind(const std::vector<Unused>& tensors) {
+  std::vector<std::pair<std::string_view, std::vector<std::string>>> kinds;
+  for (const Unused& t : tensors) {
+    auto at = std::find_if(kinds.begin(), kinds.end(), [&](const auto& kind) { return kind.first == t.what; });
+    if (at == kinds.end()) at = kinds.insert(at, {t.what, {}});
+    at->second.push_back(t.name);
+  }
+  std::string line;
+  for (const auto& [what, names] : kinds) {
+    line += (line.empty() ? "" : ", ") + some_of(names, what.empty() ? 3 : 1);
+    if (!what.empty()) line += text(" (", what, ')');
+  }
+  return line;
+}
+
+// Everything is looked at, nothing changed.
+static WeightsReport look(const Weights& weights, Parameters& parameters, const LoadOptions& options, HeadPlan& head) {
   const std::string path = weights.path().string();
-  const auto head = std::find_if(parameters.begin(), parameters.end(), [](const Param& p) { return in_head(p.name); });
-  const bool file_head = head != parameters.end() && weights.has(head->name);
-  const bool new_head = options.matching == Matching::fine_tuning && head != parameters.end() &&
-                        (!file_head || other_classes(*head, weights.shape(head->name)));
+  const bool fine_tuning = options.matching == Matching::fine_tuning;
   const PositionResize method = options.positions.value_or(weights.positions());
   WeightsReport report;
-  // All is checked before anything is changed.
+  if (const Param* own = parameters.find("head.weight"); own && fine_tuning)
+    head = plan_head(weights, own->value.shape()[0], options.classes);
+  report.head = head.from;
+  if (!head.note.empty()) report.notes.push_back(text(path, ": ", head.note));
+
   for (const Param& p : parameters) {
+    const bool replaced = in_head(p.name) && head.from == HeadFrom::zero;
     if (!weights.has(p.name)) {
-      if (!(new_head && in_head(p.name))) report.missing.push_back(p.name);
+      if (!replaced) report.missing.push_back(p.name);
       continue;
     }
     const Shape found = weights.shape(p.name), &own = p.value.shape();
+    Shape wanted = own;
+    if (in_head(p.name) && head.from == HeadFrom::rows) {
+      std::vector<int64_t> dims(own.begin(), own.end());
+      dims[0] = weights.classes();
+      wanted = Shape(dims);
+    }
     if (other_grid(p, found)) {
       const int64_t from = grid_side(found[1]), to = grid_side(own[1]);
-      report.positions = from == to ? text(from, " x ", from, ", the class token's is zero")
-                                    : text(from, " x ", from, " to ", to, " x ", to, " by ", name(method));
-    } else if (found != own && !(new_head && other_classes(p, found))) {
-      fail(Fault::input, path, ": ", weights.names_of(p.name), " has the shape ", found, ", the model expects ", own);
+      report.notes.push_back("position embeddings: " +
+                             (from == to ? text(from, " x ", from, ", the class token's is zero")
+                                         : text(from, " x ", from, " to ", to, " x ", to, " by ", name(method))));
+    } else if (found != wanted && !(replaced && other_classes(p, found))) {
+      fail(Fault::input, path, ": ", weights.names_of(p.name), " has the shape ", found, ", the model expects ",
+           wanted);
     }
   }
-  report.unused = weights.unused();
+
+  std::vector<Unused> some, none;
+  for (const Unused& u : weights.unused()) {
+    const bool lost =
+        u.loss == Unused::Loss::some || (u.loss == Unused::Loss::none_with_new_head && head.from != HeadFrom::zero);
+    (lost ? some : none).push_back(u);
+  }
   for (const std::string& known : weights.parameters())
-    if (!parameters.find(known)) report.unused.push_back(weights.names_of(known));
-  if ((options.matching == Matching::exact || options.strict) && !report.missing.empty())
-    fail(Fault::input, path, ": ", report.missing.front(), " is not there", others(report.missing.size()),
-         ", expected all ", parameters.size(), " parameters of the model");
-  if (options.strict && !report.unused.empty())
-    fail(Fault::input, path, ": ", report.unused.front(), " is not used",
-         report.unused.size() > 1 ? text(", nor are ", report.unused.size() - 1, " other tensors") : std::string(),
-         ", expected only parameters of the model (--strict)");
+    if (!parameters.find(known)) some.push_back({weights.names_of(known), "beyond the model", Unused::Loss::some});
+  for (const Unused& u : some) report.unused.push_back(u.name);
+  if (!none.empty()) report.notes.push_back(text(path, ": not needed: ", by_kind(none)));
+
+  const std::string unused = some.empty() ? "" : text(path, ": not used: ", by_kind(some));
+  if (!report.missing.empty() && !(fine_tuning && options.allow_mismatch))
+    fail(Fault::input, path, ": ", some_of(report.missing), report.missing.size() > 1 ? " are" : " is",
+         " not there, expected all ", parameters.size(), " parameters of the model",
+         some.empty() ? std::string() : text(" (what it has instead: ", by_kind(some), ')'),
+         fine_tuning ? "; --allow-mismatch draws them" : "");
+  if (!some.empty() && !options.allow_mismatch)
+    fail(Fault::input, path, ": ", some.size(), some.size() > 1 ? " tensors have" : " tensor has",
+         " no place in this model, which without would compute something else: ", by_kind(some),
+         "; expected only the model's parameters, or --allow-mismatch to leave out the others");
+  if (!report.missing.empty())
+    report.warnings.push_back(
+        text(path, ": not there, so the model begins with its own: ", some_of(report.missing, 8)));
+  if (!some.empty()) report.warnings.push_back(unused);
+  return report;
+}
+
+WeightsReport match_weights(const Weights& weights, Parameters& parameters, const LoadOptions& options) {
+  HeadPlan head;
+  return look(weights, parameters, options, head);
+}
+
+// Rows of the file's parameter, in the order of the plan.
+static void load_rows(const Weights& weights, Device& device, const Param& p, const std::vector<int64_t>& rows) {
+  const std::vector<float> all = weights.read(p.name);
+  const auto width = static_cast<size_t>(p.value.elements()) / rows.size();
+  std::vector<float> taken;
+  taken.reserve(width * rows.size());
+  for (const int64_t row : rows) {
+    const auto from = all.begin() + static_cast<std::ptrdiff_t>(static_cast<size_t>(row) * width);
+    taken.insert(taken.end(), from, from + static_cast<std::ptrdiff_t>(width));
+  }
+  device.run().upload(p.value.data<void>(), taken.data(), p.value.bytes());
+}
+
+WeightsReport load_weights(const Weights& weights, Parameters& parameters, const LoadOptions& options) {
+  HeadPlan head;
+  WeightsReport report = look(weights, parameters, options, head);
   Device& device = parameters.device();
   for (Param& p : parameters) {
-    if (new_head && in_head(p.name))
+    if (in_head(p.name) && head.from == HeadFrom::zero)
       device.run().fill(p.value, 0);
-    else if (weights.has(p.name))
-      load(weights, device, p, method);
-    else
+    else if (!weights.has(p.name))
       parameters.draw(p);
+    else if (in_head(p.name) && head.from == HeadFrom::rows)
+      load_rows(weights, device, p, head.rows);
+    else
+      load(weights, device, p, options.positions.value_or(weights.positions()));
   }
-  if (new_head) report.head_classes = file_head ? weights.shape(head->name)[0] : 0;
   return report;
 }
 

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "io/safetensors_header.h"
+#include "train/leftovers.h"
 #include "train/naming.h"
 #include "train/source_config.h"
 
@@ -23,8 +24,6 @@ namespace {
 
 constexpr int64_t most_blocks = 256;
 
-bool is_state(std::string_view name) { return name.starts_with("optimizer.") || name.starts_with("policy."); }
-
 // Slice `i` along the first axis.
 TensorView slice_of(const TensorView& t, int64_t i) {
   const size_t bytes = t.bytes.size() / static_cast<size_t>(t.shape[0]);
@@ -37,6 +36,14 @@ const Rule* rule_for(const Naming& naming, std::string_view prefix, std::string_
   for (const Rule& rule : naming.rules)
     if (matches(rule.source, prefix, name, place)) return &rule;
   return nullptr;
+}
+
+// What may be the reason for a number of positions that is no square's.
+std::string with_known(const std::vector<Unused>& unused) {
+  for (const Unused& u : unused)
+    if (u.loss == Unused::Loss::some && !u.what.empty())
+      return text(" (", in_quotes(u.name), " is ", u.what, ", which Shear's ViT does not have)");
+  return {};
 }
 
 std::string yes(bool exact) { return exact ? "exact GELU" : "GELU by tanh"; }
@@ -78,7 +85,10 @@ void Weights::name_tensors() {
     Place place;
     const Rule* rule = rule_for(*naming_, prefix_, t.name, place);
     if (!rule) {
-      if (!is_state(t.name)) unused_.push_back(t.name);
+      const bool prefixed = std::string_view(t.name).starts_with(prefix_);
+      Unused u = leftover(naming_->name, prefixed ? t.name.substr(prefix_.size()) : t.name);
+      u.name = t.name;
+      if (!is_state(t.name)) unused_.push_back(std::move(u));
       continue;
     }
     const auto add = [&](int64_t block, TensorView from, int64_t slice) {
@@ -220,7 +230,7 @@ void Weights::find_geometry() {
     const int64_t side = grid_side((*s)[1]);
     if (side == 0)
       fail(Fault::input, path().string(), ": ", names_of("pos_embed"), " has ", (*s)[1],
-           " positions, expected a square grid, and one for the class token");
+           " positions, expected a square grid, and one for the class token", with_known(unused_));
     found_.image = side * found_.patch;
   }
   if (const auto s = shape_of("head.weight", 2)) found_.classes = (*s)[0];
@@ -268,17 +278,20 @@ void Weights::read_beside() {
   if (card_) return;
   const fs::path folder = path().parent_path(), config = folder / "config.json",
                  preprocessor = folder / "preprocessor_config.json";
-  std::error_code ignored;
-  if (fs::is_regular_file(config, ignored)) {
+  // Whatever has this name is read: a pipe, or a link to nothing, is refused there.
+  const auto is_there = [](const fs::path& p) {
+    std::error_code ignored;
+    return fs::exists(fs::symlink_status(p, ignored));
+  };
+  if (is_there(config)) {
     const SourceConfig c = parse_config(read_text(config), config.string());
     if (!c.library.empty()) take(c, config.string());
   }
-  if (fs::is_regular_file(preprocessor, ignored)) {
-    Preprocess p = preprocess_.value_or(Preprocess{.interpolation = naming_->interpolation});
+  if (is_there(preprocessor)) {
+    const Preprocess p = preprocess_.value_or(Preprocess{.image = 0, .interpolation = naming_->interpolation});
     preprocess_ = parse_preprocessor(read_text(preprocessor), preprocessor.string(), p);
     images_from_ = "from " + preprocessor.string();
   }
-  if (preprocess_) preprocess_->image = static_cast<int>(std::min<int64_t>(found_.image, 1 << 20));
 }
 
 // Where nothing tells: a head is 64 wide, but ViT-H's is 80.
@@ -314,14 +327,14 @@ VitConfig Weights::model(std::string_view asked, int64_t image) const {
 
 Preprocess Weights::preprocess(const VitConfig& model) const {
   Preprocess p = default_preprocess(model);
-  const float usual_crop = p.crop;
   if (preprocess_) {
     p = *preprocess_;
-    if (p.image != model.image && !p.squash) p.crop = usual_crop;
+    if (p.image != model.image) p.resize = 0;  // at another size the centre's share is what stays
   } else {
     p.interpolation = naming_->interpolation;
-    p.squash = naming_->squash;
-    if (p.squash) p.crop = 1;
+    p.fit = naming_->fit;
+    p.halves = naming_->halves;
+    if (p.fit == Fit::both) p.crop = 1;
   }
   p.image = static_cast<int>(model.image);
   p.channels = static_cast<int>(model.channels);
@@ -330,22 +343,39 @@ Preprocess Weights::preprocess(const VitConfig& model) const {
 
 PositionResize Weights::positions() const { return naming_->positions; }
 
+std::string Weights::heads_guess(const VitConfig& model, std::string_view asked) const {
+  if (heads_told_ || !asked.empty()) return {};
+  return text(path().string(), ": heads: ", model.heads, ", guessed from the width ", model.dim, " (",
+              model.dim / model.heads, " a head), not said by the file; --model says otherwise");
+}
+
+// What evaluation does before it turns pixels into floats.
+static std::string geometry(const Preprocess& p) {
+  const bool cut = resized_side(p) > p.image;
+  const std::string share = p.crop == 1 ? "the centre of the " : text("the centre ", p.crop, " of the ");
+  switch (p.fit) {
+    case Fit::shorter:
+      return share + "shorter side";
+    case Fit::both:
+      return cut ? text("squashed to ", resized_side(p), " x ", resized_side(p), ", the centre of that")
+                 : std::string("squashed");
+    case Fit::longer:
+      return share + "longer side on the mean colour";
+  }
+  return {};
+}
+
 std::vector<std::string> Weights::describe(const VitConfig& model, const Preprocess& p) const {
   std::vector<std::string> lines;
-  const bool guessed = !heads_told_ && found_.heads == 0 && !card_;
   lines.push_back(text(path().string(), ": ", naming_->name, "'s names",
                        prefix_.empty() ? "" : text(" behind ", in_quotes(prefix_)), ", ", file_->tensors().size(),
-                       " tensors; ", model.heads, guessed ? " heads, as is usual for this width" : " heads",
-                       "; LayerNorm epsilon ", model.epsilon, " and ", yes(model.gelu == GeluForm::exact), ", ",
-                       model_from_));
+                       " tensors; ", model.heads, " heads", "; LayerNorm epsilon ", model.epsilon, " and ",
+                       yes(model.gelu == GeluForm::exact), ", ", model_from_));
   const auto three = [](const std::array<float, 3>& v) {
     return v[0] == v[1] && v[1] == v[2] ? text(v[0]) : text(v[0], ", ", v[1], ", ", v[2]);
   };
   lines.push_back(text("images: ", p.image, " x ", p.image, ", ",
-                       p.interpolation == Interpolation::bilinear ? "bilinear" : "bicubic", ", ",
-                       p.squash      ? std::string("squashed")
-                       : p.crop == 1 ? std::string("the centre of the shorter side")
-                                     : text("the centre ", p.crop, " of the shorter side"),
+                       p.interpolation == Interpolation::bilinear ? "bilinear" : "bicubic", ", ", geometry(p),
                        ", mean ", three(p.mean), ", std ", three(p.std), ", ", images_from_));
   return lines;
 }

@@ -5,19 +5,25 @@
 
 using namespace shear;
 
+// It could prepare an image: the size of the model comes later where the file has none.
+static void check(Preprocess p) {
+  for (const float v : p.std)
+    if (!(v > 0)) std::abort();
+  if (!(p.crop > 0 && p.crop <= 1) || p.image < 0) std::abort();
+  if (p.image == 0 ? p.resize != 0 : p.resize != 0 && p.resize < p.image) std::abort();
+  if (resized_side(p) < p.image) std::abort();
+}
+
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string_view text(reinterpret_cast<const char*>(data), size);
   try {
     const SourceConfig config = parse_config(text, "config.json");
-    if (config.preprocess && !(config.preprocess->crop > 0)) std::abort();
+    if (config.preprocess) check(*config.preprocess);
   } catch (const Error& e) {
     if (e.fault() != Fault::input) std::abort();
   }
   try {
-    const Preprocess p = parse_preprocessor(text, "preprocessor_config.json", {});
-    for (const float v : p.std)
-      if (!(v > 0)) std::abort();
-    if (!(p.crop > 0 && p.crop <= 1)) std::abort();
+    check(parse_preprocessor(text, "preprocessor_config.json", {.image = 0}));
   } catch (const Error& e) {
     if (e.fault() != Fault::input) std::abort();
   }

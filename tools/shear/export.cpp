@@ -5,6 +5,7 @@
 
 #include "command.h"
 #include "options.h"
+#include "shear/utf8.h"
 #include "table.h"
 
 namespace shear::tool {
@@ -13,27 +14,23 @@ namespace {
 
 struct Flags {
   std::string weights, model, out, naming, dtype = "f32";
-  bool overwrite = false, strict = false, json = false;
+  bool overwrite = false, strict = false, allow_mismatch = false, json = false;
 };
 
 int run(const Flags& flags) {
   const Weights weights(flags.weights);
-  ExportOptions options{.naming = {}, .model = flags.model, .overwrite = flags.overwrite};
+  ExportOptions options{
+      .naming = {}, .model = flags.model, .overwrite = flags.overwrite, .allow_mismatch = flags.allow_mismatch};
   if (!flags.naming.empty()) options.naming = flags.naming == "hf" ? ExportNaming::hugging_face : ExportNaming::timm;
   if (flags.dtype != "f32") options.dtype = flags.dtype == "f16" ? DType::f16 : DType::bf16;
-  if (!weights.unused().empty()) {
-    const std::string what = text(flags.weights, ": ", weights.unused().size(),
-                                  " tensors are no parameters, the first is ", weights.unused().front());
-    if (flags.strict) fail(Fault::input, what, ", expected none (--strict)");
-    std::cerr << "warning: " << what << std::endl;
-  }
   const ExportReport report = export_weights(weights, flags.out, options);
   for (const std::string& note : report.notes) std::cerr << note << std::endl;
+  for (const std::string& warning : report.warnings) std::cerr << "warning: " << warning << std::endl;
   const std::filesystem::path& file = report.written.front();
   const auto bytes = std::filesystem::file_size(file);
   if (flags.json) {
-    nlohmann::ordered_json j{{"out", file.string()}, {"tensors", report.tensors}, {"bytes", bytes}};
-    for (const auto& path : report.written) j["written"].push_back(path.string());
+    nlohmann::ordered_json j{{"out", printable(file.string())}, {"tensors", report.tensors}, {"bytes", bytes}};
+    for (const auto& path : report.written) j["written"].push_back(printable(path.string()));
     std::cout << j.dump(2) << '\n';
   } else {
     std::cout << file.string() << ": " << report.tensors << " tensors, " << human_bytes(bytes) << '\n';
@@ -64,7 +61,7 @@ void add_export(CLI::App& app, Run& chosen) {
       ->required()
       ->type_name("PATH");
   cmd->add_flag("--overwrite", flags->overwrite, "of config.json and preprocessor_config.json that are there");
-  cmd->add_flag("--strict", flags->strict, "tensors that are no parameters are an error");
+  add_strictness(*cmd, flags->strict, flags->allow_mismatch);
   cmd->add_flag("--json", flags->json, "prints one JSON object");
   cmd->callback([&chosen, flags] { chosen = [flags] { return run(*flags); }; });
 }

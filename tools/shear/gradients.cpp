@@ -4,6 +4,7 @@
 
 #include "command.h"
 #include "model.h"
+#include "shear/utf8.h"
 #include "table.h"
 
 namespace shear::tool {
@@ -87,7 +88,7 @@ int run(const Flags& flags) {
   const MemoryUse use = device.peak();
   if (flags.json) {
     const nlohmann::ordered_json j{{"policy", flags.policy}, {"loss", loss_out},         {"gradient_norm", norm},
-                                   {"peak_bytes", use.peak}, {"saved_bytes", use.saved}, {"out", flags.out}};
+                                   {"peak_bytes", use.peak}, {"saved_bytes", use.saved}, {"out", printable(flags.out)}};
     std::cout << j.dump(2) << '\n';
     return 0;
   }

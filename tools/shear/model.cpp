@@ -3,6 +3,8 @@
 
 #include <iostream>
 
+#include "shear/utf8.h"
+
 namespace shear::tool {
 
 void WeightFlags::add(CLI::App& app) {
@@ -10,7 +12,7 @@ void WeightFlags::add(CLI::App& app) {
       ->required()
       ->type_name("FILE");
   app.add_option("--model", model, "where the weights do not say")->default_str("the weights' own")->type_name("NAME");
-  add_loading(app, positions, strict);
+  add_loading(app, positions, strict, allow_mismatch);
 }
 
 LoadedModel::LoadedModel(std::unique_ptr<Backend> backend, std::unique_ptr<const Weights> w, const VitConfig& config,
@@ -22,7 +24,7 @@ LoadedModel::LoadedModel(std::unique_ptr<Backend> backend, std::unique_ptr<const
 
 std::unique_ptr<LoadedModel> load_model(const WeightFlags& flags, const ImageFlags& images, const DeviceFlags& device) {
   std::unique_ptr<Backend> backend = device.make();
-  LoadOptions options{.matching = Matching::exact, .positions = {}, .strict = flags.strict};
+  LoadOptions options{.matching = Matching::exact, .positions = {}, .allow_mismatch = flags.allow_mismatch};
   if (!flags.positions.empty()) options.positions = parse_position_resize(flags.positions);
   auto weights = std::make_unique<const Weights>(flags.weights);
   const ImageOptions image = images.read();
@@ -32,11 +34,11 @@ std::unique_ptr<LoadedModel> load_model(const WeightFlags& flags, const ImageFla
   apply(image, card.preprocess);
   for (const std::string& line : weights->describe(config, card.preprocess)) std::cerr << line << std::endl;
   auto loaded = std::make_unique<LoadedModel>(std::move(backend), std::move(weights), config, std::move(card));
-  const WeightsReport report = load_weights(*loaded->weights, loaded->model.parameters(), options);
-  if (!report.positions.empty()) std::cerr << "position embeddings: " << report.positions << std::endl;
-  if (!report.unused.empty())
-    std::cerr << "warning: " << flags.weights << ": " << report.unused.size() << " tensors are not used, the first is "
-              << report.unused.front() << std::endl;
+  WeightsReport report = load_weights(*loaded->weights, loaded->model.parameters(), options);
+  if (const std::string guess = loaded->weights->heads_guess(config, flags.model); !guess.empty())
+    report.warnings.push_back(guess);
+  for (const std::string& note : report.notes) std::cerr << note << std::endl;
+  for (const std::string& warning : report.warnings) std::cerr << "warning: " << warning << std::endl;
   return loaded;
 }
 
@@ -46,11 +48,17 @@ std::string class_name(const ModelCard& card, int64_t index) {
 
 std::vector<int> labels_for(const LoadedModel& loaded, const Dataset& data) {
   if (!loaded.card.classes.empty()) return match_classes(data.classes(), loaded.card.classes);
-  const int64_t own = loaded.model.config().classes, found = static_cast<int64_t>(data.classes().size());
-  if (found > own)
-    fail(Fault::input, "the data has ", found, " classes, the model ", own,
-         ", and the weights do not name them; expected at most as many");
-  return {};
+  ClassMatch match = match_unnamed_classes(data.classes(), loaded.model.config().classes);
+  const std::string file = loaded.weights->path().string();
+  if (match.by == ClassMatch::by_number)
+    std::cerr << file << ": names no classes, and those of the data are numbers: class i is the one called so"
+              << std::endl;
+  else
+    std::cerr << "warning: " << file
+              << ": names no classes: class i of the weights is taken to be the i-th of the data's, "
+              << "from " << printable(data.classes().front()) << " to " << printable(data.classes().back())
+              << std::endl;
+  return std::move(match.labels);
 }
 
 }  // namespace shear::tool

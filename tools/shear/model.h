@@ -7,7 +7,7 @@ namespace shear::tool {
 // What a command is told of the weights that it runs.
 struct WeightFlags {
   std::string weights, model, positions;
-  bool strict = false;
+  bool strict = false, allow_mismatch = false;
 
   void add(CLI::App&);
 };
@@ -21,12 +21,13 @@ struct LoadedModel {
   ModelCard card;
 };
 
-// Every parameter must be there.  Says on stderr where names and preprocessing come from, and what is not used.
+// Every parameter must be there.  Says on stderr where names and preprocessing come from, and what is not needed.
 std::unique_ptr<LoadedModel> load_model(const WeightFlags&, const ImageFlags&, const DeviceFlags&);
 
 std::string class_name(const ModelCard&, int64_t index);  // "class 7" where names are not known
 
-// The model's class for each class of the data; empty where the model does not know names: by index then.
+// The model's class for each class of the data, by name.  Where the weights do not name them, by number or position,
+// which is told on stderr.
 std::vector<int> labels_for(const LoadedModel&, const Dataset&);
 
 }  // namespace shear::tool

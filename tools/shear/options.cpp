@@ -59,13 +59,21 @@ void ImageFlags::add(CLI::App& app, const std::string& otherwise) {
       ->group(group);
 }
 
-void add_loading(CLI::App& app, std::string& positions, bool& strict) {
+void add_strictness(CLI::App& app, bool& strict, bool& allow_mismatch) {
+  CLI::Option* given =
+      app.add_flag("--strict", strict, "weights that lack a parameter, or have more, are an error: so they are anyway");
+  app.add_flag("--allow-mismatch", allow_mismatch,
+               "a warning instead: what the weights have more is left out, what they lack is drawn")
+      ->excludes(given);
+}
+
+void add_loading(CLI::App& app, std::string& positions, bool& strict, bool& allow_mismatch) {
   app.add_option("--positions", positions,
                  "how position embeddings are resized: zoom (Google), bilinear, bicubic (Hugging Face) or "
                  "bicubic-antialias (timm)")
       ->default_str("as the weights' library")
       ->type_name("METHOD");
-  app.add_flag("--strict", strict, "weights that lack a parameter, or have more, are an error");
+  add_strictness(app, strict, allow_mismatch);
 }
 
 static std::optional<std::array<double, 3>> read_channels(const std::string& flag, const std::string& value) {

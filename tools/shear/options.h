@@ -32,8 +32,10 @@ struct DeviceFlags {
   }
 };
 
-// How weights of another source are taken: --positions and --strict.
-void add_loading(CLI::App&, std::string& positions, bool& strict);
+// --strict and --allow-mismatch: whether weights may be taken that do not fit the model.
+void add_strictness(CLI::App&, bool& strict, bool& allow_mismatch);
+// How weights of another source are taken: --positions, and those two.
+void add_loading(CLI::App&, std::string& positions, bool& strict, bool& allow_mismatch);
 
 // --kind, --class-order, --val-share, --split-seed, --official-split
 void add_data_options(CLI::App&, DataOptions&);

@@ -14,12 +14,11 @@ void RecipeFlags::add_model(CLI::App& app) {
   app.add_option("--model", recipe.model, "vit_tiny_patch16_224, ..., or vit:image=28,patch=4,dim=192,depth=6,heads=3")
       ->default_str("the weights' own")
       ->type_name("NAME");
-  app.add_option(
-         "--weights", recipe.weights,
-         "safetensors by Shear, timm or Hugging Face, or Google's .npz, to begin with; a head for other classes "
-         "is replaced by zeros")
+  app.add_option("--weights", recipe.weights,
+                 "safetensors by Shear, timm or Hugging Face, or Google's .npz, to begin with; rows of the head go by "
+                 "the names of classes, and a head that does not know them all is replaced by zeros")
       ->type_name("FILE");
-  add_loading(app, recipe.positions, recipe.strict);
+  add_loading(app, recipe.positions, recipe.strict, recipe.allow_mismatch);
 }
 
 void RecipeFlags::add_training(CLI::App& app) {
