@@ -7,6 +7,7 @@
 
 #include "shear/data.h"
 #include "shear/error.h"
+#include "shear/utf8.h"
 
 namespace shear {
 namespace {
@@ -43,7 +44,7 @@ Seen read_all(const Dataset& data) {
         try {
           seen.add(data.read(i));
         } catch (const Error& error) {
-          seen.broken.emplace_back(i, error.what());
+          seen.broken.emplace_back(i, printable(error.what()));
         }
       }
     } catch (...) {  // no memory: nothing is wrong with the sample
