@@ -113,7 +113,7 @@ TEST_CASE("pixels and labels in one file count by image, packed or not") {
 
 TEST_CASE("each held-out part has its own") {
   const TempDir root;
-  for (int i = 0; i < 20; ++i) write_text(root / text("a/", i, ".png"), "x");
+  for (int i = 0; i < 20; ++i) write_text(root / text(i % 2 ? "a/" : "b/", i, ".png"), "x");
   const DataSplits all = open_data(root.path());
   const DataSplits parts = open_data(root.path(), {}, {.val_share = 0.25}),
                    again = open_data(root.path(), {}, {.val_share = 0.25}),

@@ -76,18 +76,25 @@ struct DataOptions {
   bool official_split = false;        // Flowers-102: train on trnid alone, validate on valid
   // Images that a list names are looked for when they are read, not at once: for check_data, which tells of each.
   bool allow_absent = false;
+  // A single class, or folders that look like one too many, becomes a note: for who does not train.
+  bool any_classes = false;
+  std::filesystem::path own{};  // where a run is written: no data where it lies among the class folders
+  // Of the model that training goes on with: IDX, which names no classes, has these though its labels show fewer.
+  std::vector<std::string> classes{};
 };
 
 // "idx", "cifar", "flowers102", "cub200", "csv", "folders".
 const std::vector<std::string>& data_kinds();
 
 // Recognises
-//   IDX           plain or gzip: train-images-idx3-ubyte[.gz] ..., t10k as test
+//   IDX           plain or gzip: train-images-idx3-ubyte[.gz] ..., t10k as test; classes from 0 to the greatest label
 //   CIFAR         -10 and -100 in binary
 //   Flowers-102   setid.mat, imagelabels.mat, jpg/: trains on trnid and valid, tests on tstid
 //   CUB-200-2011  images.txt, image_class_labels.txt, classes.txt, train_test_split.txt, images/
-//   CSV           a file with the columns path and label, and maybe split (train, val or valid, test)
-//   class folders with train/ and val/, valid/ or test/, or flat: then all of it is train
+//   CSV           a file with a column of paths (path, file, file_name, image ...), one of labels (label, class,
+//                 target ...), and maybe split; separated by commas, semicolons or tabs
+//   class folders flat: then all of it is train; or in folders for the parts, train with val or test, by their usual
+//                 names in any case ("Training", "val_images", "dev", "Test set"), where these hold class folders
 // A test part serves as val where there is no other.  `val` names another data set of the same kind for validation;
 // empty: none.  Throws Fault::input with one sentence, Fault::usage for options that make no sense.
 DataSplits open_data(const std::filesystem::path& data, const std::filesystem::path& val = {}, const DataOptions& = {});

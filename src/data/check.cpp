@@ -8,6 +8,7 @@
 #include "shear/data.h"
 #include "shear/error.h"
 #include "shear/threads.h"
+#include "shear/utf8.h"
 
 namespace shear {
 namespace {
@@ -44,7 +45,7 @@ Seen read_all(const Dataset& data) {
         try {
           seen.add(data.read(i));
         } catch (const Error& error) {
-          seen.broken.emplace_back(i, error.what());
+          seen.broken.emplace_back(i, printable(error.what()));
         }
       }
     } catch (...) {  // no memory: nothing is wrong with the sample

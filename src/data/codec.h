@@ -1,6 +1,7 @@
 // Decoding an encoded image, and what its header says.
 #pragma once
 #include <algorithm>
+#include <optional>
 #include <string>
 
 #include "data/files.h"
@@ -21,9 +22,8 @@ class Encoded {
 
  private:
   Bytes all_;
-  OpenFile opened_;
+  std::optional<InputFile> file_;
   uint64_t size_;
-  std::string name_;
   mutable std::vector<uint8_t> room_;
 };
 

@@ -44,7 +44,10 @@ Setup prepare(const Recipe& recipe, const RunOptions& run, const ModelCard* stor
     parse_vit(with_classes(recipe.model, 1));  // a wrong flag is told of before anything is read
   make_policy(recipe.policy);
   if (!stored && !recipe.weights.empty()) s.weights = std::make_unique<const Weights>(recipe.weights);
-  s.data = open_data(recipe.data, recipe.val, recipe.read);
+  DataOptions read = recipe.read;
+  read.own = run.out;
+  if (stored) read.classes = stored->classes;
+  s.data = open_data(recipe.data, recipe.val, read);
   const std::vector<std::string>& classes = s.data.train->classes();
   if (stored) {
     if (stored->classes != classes)
