@@ -52,6 +52,8 @@ class Dataset {
   // What is cheap to know of its content: the size of its file in bytes, 0 where that cannot be seen, or a hash of
   // pixels that are in memory anyway.
   virtual uint64_t sign(int64_t) const { return 0; }
+  // What `read` takes for a moment beyond what the data set holds, in bytes; 0: little.  Throws as `read` may.
+  virtual size_t reading_bytes(int64_t) const { return 0; }
 };
 
 // A number that is another one where images were added, removed, renamed, given another class or replaced by ones with
@@ -180,6 +182,9 @@ class Loader {
     bool training = false;  // shuffled, augmented, only whole batches; else in order, the last may be short
     uint64_t seed = 0;
     int threads = 1, ahead = 2;  // batches in flight
+    // For images that are being decoded, on all threads together, in bytes; 0: whatever they take.  An image that takes
+    // more by itself is Fault::memory.
+    size_t decoding_room = 0;
     Preprocess preprocess;
     Augment augment;
   };
@@ -189,6 +194,7 @@ class Loader {
   Loader& operator=(const Loader&) = delete;
 
   static size_t bytes(const Options&);  // of the batches that it holds
+  size_t decoding_peak() const;         // the most that images took while they were decoded, so far
   int64_t batches_per_epoch() const;
   // From batch `first` of `epoch`; training goes on into the following epochs without end.
   void start(int64_t epoch, int64_t first_batch = 0);

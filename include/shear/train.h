@@ -212,7 +212,8 @@ struct Summary {
   double seconds = 0, step_seconds_median = 0;
   MemoryUse memory;
   size_t planned_peak_bytes = 0, rss_peak_bytes = 0;
-  size_t in_flight_bytes = 0;  // of batches that are read ahead, beside the step
+  size_t in_flight_bytes = 0;      // of batches that are read ahead, beside the step
+  size_t decoding_peak_bytes = 0;  // of images while they are decoded
 };
 std::string to_json(const Summary&);
 

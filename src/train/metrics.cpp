@@ -111,6 +111,7 @@ std::string to_json(const Summary& s) {
   j["workspace_bytes"] = s.memory.workspace;
   j["rss_peak_bytes"] = s.rss_peak_bytes;
   j["in_flight_bytes"] = s.in_flight_bytes;
+  j["decoding_peak_bytes"] = s.decoding_peak_bytes;
   j["model"] = s.model;
   j["accuracy_of"] = s.validated ? "val" : "train";
   if (s.validated) {

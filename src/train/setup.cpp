@@ -111,7 +111,7 @@ static std::string mib(size_t bytes) {
   return out.str();
 }
 
-Plan plan_within(const Setup& setup, size_t limit, std::vector<std::string>& warnings) {
+Plan plan_within(Setup& setup, size_t limit) {
   const PlanOptions& options = setup.plan_options;
   Plan plan = plan_training(options);
   const std::string step =
@@ -123,10 +123,14 @@ Plan plan_within(const Setup& setup, size_t limit, std::vector<std::string>& war
   if (limit > 0 && plan.use.peak > limit) refuse("--memory-limit allows " + mib(limit), limit);
   const MemoryLeft left = memory_left();
   const size_t beside = setup.in_flight, on_host = options.device == DeviceKind::cpu ? plan.use.peak : 0;
-  if (on_host + beside <= left.bytes) return plan;
+  if (on_host + beside <= left.bytes) {
+    constexpr size_t least = size_t{64} << 20;  // what is left now is an estimate: no ordinary photo is refused by it
+    setup.training.decoding_room = setup.evaluation.decoding_room = std::max(least, left.bytes - on_host - beside);
+    return plan;
+  }
   const std::string has = text("and images in flight ", mib(beside), ", ", left.of, " has ", mib(left.bytes), " left");
   if (limit == 0) refuse(has, left.bytes > beside ? left.bytes - beside : 0);
-  warnings.push_back(text(step, ", ", has, ": the system may end the run"));
+  setup.warnings.push_back(text(step, ", ", has, ": the system may end the run"));
   return plan;
 }
 

@@ -78,7 +78,7 @@ class Training {
   History history_;
   std::optional<MetricsLog> metrics_;
   PolicySnapshot policy_before_;
-  bool in_step_ = false;
+  bool in_step_ = false, told_of_decoding_ = false;
   int64_t saved_step_ = -1, tried_step_ = -1;  // tried: whether or not it could be written
   bool last_is_ours_ = false;                  // last.safetensors is whole, and of this run
   MemoryUse peak_;
@@ -118,7 +118,7 @@ Training::Training(const Recipe& recipe, const RunOptions& run, std::unique_ptr<
       directory_(directory),
       observer_(observer),
       setup_(prepare(recipe_, run_, before ? &before->card : nullptr, progress_)),
-      plan_(plan_within(setup_, run_.memory_limit, setup_.warnings)),
+      plan_(plan_within(setup_, run_.memory_limit)),
       device_(std::move(backend), {.memory_limit = run_.memory_limit, .step_bytes = plan_.step_bytes}),
       model_(device_, setup_.model, recipe_.seed, setup_.weights || before ? Values::undefined : Values::drawn),
       policy_(make_policy(recipe_.policy, recipe_.seed)),
@@ -237,6 +237,10 @@ void Training::train_one() {
   if (progress_.step % 20 == 1 || progress_.step == setup_.steps)
     if (const std::vector<SamplingReport> sampling = policy_->report(); !sampling.empty())
       metrics_->policy(progress_.step, sampling);
+  if (const size_t decoding = loader_.decoding_peak();
+      run_.memory_limit > 0 && decoding > run_.memory_limit && !std::exchange(told_of_decoding_, true))
+    observer_.warn(text("decoding an image took ", decoding >> 20,
+                        " MiB for a moment, which --memory-limit does not count: it is of the training step"));
   observer_.step(line);
 }
 
@@ -315,6 +319,7 @@ std::string Training::finish() {
   s.memory = peak_.peak > 0 ? peak_ : plan_.use;  // a run that had only its last files to write
   s.planned_peak_bytes = plan_.use.peak;
   s.in_flight_bytes = setup_.in_flight;
+  s.decoding_peak_bytes = loader_.decoding_peak();
   s.rss_peak_bytes = rss_peak_bytes();
   const std::string summary = to_json(s);
   write_text_atomically(directory_.summary(), summary + '\n');

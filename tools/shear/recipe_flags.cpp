@@ -66,8 +66,9 @@ void RecipeFlags::add_training(CLI::App& app) {
 }
 
 void RecipeFlags::add_running(CLI::App& app) {
-  app.add_option("--memory-limit", memory_limit, "refuses what a step needs beyond it: 4GiB, 800MB")
-      ->default_str("none")
+  app.add_option("--memory-limit", memory_limit,
+                 "refuses a step that needs more: 4GiB, 800MB; images being decoded do not count")
+      ->default_str("what the machine has left")
       ->type_name("SIZE")
       ->group("Running");
   device.add(app);
