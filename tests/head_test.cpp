@@ -157,7 +157,7 @@ TEST_CASE("eval refuses weights that do not name their classes for a data set of
   Heads fewer({}, 9);
   shear.refuses(3, {"eval", "--data", shear.path("data"), "--weights", (fewer.dir / "w.safetensors").string()},
                 {"the weights have 9 classes and do not name them", "known to be 0, 1, 2 and 7 more, the classes"});
-  const Result trained = shear(shear.train("run", {"--weights", w, "--model", std::string(tiny_model) + ",depth=1"}));
+  const Result trained = shear(shear.train("run", {"--weights", w, "--model", spec(config_of(10))}));
   CAPTURE(trained.err);
   CHECK(trained.err.find("row i is for class i") != std::string::npos);
 }

@@ -180,7 +180,7 @@ TEST_CASE("a card survives the metadata of a file") {
 
   card.classes[1] = "cr\350me";
   CHECK_THROWS_WITH_AS(to_metadata(card),
-                       "a class is called \"cr\\xE8me\", which is not UTF-8, as a weight file must be", Error);
+                       "a class is called \"cr\\xe8me\", which is not UTF-8, as a weight file must be", Error);
   card.classes[1] = "a";
   auto broken = to_metadata(card);
   broken["shear.classes"] = "[\"one\", ";
