@@ -143,6 +143,49 @@ TEST_CASE("a link beside the file is not followed") {
   CHECK(contents(dir / "precious") == "mine");
 }
 
+TEST_CASE("what a link leads to is replaced, beside itself, and the link stays") {
+  const TempDir dir;
+  fs::create_directory(dir / "far");
+  put(dir / "far/real", "old");
+  fs::create_symlink("far/real", dir / "near");  // relative to the link
+  fs::create_symlink(dir / "near", dir / "chain");
+  write_text_atomically(dir / "chain", "new");
+  CHECK(contents(dir / "far/real") == "new");
+  CHECK(fs::is_symlink(dir / "near"));
+  CHECK(fs::is_symlink(dir / "chain"));
+  CHECK(files_in(dir / "far") == 1);
+  // One that leads to nothing yet.
+  fs::create_symlink("far/coming", dir / "dangling");
+  write_text_atomically(dir / "dangling", "there");
+  CHECK(contents(dir / "far/coming") == "there");
+  CHECK(fs::is_symlink(dir / "dangling"));
+  fs::create_symlink("circle", dir / "circle");
+  CHECK(refusal([&] { write_text_atomically(dir / "circle", ""); }).find("cannot write") == 0);
+}
+
+TEST_CASE("the old file is kept under another name, and a check that throws keeps it in its place") {
+  const TempDir dir;
+  const fs::path file = dir / "state", before = dir / "before";
+  const auto write = [&](std::string_view text, const Replacement& how) {
+    write_atomically(
+        file, [&](int fd) { write_all(fd, text.data(), text.size(), file); }, how);
+  };
+  write("one", {.check = {}, .keep_old_as = before});  // there is nothing to keep
+  CHECK_FALSE(fs::exists(before));
+  write("two", {.check = {}, .keep_old_as = before});
+  CHECK(contents(before) == "one");
+  std::string seen;
+  write("three", {.check = [&](const fs::path& written) { seen = contents(written); }, .keep_old_as = before});
+  CHECK(seen == "three");
+  CHECK(contents(before) == "two");
+  CHECK_THROWS_AS(
+      write("four", {.check = [](const fs::path&) { throw std::runtime_error("no"); }, .keep_old_as = before}),
+      std::runtime_error);
+  CHECK(contents(file) == "three");
+  CHECK(contents(before) == "two");
+  CHECK(files_in(dir.path()) == 2);
+}
+
 TEST_CASE("a directory that cannot be written is named with the reason") {
   const TempDir dir;
   const fs::path closed = dir / "closed";

@@ -134,6 +134,17 @@ TEST_CASE("classes are their numbers where their names are missing or too few, a
   CHECK(open_data(folder.path()).train->classes() == numbers(10));
   put(folder / "batches.meta.txt", "airplane\nautomobile\n");
   CHECK(open_data(folder.path()).train->classes() == numbers(10));
+  CHECK(open_data(folder.path()).notes[0] ==
+        (folder / "batches.meta.txt").string() + ": names 2 classes, expected 10; classes are called by their numbers");
+  put(folder / "batches.meta.txt", lines(ten_names) + "elephant\n");
+  CHECK(open_data(folder.path()).train->classes() == numbers(10));
+  put(folder / "batches.meta.txt", lines(ten_names) + "\xe9l\xe9phant\n");
+  CHECK(contains(opening(folder.path()),
+                 "batches.meta.txt, line 11: \"\\xe9l\\xe9phant\" is not UTF-8, expected a list"));
+  std::vector<std::string> twice = ten_names;
+  twice[9] = "bird";
+  put(folder / "batches.meta.txt", lines(twice));
+  CHECK(contains(opening(folder.path()), ": two classes are called \"bird\", expected a name for each"));
   put(folder / "batches.meta.txt", lines(ten_names, "\r\n"));
   CHECK(open_data(folder.path()).train->classes() == ten_names);
   const TempDir other;

@@ -1,4 +1,6 @@
 // The executable on folders and lists of photos: parts that are held out, what is broken, and prepared batches.
+#include <sys/stat.h>
+
 #include "image_files.h"
 #include "shell.h"
 
@@ -91,4 +93,53 @@ TEST_CASE("a prepared batch is what gradients takes") {
   shear.refuses(2, {"prepare", "--model", colour_model + ",classes=3", "--out", alone}, {"files of images"});
   shear.refuses(3, {"prepare", "--weights", weights, "--data", shear.path("photos"), "--index", "24", "--out", batch},
                 {"--index 24", "0 to 23"});
+}
+
+TEST_CASE("a run may lie among the class folders of its data, and goes on there") {
+  Shell shear;
+  write_photos(shear.dir / "data", 8);
+  const Args flags{"--model", colour_model, "--batch", "4", "--steps", "4"};
+  Args stopped = flags;
+  stopped.insert(stopped.end(), {"--stop-after", "2"});
+  const Result begun = shear(shear.train("data/run", stopped));
+  CHECK(begun.status == 130);
+  CHECK(begun.err.find("run is of a training, without images, and no class") != std::string::npos);
+  REQUIRE(shear({"train", "--resume", shear.path("data/run")}).status == 0);
+  const Args eval{"eval",  "--data", shear.path("data"), "--weights", shear.path("data/run/model.safetensors"),
+                  "--json"};
+  CHECK(shear(eval).json()["samples"] == 24);
+}
+
+TEST_CASE("a single class is not trained on, but checked and evaluated") {
+  Shell shear;
+  write_photos(shear.dir / "data", 8);
+  REQUIRE(shear(shear.train("run", {"--model", colour_model, "--batch", "4", "--steps", "2"})).status == 0);
+  fs::create_directories(shear.dir / "deep");
+  fs::rename(shear.dir / "data", shear.dir / "deep/flowers");
+  shear.refuses(3, shear.train("other", {"--data", shear.path("deep"), "--model", colour_model, "--batch", "4"}),
+                {"deep: one class only, flowers, whose images lie in the folders a, b and c", "deep/flowers meant?"});
+  const Result check = shear({"check", "--data", shear.path("deep"), "--json"});
+  CHECK(check.status == 0);
+  CHECK(check.json()["parts"][0]["classes"].size() == 1);
+  CHECK(check.err.find("one class only, flowers, whose images lie in the folders a, b and c") != std::string::npos);
+  for (const char* name : {"a", "b"}) fs::remove_all(shear.dir / "deep/flowers" / name);
+  const Result eval =
+      shear({"eval", "--data", shear.path("deep/flowers"), "--weights", shear.path("run/model.safetensors"), "--json"});
+  CHECK(eval.status == 0);
+  CHECK(eval.json()["samples"] == 8);
+}
+
+TEST_CASE("names that are not UTF-8 and pipes among the images leave a check whole") {
+  Shell shear;
+  write_photos(shear.dir / "data", 2);
+  put(shear.dir / "data/a/cr\xe8me.jpg", "x");
+  REQUIRE(mkfifo((shear.dir / "data/b/pipe.jpg").c_str(), 0600) == 0);
+  const Result check = shear({"check", "--data", shear.path("data"), "--json"});
+  CHECK(check.status == 3);
+  REQUIRE(check.json()["broken"].size() == 2);
+  CHECK(check.json()["broken"][0].get<std::string>().find("cr\\xe8me.jpg: begins with the bytes 78") !=
+        std::string::npos);
+  CHECK(check.json()["broken"][1].get<std::string>().find("pipe.jpg: is a named pipe") != std::string::npos);
+  fs::rename(shear.dir / "data/a", shear.dir / "data/\xe0");
+  shear.refuses(3, {"check", "--data", shear.path("data")}, {"data/\\xe0: the folder's name is not UTF-8"});
 }

@@ -48,21 +48,37 @@ TEST_CASE("in natural order digits count as numbers, and case does not count, as
 
 TEST_CASE("images of kinds that are not read are told of, other files are not") {
   const TempDir root;
-  write_images(root.path(), {"a/1.png", "a/1.webp"});
-  CHECK(open_data(root.path()).train->size() == 2);
+  write_images(root.path(),
+               {"a/1.png", "a/1.webp", "a/2.JPE", "b/3.jfif", "b/3.BMP", "b/3.gif", "b/3.Tif", "b/3.tiff"});
+  CHECK(open_data(root.path()).train->size() == 8);
   CHECK(open_data(root.path()).notes.empty());
-  for (const char* name : {"a/3.BMP", "a/2.tif", "a/notes.txt"}) write_file(root / name, {'x'});
+  for (const char* name : {"a/3.HEIC", "a/2.avif", "a/notes.txt", "b/.2.heic"}) write_file(root / name, {'x'});
   const DataSplits data = open_data(root.path());
-  CHECK(data.train->size() == 2);
+  CHECK(data.train->size() == 8);
   REQUIRE(data.notes.size() == 1);
   CHECK(contains(data.notes[0], ": 2 images are passed over, the first is"));
-  CHECK(contains(data.notes[0], "a/2.tif; expected .jpg, .jpeg, .png or .webp"));
+  CHECK(contains(data.notes[0], "a/2.avif; expected .jpg, .jpeg, .jfif, .png, .webp, .bmp, .gif or .tif"));
+  write_images(root / "other", {"a/1.png"});
+  write_file(root / "other/b/1.heic", {'x'});
+  CHECK(
+      contains(opening(root / "other"), "other/b: holds no images, only 1 of kinds that are not read, such as 1.heic"));
+}
+
+TEST_CASE("an image whose name says nothing is known by its first bytes, and told of") {
+  const TempDir root;
+  write_images(root.path(), {"a/1", "a/2.png", "b/photo.jpg_large", "b/frame.0001"});
+  write_file(root / "a/README", {'B', 'M', 'x'});
+  write_file(root / "b/0", {});
+  const DataSplits data = open_data(root.path());
+  CHECK(listing(*data.train, root.path()) == Lines{"a/1 0", "a/2.png 0", "b/frame.0001 1", "b/photo.jpg_large 1"});
+  REQUIRE(data.notes.size() == 1);
+  CHECK(contains(data.notes[0], ": 3 images are known by their content alone, their names say nothing, the first is"));
 }
 
 TEST_CASE("a test part beside val is one of its own, and left out with a word where it cannot be used") {
   const TempDir root;
-  write_images(root.path(), {"train/a/1.png", "val/a/2.png", "test/a/3.png", "kaggle/train/a/1.png",
-                             "kaggle/val/a/2.png", "kaggle/test/3.png"});
+  write_images(root.path(), {"train/a/1.png", "train/b/1.png", "val/a/2.png", "test/a/3.png", "kaggle/train/a/1.png",
+                             "kaggle/train/b/1.png", "kaggle/val/a/2.png", "kaggle/test/3.png"});
   CHECK(listing(*open_data(root.path()).test, root.path()) == Lines{"test/a/3.png 0"});
   const DataSplits data = open_data(root / "kaggle");
   CHECK(data.test == nullptr);
@@ -72,18 +88,21 @@ TEST_CASE("a test part beside val is one of its own, and left out with a word wh
 
 TEST_CASE("what is hidden or no image is passed over") {
   const TempDir root;
-  write_images(root.path(), {"a/1.png", "a/.hidden.png", ".checkpoints/1.png", "a/.thumbs/1.png"});
+  write_images(root.path(), {"a/1.png", "a/.hidden.png", ".checkpoints/1.png", "a/.thumbs/1.png", "b/1.png",
+                             "__MACOSX/a/._1.png", "a/@eaDir/1.png"});
+  fs::create_directories(root / "lost+found");
   write_file(root / "a/notes.txt", {'x'});
   write_file(root / "README", {'x'});
   const DataSplits data = open_data(root.path());
-  CHECK(data.train->classes() == Lines{"a"});
-  CHECK(listing(*data.train, root.path()) == Lines{"a/1.png 0"});
+  CHECK(data.train->classes() == Lines{"a", "b"});
+  CHECK(listing(*data.train, root.path()) == Lines{"a/1.png 0", "b/1.png 1"});
+  CHECK(data.notes.empty());
 }
 
 TEST_CASE("an image reads as three channels, grey or not") {
   const TempDir root;
   write_png(root / "a/1.png", flat(2, 3, {7}));
-  write_jpeg(root / "a/2.jpg", flat(8, 8, {200, 100, 50}));
+  write_jpeg(root / "b/2.jpg", flat(8, 8, {200, 100, 50}));
   const DataSplits data = open_data(root.path());
   CHECK(data.train->channels() == 3);
   CHECK(data.train->read(0).pixels == flat(2, 3, {7, 7, 7}).pixels);
@@ -192,7 +211,7 @@ TEST_CASE("a check counts every class and names what is broken among the good") 
 TEST_CASE("broken samples are told of in the data set's order") {
   const TempDir root;
   for (int i = 100; i < 160; ++i) write_file(root / text("a/", i, ".png"), {'x'});
-  const std::vector<std::string> broken = check_data(open_data(root.path())).broken;
+  const std::vector<std::string> broken = check_data(open_data(root.path(), {}, {.any_classes = true})).broken;
   REQUIRE(broken.size() == 60);
   for (size_t i = 0; i < 60; ++i) CHECK(contains(broken[i], text("a/", 100 + i, ".png: begins with the bytes 78")));
 }

@@ -56,7 +56,7 @@ std::string opening(const fs::path& folder, const fs::path& val = {}) {
 
 }  // namespace
 
-TEST_CASE("an IDX set opens with its images, labels and ten classes") {
+TEST_CASE("an IDX set opens with its images, labels and classes") {
   const TempDir folder;
   write_set(folder.path());
   const DataSplits data = open_data(folder.path());
@@ -121,12 +121,46 @@ TEST_CASE("another set serves for validation, with its test images or with all i
   CHECK(open_data(folder / "a").val == nullptr);
 }
 
-TEST_CASE("a label of val that train's classes lack is refused with its name") {
+TEST_CASE("classes are those of all parts together, and those that training lacks are told of") {
+  const TempDir folder;
+  write_set(folder / "few", {3, 0, 1}, {2, 1});
+  const DataSplits few = open_data(folder / "few");
+  CHECK(few.train->classes() == std::vector<std::string>{"0", "1", "2", "3"});
+  CHECK(few.val->classes() == few.train->classes());
+  REQUIRE(few.notes.size() == 1);
+  CHECK(contains(few.notes[0], "few: 1 of its 4 classes has no image to train on: 2"));
+
+  write_set(folder / "more", {3, 0, 1}, {1, 9});
+  const DataSplits more = open_data(folder / "more");
+  CHECK(more.train->classes().size() == 10);
+  CHECK(more.val->label(1) == 9);
+  CHECK(contains(more.notes[0], "more: 7 of its 10 classes have no image to train on: 2, 4, 5 and 4 more"));
+
+  CHECK(open_data(folder / "few", folder / "more").train->classes().size() == 10);
+  write_set(folder / "fashion-mnist", {3, 0, 1}, {2, 1});
+  CHECK(open_data(folder / "fashion-mnist").train->classes() ==
+        std::vector<std::string>{"T-shirt/top", "Trouser", "Pullover", "Dress"});
+}
+
+TEST_CASE("a label beyond MNIST's ten and beyond those of training is refused with its name") {
   const TempDir folder;
   write_set(folder.path(), {7, 0, 9}, {1, 10});
   const std::string told = opening(folder.path());
   CHECK(contains(told, "t10k-labels-idx1-ubyte: label 1 is class \"10\""));
-  CHECK(contains(told, "the 10 classes"));
+  CHECK(contains(told, "the 10 classes of the training set"));
+  write_set(folder.path(), {3, 0, 1}, {1, 10});
+  CHECK(contains(opening(folder.path()), "the 4 classes of the training set"));
+  write_set(folder.path(), {3, 0, 26}, {1, 10});
+  CHECK(open_data(folder.path()).val->classes().size() == 27);
+}
+
+TEST_CASE("a run that goes on keeps its classes where they begin as those of the labels") {
+  const TempDir folder;
+  write_set(folder.path(), {3, 0, 1}, {2, 1});
+  const std::vector<std::string> ten{"0", "1", "2", "3", "4", "5", "6", "7", "8", "9"};
+  CHECK(open_data(folder.path(), {}, {.classes = ten}).train->classes() == ten);
+  CHECK(open_data(folder.path(), {}, {.classes = {"0", "1"}}).train->classes().size() == 4);
+  CHECK(open_data(folder.path(), {}, {.classes = {"a", "b", "c", "d"}}).train->classes()[0] == "0");
 }
 
 TEST_CASE("a set without its labels or without anything to train on is refused") {

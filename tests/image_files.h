@@ -82,9 +82,18 @@ inline void write_jpeg(const fs::path& path, const Image& image, const JpegOptio
   std::fclose(file);
 }
 
+// A JPEG with a segment of EXIF that says how it was held, behind its first marker.
+inline std::vector<uint8_t> with_exif(std::vector<uint8_t> jpeg, uint8_t orientation) {
+  const uint8_t segment[] = {0xff, 0xe1, 0,    34, 'E', 'x', 'i', 'f', 0, 0, 'I',         'I', '*', 0, 8, 0, 0, 0,
+                             1,    0,    0x12, 1,  3,   0,   1,   0,   0, 0, orientation, 0,   0,   0, 0, 0, 0, 0};
+  jpeg.insert(jpeg.begin() + 2, std::begin(segment), std::end(segment));
+  return jpeg;
+}
+
 // `pixels` as PNG stores them, but 16-bit samples in the machine's byte order.
 inline void write_png(const fs::path& path, int width, int height, spng_color_type type, int bits,
-                      const std::vector<uint8_t>& pixels, const std::function<void(spng_ctx*)>& more = {}) {
+                      const std::vector<uint8_t>& pixels, const std::function<void(spng_ctx*)>& more = {},
+                      bool interlaced = false) {
   spng_ctx* context = spng_ctx_new(SPNG_CTX_ENCODER);
   spng_set_option(context, SPNG_ENCODE_TO_BUFFER, 1);
   spng_ihdr header{};
@@ -92,6 +101,7 @@ inline void write_png(const fs::path& path, int width, int height, spng_color_ty
   header.height = static_cast<uint32_t>(height);
   header.color_type = static_cast<uint8_t>(type);
   header.bit_depth = static_cast<uint8_t>(bits);
+  header.interlace_method = interlaced;
   spng_set_ihdr(context, &header);
   if (more) more(context);
   int status = spng_encode_image(context, pixels.data(), pixels.size(), SPNG_FMT_PNG, SPNG_ENCODE_FINALIZE);

@@ -162,7 +162,7 @@ TEST_CASE("a PNG cut anywhere in its pixels, or with a wrong bit, is refused") {
   CHECK(contains(decoding(folder / "changed.png"), "changed.png: is a broken PNG ("));
 }
 
-TEST_CASE("a WebP cut anywhere is refused, and an animated one is") {
+TEST_CASE("a WebP cut anywhere is refused") {
   const TempDir folder;
   for (const char* name : {"rgb_lossy.webp", "alpha_lossy.webp", "alpha_lossless.webp"}) {
     const std::vector<uint8_t> whole = read_file(tests_dir() / "golden/images" / name);
@@ -172,30 +172,27 @@ TEST_CASE("a WebP cut anywhere is refused, and an animated one is") {
       CHECK(contains(decoding(folder / "cut.webp"), "cut.webp: is a broken WebP ("));
     }
   }
-  const std::string animated = "RIFF\x1a\0\0\0WEBPVP8X\x0a\0\0\0\x02\0\0\0\x07\0\0\x07\0\0"s;
-  write_file(folder / "moving.webp", {animated.begin(), animated.end()});
-  CHECK(contains(decoding(folder / "moving.webp"), "moving.webp: is an animated WebP, expected a still image"));
 }
 
 TEST_CASE("EXIF that makes no sense leaves the image as it is stored") {
-  const auto orientation = [](const std::string& tiff) {
-    return exif_orientation({reinterpret_cast<const uint8_t*>(tiff.data()), tiff.size()});
+  const auto orientation_of = [](const std::string& tiff) {
+    return orientation({reinterpret_cast<const uint8_t*>(tiff.data()), tiff.size()}, {});
   };
   const std::string entry = "\x12\x01\3\0\1\0\0\0\6\0\0\0"s, end = "\0\0\0\0"s;
   const std::string sound = "II*\0\x08\0\0\0\1\0"s + entry + end;
-  CHECK(orientation(sound) == 6);
-  CHECK(orientation("MM\0*\0\0\0\x08\0\1\x01\x12\0\3\0\0\0\1\0\x08\0\0"s + end) == 8);
-  for (size_t size = 0; size < 22; ++size) CHECK(orientation(sound.substr(0, size)) == 1);
+  CHECK(orientation_of(sound) == 6);
+  CHECK(orientation_of("MM\0*\0\0\0\x08\0\1\x01\x12\0\3\0\0\0\1\0\x08\0\0"s + end) == 8);
+  for (size_t size = 0; size < 22; ++size) CHECK(orientation_of(sound.substr(0, size)) == 1);
   const auto with = [&](size_t at, char byte) {
     std::string changed = sound;
     changed[at] = byte;
-    return orientation(changed);
+    return orientation_of(changed);
   };
   CHECK(with(0, 'X') == 1);     // no TIFF
   CHECK(with(7, '\x7f') == 1);  // the directory lies far behind the end
   CHECK(with(8, '\xff') == 6);  // more entries than there is room for, but this one is there
   CHECK(with(10, 0) == 1);      // another tag
-  CHECK(with(12, 4) == 1);      // of another type
+  CHECK(with(12, 2) == 1);      // of a type that is no number
   CHECK(with(18, 9) == 1);      // no orientation
   CHECK(with(18, 0) == 1);
 }

@@ -207,22 +207,121 @@ TEST_CASE("what is wrong with a CSV is told of with its line") {
     return opening(root / "list.csv");
   };
   CHECK(contains(of(""), "list.csv, line 1: there is nothing, expected a header with the columns path and label"));
-  CHECK(contains(of("file,label\n1.png,a\n"),
-                 "list.csv, line 1: has the columns \"file\", \"label\", expected path and label, and maybe split"));
-  CHECK(contains(of("path,label,path\n"), "line 1: has two columns path"));
+  CHECK(contains(of("photo,label\n1.png,a\n"),
+                 "list.csv, line 1: has the columns \"photo\", \"label\", expected path and label, and maybe split"));
+  CHECK(contains(of("path,label,path\n"), "line 1: has the columns \"path\" and \"path\", either of which may be"));
+  CHECK(contains(of("file_name,label,Image\n"),
+                 "line 1: has the columns \"file_name\" and \"Image\", either of which may be the path, expected one"));
+  CHECK(contains(of("path,class,target\n"), "\"class\" and \"target\", either of which may be the label"));
   CHECK(contains(of("path,label\n"), "list.csv: lists no images to train on"));
   CHECK(contains(of("path,label\n1.png,a\n1.png\n"), "line 3: has 1 fields, expected the 2 of the header"));
   CHECK(contains(of("path,label\n\n1.png,a,b\n"), "line 3: has 3 fields"));
   CHECK(contains(of("path,label\n,a\n"), "line 2: the path is empty"));
   CHECK(contains(of("path,label\n1.png,\n"), "line 2: the label is empty"));
-  CHECK(contains(of("path,label,split\n1.png,a,dev\n"), "line 2: the split is \"dev\", expected train, val or test"));
+  CHECK(contains(of("path,label\n1.png, \t\n"), "line 2: the label is empty"));
+  CHECK(contains(of("path,label,split\n1.png,a,fold 1\n"),
+                 "line 2: the split is \"fold 1\", expected train, val or test"));
+  CHECK(contains(of("path,label,split\n1.png,a,train\n1.png,a,val\n1.png,a,eval\n1.png,a,test\n"),
+                 "line 4: has a part for evaluation beside those for validation and tests, expected one for each"));
+  CHECK(contains(of("path;label\n\"1.png\",a\n"), "expected a semicolon or the end of the line"));
+  CHECK(contains(of("path,label\n1.png,a\n"), "list.csv: one class only, a, expected at least two"));
   CHECK(contains(of("path,label\n\"1.png,a\n"), "line 2: a quoted field has no end"));
   CHECK(contains(of("path,label\n\"1\".png,a\n"), "line 2: a quoted field goes on after its second \""));
   CHECK(contains(of("path,label,split\n1.png,a,train\n1.png,b,val\n"),
                  "line 3: the class \"b\" is not among the 1 classes of the training set"));
+  CHECK(contains(of("path,label,split\n1.png,a,train\n1.png,b,train\n1.png,A,val\n"),
+                 "line 4: the class \"A\" is not among the 2 classes of the training set (which has \"a\")"));
   const std::string absent = of("path,label\n1.png,a\n\"two\nlines.png\",a\n3.png,a\n");
   CHECK(contains(absent, "list.csv: 2 of its 3 images are not there, the first is"));
   CHECK(contains(absent, "(line 3), expected a file for each"));
+  fs::create_directories(root / "2.png");
+  CHECK(contains(of("path,label\n1.png,a\n2.png,a\n"), "2.png (line 3: a folder), expected a file for each"));
+}
+
+TEST_CASE("columns go by their usual names, and what stands between fields by the header") {
+  const TempDir root;
+  for (const char* name : {"1.png", "2.png", "3.png"}) write_png(root / name, flat(2, 2, {9}));
+  const auto of = [&](const std::string& content) {
+    write_text(root / "list.csv", content);
+    return open_data(root / "list.csv");
+  };
+  const Lines expected{"1.png 0", "2.png 1"};
+  for (const char* header : {"file_name,label", "filename,class", "Image,target", "image_path,Category", "file,labels",
+                             "File Names,class-name", "filepaths,Labels"}) {
+    CAPTURE(header);
+    const DataSplits data = of(text(header, "\n1.png,a\n2.png,b\n"));
+    CHECK(listing(data.train.get(), root.path()) == expected);
+    CHECK(data.notes.empty());
+  }
+  CHECK(listing(of("path;label\n1.png;a, not b\n\"2.png\";b\n").train.get(), root.path()) == expected);
+  CHECK(listing(of("\"path\"\t\"label\"\n1.png\ta\n2.png\tb\n").train.get(), root.path()) == expected);
+  CHECK(listing(of("\npath,label,a;b\n1.png,a,\n2.png,b,;\n").train.get(), root.path()) == expected);
+  const DataSplits two = of("image,path,label,class\n7,1.png,a,x\n8,2.png,b,y\n");
+  CHECK(listing(two.train.get(), root.path()) == expected);
+  REQUIRE(two.notes.size() == 2);
+  CHECK(contains(two.notes[0], "list.csv: its column \"image\" is passed over, as there is \"path\""));
+  CHECK(contains(two.notes[1], "list.csv: its column \"class\" is passed over, as there is \"label\""));
+}
+
+TEST_CASE("a list's parts have the usual names, in a column split or in another that holds nothing else") {
+  const TempDir root;
+  for (const char* name : {"1.png", "2.png", "3.png", "4.png"}) write_png(root / name, flat(2, 2, {9}));
+  const auto of = [&](const std::string& header, const std::string& val, const std::string& test) {
+    write_text(root / "list.csv", header + "\n1.png,a,Training\n2.png,b,train\n3.png,a," + val + "\n4.png,b," + test);
+    return open_data(root / "list.csv");
+  };
+  for (const char* name : {"val", "Dev", "validation", "eval"}) {
+    const DataSplits data = of("path,label,split", name, "testing");
+    CHECK(data.train->size() == 2);
+    CHECK(listing(data.val.get(), root.path()) == Lines{"3.png 0"});
+    CHECK(listing(data.test.get(), root.path()) == Lines{"4.png 1"});
+  }
+  CHECK(listing(of("path,label,split", "val", "evaluation").test.get(), root.path()) == Lines{"4.png 1"});
+  CHECK(listing(of("path,label,Data Set", "val", "test").val.get(), root.path()) == Lines{"3.png 0"});
+  CHECK(of("path,label,set", "B", "test").train->size() == 4);
+}
+
+TEST_CASE("a list that is not UTF-8 is refused with the line, or with what it is") {
+  const TempDir root;
+  write_png(root / "1.png", flat(2, 2, {9}));
+  using namespace std::string_literals;
+  const auto of = [&](const std::string& content) {
+    write_text(root / "list.csv", content);
+    return opening(root / "list.csv");
+  };
+  CHECK(of("path,label\n1.png,a\n1.png,cr\xe8me\n") ==
+        (root / "list.csv").string() +
+            ", line 3: \"1.png,cr\\xe8me\" is not UTF-8, expected a CSV in UTF-8 (if it is "
+            "Latin-1: iconv -f latin1 -t utf-8)");
+  const auto wide = [](const std::string& narrow, bool big) {
+    std::string all;
+    for (const char c : narrow) all += big ? "\0"s + c : c + "\0"s;
+    return all;
+  };
+  const std::string whole = (root / "list.csv").string() + ": is UTF-16, expected a CSV in UTF-8";
+  CHECK(of("\xff\xfe" + wide("path,label\n", false)) == whole);
+  CHECK(of("\xfe\xff" + wide("path,label\n", true)) == whole);
+  CHECK(of(wide("path,label\n", false)) == whole);
+  CHECK(of(wide("path,label\n", true)) == whole);
+  CHECK(of("\xff\xfe\0\0p\0\0\0"s) == (root / "list.csv").string() + ": is UTF-32, expected a CSV in UTF-8");
+  CHECK(contains(of("path,label\n1.png,a\0b\n"s), "line 2: \"1.png,a\\x00b\" holds a zero byte, expected a CSV in"));
+  // A line that is quoted is cut where it is long, and never within a letter.
+  std::string header = "x";
+  for (int i = 0; i < 100; ++i) header += "\xc3\xa9";
+  const std::string told = of(header + "\n");
+  CHECK(told.size() < root.path().string().size() + 250);
+  CHECK(contains(told, "\xc3\xa9..., expected path and label"));
+}
+
+TEST_CASE("labels that differ by what nobody sees are told of") {
+  const TempDir root;
+  write_png(root / "1.png", flat(2, 2, {9}));
+  write_text(root / "list.csv", "path,label\n1.png,cat\n1.png,cat \n1.png,dog\n1.png,Dog\n1.png,bird\n");
+  const DataSplits data = open_data(root / "list.csv");
+  CHECK(data.train->classes().size() == 5);
+  REQUIRE(data.notes.size() == 2);
+  CHECK(contains(data.notes[0], "list.csv: the classes \"cat\" and \"cat \" differ by blanks, case or spelling of"));
+  CHECK(contains(data.notes[1], "the classes \"Dog\" and \"dog\" differ by"));
 }
 
 TEST_CASE("a check reads a list whose images are not all there, and names each that is not") {
@@ -248,7 +347,7 @@ TEST_CASE("the kind of a data set can be named, and a wrong one is refused") {
   CHECK(contains(opening(root.path(), {.kind = "csv"}), "does not hold a CSV of images"));
   write_text(root / "list", "path,label\ntrain/a/1.png,a\n");
   CHECK(contains(opening(root / "list"), "list: is not a folder"));
-  CHECK(open_data(root / "list", {}, {.kind = "csv"}).kind == "CSV");
+  CHECK(open_data(root / "list", {}, {.kind = "csv", .any_classes = true}).kind == "CSV");
   CHECK(contains(opening(root / "list", {.kind = "folders"}), "list: is not a folder"));
   const auto usage = [&](const DataOptions& options) {
     return sentence(Fault::usage, [&] { open_data(root.path(), {}, options); });

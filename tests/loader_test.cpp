@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <set>
 #include <thread>
@@ -271,6 +272,65 @@ TEST_CASE("a loader that nobody reads ends quietly, and one that was not started
   CHECK(contains(sentence(Fault::internal, [&] { loader.next(); }), "next before start"));
   CHECK(contains(sentence(Fault::internal, [&] { loader.start(-1); }), "epoch -1"));
   CHECK(contains(sentence(Fault::internal, [&] { Loader(data, options(true, 0)); }), "batch 0"));
+}
+
+namespace {
+
+// Says what reading takes, and sees how much of it is under way.
+class Heavy final : public Dataset {
+ public:
+  int64_t size() const override { return 24; }
+  int channels() const override { return 1; }
+  const std::vector<std::string>& classes() const override { return classes_; }
+  int label(int64_t) const override { return 0; }
+  Image read(int64_t index) const override {
+    const size_t now = under_way_ += reading_bytes(index);
+    for (size_t most = most_; now > most && !most_.compare_exchange_weak(most, now);) {
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    under_way_ -= reading_bytes(index);
+    return flat(8, 8, {static_cast<uint8_t>(index)});
+  }
+  std::string describe(int64_t index) const override { return text("photo ", index); }
+  size_t reading_bytes(int64_t index) const override { return index % 3 == 0 ? 0 : size_t(index % 3) << 20; }
+
+  size_t most() const { return most_; }
+
+ private:
+  std::vector<std::string> classes_{"a"};
+  mutable std::atomic<size_t> under_way_{0}, most_{0};
+};
+
+}  // namespace
+
+TEST_CASE("images are decoded side by side as far as there is room, and yield the same batches") {
+  std::vector<Batch> free, cramped;
+  for (const size_t room : {size_t{0}, size_t{2} << 20}) {
+    const Heavy data;
+    Loader::Options o = options(true, 8, 4);
+    o.preprocess.channels = 1;
+    o.decoding_room = room;
+    Loader loader(data, o);
+    loader.start(0);
+    for (int i = 0; i < 6; ++i) (room ? cramped : free).push_back(take(loader));
+    CHECK(loader.decoding_peak() >= size_t{2} << 20);
+    if (room > 0) {
+      CHECK(loader.decoding_peak() == room);
+      CHECK(data.most() <= room);
+    }
+  }
+  for (size_t i = 0; i < free.size(); ++i) CHECK(same(free[i], cramped[i]));
+}
+
+TEST_CASE("an image that takes more than there is room for is named, with both figures") {
+  const Heavy data;
+  Loader::Options o = options(false, 8);
+  o.preprocess.channels = 1;
+  o.decoding_room = size_t{1} << 20;
+  Loader loader(data, o);
+  loader.start(0);
+  CHECK(sentence(Fault::memory, [&] { loader.next(); }) ==
+        "photo 2: decoding it takes 2 MiB, 1 are left beside the training step, expected a smaller image");
 }
 
 }  // namespace shear::test

@@ -43,7 +43,7 @@ inline void write_idx_part(const std::filesystem::path& dir, const std::string& 
   put_below(dir / (part + "-labels-idx1-ubyte"), labels);
 }
 
-// Ten classes: IDX files have no fewer.
+// Ten classes.
 inline void write_idx(const std::filesystem::path& dir, uint32_t train = 80, uint32_t val = 30) {
   write_idx_part(dir, "train", train, 8, 10, 1);
   if (val > 0) write_idx_part(dir, "t10k", val, 8, 10, 2);

@@ -2,77 +2,12 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 
-#include "backend.h"
-#include "shear/train.h"
-#include "train_fixture.h"
+#include "run_fixture.h"
 
 using namespace shear;
 using namespace shear::test;
 namespace fs = std::filesystem;
-
-namespace {
-
-struct Listener : TrainObserver {
-  std::vector<StepMetrics> steps;
-  std::vector<std::string> notes, warnings;
-  void note(const std::string& s) override { notes.push_back(s); }
-  void warn(const std::string& s) override { warnings.push_back(s); }
-  void step(const StepMetrics& m) override { steps.push_back(m); }
-};
-
-Recipe small_recipe(const fs::path& data) {
-  Recipe r;
-  r.data = data.string();
-  r.model = tiny_model;
-  r.batch = 16;
-  r.steps = 30;
-  r.lr = 3e-3;
-  r.warmup = 3;
-  r.eval_every = 7;
-  r.checkpoint_every = 10;
-  r.seed = 5;
-  resolve_defaults(r);
-  return r;
-}
-
-RunOptions in(const fs::path& out) {
-  RunOptions run;
-  run.out = out;
-  run.threads = 1;
-  run.device = test_device();
-  return run;
-}
-
-TrainOutcome train_quietly(const Recipe& recipe, const RunOptions& run) {
-  Listener listener;
-  return train(recipe, run, listener);
-}
-
-std::string message_of(const Recipe& recipe, const RunOptions& run, Fault fault) {
-  try {
-    train_quietly(recipe, run);
-  } catch (const Error& e) {
-    CHECK(e.fault() == fault);
-    return e.what();
-  }
-  return "nothing was thrown";
-}
-
-// The lines of metrics.jsonl without what a clock says.
-std::vector<nlohmann::json> timeless(const fs::path& metrics) {
-  std::vector<nlohmann::json> lines;
-  for (const std::string& line : lines_of(metrics)) {
-    nlohmann::json j = nlohmann::json::parse(line);
-    j.erase("seconds");
-    j.erase("images_per_second");
-    lines.push_back(j);
-  }
-  return lines;
-}
-
-}  // namespace
 
 TEST_CASE("thirty steps are fifteen, a resume and fifteen, bit for bit") {
   const TempDir dir;
@@ -241,19 +176,6 @@ TEST_CASE("a step that does not fit in the limit is refused before anything is c
   CHECK_FALSE(fs::exists(dir / "run/last.safetensors"));
   run.memory_limit = need;
   CHECK(train_quietly(recipe, run).end == TrainEnd::finished);
-}
-
-TEST_CASE("a resumed run refuses data of another size") {
-  const TempDir dir;
-  write_idx(dir / "data");
-  const Recipe recipe = small_recipe(dir / "data");
-  RunOptions run = in(dir / "run");
-  run.stop_after = 2;
-  train_quietly(recipe, run);
-  write_idx(dir / "data", 48);
-  run.resume = true;
-  const std::string sentence = message_of(recipe, run, Fault::input);
-  CHECK(sentence.find("the run began with 80") != std::string::npos);
 }
 
 TEST_CASE("training the head leaves the rest as it was") {

@@ -23,6 +23,17 @@ struct Image {
 // (in grey too, which Pillow clips at 255).  Grey stays grey.  Turned upright as the file's EXIF orientation says.
 // Throws Fault::input with the file, what was found and what was expected.  Thread-safe.
 Image decode_image(const std::filesystem::path&);
+
+// What a file's header says of its image, as it is stored: not yet turned.
+struct ImageHeader {
+  int width = 0, height = 0, channels = 0;
+  // What decode_image takes at most at one time: the file's bytes, the pixels, what the codec needs beside them, and
+  // the second copy where the image is turned by a quarter.  EXIF and the like may take a MiB or two more.
+  size_t decode_bytes = 0;
+};
+// Reads no more of the file than it must.  Throws as decode_image does where the header alone makes that fail.
+// Thread-safe.
+ImageHeader probe_image(const std::filesystem::path&);
 Image to_channels(Image, int channels);  // grey to RGB, or RGB to grey (ITU-R 601 luma)
 
 // Labelled images.  `read` is thread-safe.
@@ -35,7 +46,20 @@ class Dataset {
   virtual int label(int64_t index) const = 0;
   virtual Image read(int64_t index) const = 0;
   virtual std::string describe(int64_t index) const = 0;  // a path, or "FILE, image 17"
+  // What an image is called wherever the data set lies, once in a part: its path below the part's folder (a list's:
+  // below the folder of the list), or "FILE, image 17" without the folder.
+  virtual std::string key(int64_t index) const { return "image " + std::to_string(index); }
+  // What is cheap to know of its content: the size of its file in bytes, 0 where that cannot be seen, or a hash of
+  // pixels that are in memory anyway.
+  virtual uint64_t sign(int64_t) const { return 0; }
+  // What `read` takes for a moment beyond what the data set holds, in bytes; 0: little.  Throws as `read` may.
+  virtual size_t reading_bytes(int64_t) const { return 0; }
 };
+
+// A number that is another one where images were added, removed, renamed, given another class or replaced by ones with
+// another `sign`; the same wherever the data set lies, in whatever order its images and classes stand.  Asks the file
+// system for the size of every file and opens none.
+uint64_t fingerprint(const Dataset&);
 
 // A data set with its parts.  Classes are matched by name: labels of val and test are indices into train's classes.
 struct DataSplits {
@@ -54,18 +78,25 @@ struct DataOptions {
   bool official_split = false;        // Flowers-102: train on trnid alone, validate on valid
   // Images that a list names are looked for when they are read, not at once: for check_data, which tells of each.
   bool allow_absent = false;
+  // A single class, or folders that look like one too many, becomes a note: for who does not train.
+  bool any_classes = false;
+  std::filesystem::path own{};  // where a run is written: no data where it lies among the class folders
+  // Of the model that training goes on with: IDX, which names no classes, has these though its labels show fewer.
+  std::vector<std::string> classes{};
 };
 
 // "idx", "cifar", "flowers102", "cub200", "csv", "folders".
 const std::vector<std::string>& data_kinds();
 
 // Recognises
-//   IDX           plain or gzip: train-images-idx3-ubyte[.gz] ..., t10k as test
+//   IDX           plain or gzip: train-images-idx3-ubyte[.gz] ..., t10k as test; classes from 0 to the greatest label
 //   CIFAR         -10 and -100 in binary
 //   Flowers-102   setid.mat, imagelabels.mat, jpg/: trains on trnid and valid, tests on tstid
 //   CUB-200-2011  images.txt, image_class_labels.txt, classes.txt, train_test_split.txt, images/
-//   CSV           a file with the columns path and label, and maybe split (train, val or valid, test)
-//   class folders with train/ and val/, valid/ or test/, or flat: then all of it is train
+//   CSV           a file with a column of paths (path, file, file_name, image ...), one of labels (label, class,
+//                 target ...), and maybe split; separated by commas, semicolons or tabs
+//   class folders flat: then all of it is train; or in folders for the parts, train with val or test, by their usual
+//                 names in any case ("Training", "val_images", "dev", "Test set"), where these hold class folders
 // A test part serves as val where there is no other.  `val` names another data set of the same kind for validation;
 // empty: none.  Throws Fault::input with one sentence, Fault::usage for options that make no sense.
 DataSplits open_data(const std::filesystem::path& data, const std::filesystem::path& val = {}, const DataOptions& = {});
@@ -151,6 +182,9 @@ class Loader {
     bool training = false;  // shuffled, augmented, only whole batches; else in order, the last may be short
     uint64_t seed = 0;
     int threads = 1, ahead = 2;  // batches in flight
+    // For images that are being decoded, on all threads together, in bytes; 0: whatever they take.  An image that takes
+    // more by itself is Fault::memory.
+    size_t decoding_room = 0;
     Preprocess preprocess;
     Augment augment;
   };
@@ -159,6 +193,8 @@ class Loader {
   Loader(const Loader&) = delete;
   Loader& operator=(const Loader&) = delete;
 
+  static size_t bytes(const Options&);  // of the batches that it holds
+  size_t decoding_peak() const;         // the most that images took while they were decoded, so far
   int64_t batches_per_epoch() const;
   // From batch `first` of `epoch`; training goes on into the following epochs without end.
   void start(int64_t epoch, int64_t first_batch = 0);

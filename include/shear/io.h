@@ -16,10 +16,19 @@ namespace shear {
 
 // Writes beside `path`, flushes to disk and renames over it: whoever opens `path` sees the old file or the new one,
 // whole.  The temporary name starts with '.' and ends in ".tmp"; it is removed when `write` throws.
+// A symbolic link stays: what it leads to is replaced.
 // Throws Fault::input for a directory that cannot be written or a disk that is full, naming the path and the reason.
-void write_atomically(const std::filesystem::path& path, const std::function<void(int fd)>& write);
+struct Replacement {
+  std::function<void(const std::filesystem::path& written)> check;  // of what is on the disk; throws to keep the old
+  std::filesystem::path keep_old_as;                                // in the same directory; empty: the old file goes
+};
+void write_atomically(const std::filesystem::path& path, const std::function<void(int fd)>& write,
+                      const Replacement& = {});
 void write_all(int fd, const void* data, size_t bytes, const std::filesystem::path& path_for_errors);
 void write_text_atomically(const std::filesystem::path& path, std::string_view text);
+
+// The whole of a regular file; throws Fault::input for anything else, a pipe included.
+std::string read_text(const std::filesystem::path&);
 
 struct TensorView {
   std::string name;
@@ -94,7 +103,14 @@ struct TensorToWrite {
 };
 // Atomic, as write_atomically; the header is padded with spaces to a multiple of 8.
 void write_safetensors(const std::filesystem::path&, std::span<const TensorToWrite>,
-                       const std::map<std::string, std::string>& metadata = {});
+                       const std::map<std::string, std::string>& metadata = {}, const Replacement& = {});
+
+// Checksums (XXH3, 64 bits) of every tensor, and of names, types, shapes and metadata, as a metadata entry of their
+// own.
+void add_checksums(std::span<const TensorToWrite>, std::map<std::string, std::string>& metadata);
+// Whether the file has them.  Throws Fault::input, naming what is not as it was written.
+enum class Verify : bool { header, all };  // all: reads the whole file
+bool verify_checksums(const TensorFile&, Verify = Verify::all);
 
 // One value of the short types to and from f32; rounds to nearest even.
 float f16_to_f32(uint16_t);

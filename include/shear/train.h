@@ -2,6 +2,7 @@
 #pragma once
 #include <atomic>
 #include <functional>
+#include <map>
 #include <optional>
 #include <utility>
 
@@ -115,8 +116,8 @@ std::string what_would_fit(PlanOptions, size_t budget);
 
 struct Evaluation {
   int64_t samples = 0, classes = 0;
-  double accuracy = 0, top5 = 0, loss = 0;  // shares; mean cross entropy without smoothing
-  std::vector<int64_t> confusion;           // (true class, chosen class)
+  double accuracy = 0, top5 = 0, loss = 0;                   // shares; mean cross entropy without smoothing
+  std::map<std::pair<int64_t, int64_t>, int64_t> confusion;  // (true class, chosen class): how often, where it was so
 };
 
 // `labels`: the model's class for each class of the data; empty: the same.  `go_on(done, total)` is asked between
@@ -167,8 +168,9 @@ Recipe recipe_from_json(std::string_view);
 // so a resumed run keeps it unless told otherwise.)
 struct RunOptions {
   std::filesystem::path out;
-  bool resume = false;     // continue from out/last.safetensors
-  bool overwrite = false;  // begin anew in a directory that holds a run
+  bool resume = false;         // continue from out/last.safetensors
+  std::filesystem::path from;  // ... or from this checkpoint of the run
+  bool overwrite = false;      // begin anew in a directory that holds a run
   int threads = 0, loader_threads = 1;
   size_t memory_limit = 0;
   DeviceKind device = DeviceKind::cpu;
@@ -210,6 +212,8 @@ struct Summary {
   double seconds = 0, step_seconds_median = 0;
   MemoryUse memory;
   size_t planned_peak_bytes = 0, rss_peak_bytes = 0;
+  size_t in_flight_bytes = 0;      // of batches that are read ahead, beside the step
+  size_t decoding_peak_bytes = 0;  // of images while they are decoded
 };
 std::string to_json(const Summary&);
 
@@ -221,17 +225,21 @@ struct TrainOutcome {
 };
 
 // Runs the recipe in the directory `run.out`:
-//   last.safetensors   every `checkpoint_every` steps and when interrupted: all state
+//   last.safetensors   every `checkpoint_every` steps, before each evaluation, when interrupted and before an error
+//   ends
+//                      the run: all state, with checksums, and read back before it takes its name
+//   previous.safetensors  the one before, as long as the run is not finished
 //   best.safetensors   the weights with the best accuracy on the validation part
 //   model.safetensors  the weights at the end
 //   metrics.jsonl      a line per step and per evaluation
 //   summary.json       at the end
 // Each is replaced as a whole (metrics.jsonl grows by lines), so that whatever stops the process, `resume` goes on from
-// the last checkpoint, and ends with the bits that it would have ended with.
+// the last checkpoint, and ends with the bits that it would have ended with.  What may differ from the recipe that it
+// began with: data and val (moved, or not the same images any more: said), epochs and steps.
 TrainOutcome train(const Recipe&, const RunOptions&, TrainObserver&);
 
-// The recipe of the run in a directory, from its last checkpoint.
-Recipe read_recipe(const std::filesystem::path& run_directory);
+// The recipe of the run in a directory, from its last checkpoint or from the one named.
+Recipe read_recipe(const std::filesystem::path& run_directory, const std::filesystem::path& from = {});
 
 // -- What a policy does to the gradient -----------------------------------------------------------------------------
 

@@ -1,6 +1,7 @@
 // The backend of a device.  The one place that knows which were built.
 #include "shear/backend.h"
 #include "shear/error.h"
+#include "shear/threads.h"
 
 namespace shear {
 
@@ -13,7 +14,10 @@ static std::unique_ptr<Backend> cuda_backend([[maybe_unused]] Precision precisio
 }
 
 std::unique_ptr<Backend> make_backend(DeviceKind kind, int threads, Precision precision) {
-  return kind == DeviceKind::cuda ? cuda_backend(precision, CudaUse::compute) : make_cpu_backend(threads, precision);
+  if (kind == DeviceKind::cuda) return cuda_backend(precision, CudaUse::compute);
+  std::unique_ptr<Backend> cpu = make_cpu_backend(threads, precision);
+  start_cpu_threads(threads > 0 ? threads : default_threads());
+  return cpu;
 }
 
 std::unique_ptr<Backend> make_planning_backend(DeviceKind kind, int threads, Precision precision) {

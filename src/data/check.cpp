@@ -7,6 +7,8 @@
 
 #include "shear/data.h"
 #include "shear/error.h"
+#include "shear/threads.h"
+#include "shear/utf8.h"
 
 namespace shear {
 namespace {
@@ -43,7 +45,7 @@ Seen read_all(const Dataset& data) {
         try {
           seen.add(data.read(i));
         } catch (const Error& error) {
-          seen.broken.emplace_back(i, error.what());
+          seen.broken.emplace_back(i, printable(error.what()));
         }
       }
     } catch (...) {  // no memory: nothing is wrong with the sample
@@ -55,7 +57,7 @@ Seen read_all(const Dataset& data) {
   };
   {
     std::vector<std::jthread> threads;
-    for (unsigned i = 1; i < std::thread::hardware_concurrency(); ++i) threads.emplace_back(work);
+    for (int i = 1; i < default_threads(); ++i) threads.emplace_back(work);
     work();
   }
   if (failure) std::rethrow_exception(failure);

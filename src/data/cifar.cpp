@@ -5,10 +5,10 @@
 //
 // Pixels are 32 x 32, all of red, then all of green, then all of blue.  Names of classes stand in batches.meta.txt or
 // fine_label_names.txt, one a line.  https://www.cs.toronto.edu/~kriz/cifar.html
+#include <xxhash.h>
+
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
-#include <fstream>
+#include <string_view>
 
 #include "data/files.h"
 #include "data/sources.h"
@@ -66,18 +66,12 @@ const Layout* layout_of(const fs::path& folder) {
 
 // One file's records.
 std::vector<uint8_t> read_records(const fs::path& path, const Layout& layout) {
-  std::ifstream in(path, std::ios::binary | std::ios::ate);
-  if (!in) fail(Fault::input, path.string(), ": cannot be opened (", std::strerror(errno), ")");
-  const std::streamoff end = in.tellg();
-  if (end < 0) fail(Fault::input, path.string(), ": cannot be read (", std::strerror(errno), ")");
-  const size_t bytes = static_cast<size_t>(end);
+  InputFile file(path, "records of CIFAR");
+  const uint64_t bytes = file.size();
   if (bytes == 0 || bytes % layout.record() != 0)
     fail(Fault::input, path.string(), ": holds ", bytes, " bytes, expected one or more whole records of ", layout.kind,
          ", of ", layout.record(), " bytes each");
-  std::vector<uint8_t> records(bytes);
-  in.seekg(0);
-  if (!in.read(reinterpret_cast<char*>(records.data()), static_cast<std::streamsize>(bytes)))
-    fail(Fault::input, path.string(), ": cannot be read to its end, expected ", bytes, " bytes");
+  std::vector<uint8_t> records = file.read_all();
   for (size_t at = layout.labels - 1; at < bytes; at += layout.record())
     if (records[at] >= layout.classes)
       fail(Fault::input, path.string(), ": image ", at / layout.record(), " has the class ", int{records[at]},
@@ -110,6 +104,11 @@ class CifarDataset final : public Dataset {
     const Part& part = part_of(index);
     return text(part.file.string(), ", image ", index - part.first);
   }
+  std::string key(int64_t index) const override {
+    const Part& part = part_of(index);
+    return text(part.file.filename().string(), ", image ", index - part.first);
+  }
+  uint64_t sign(int64_t index) const override { return XXH3_64bits(record(index) + layout_.labels, pixels); }
 
  private:
   struct Part {
@@ -133,15 +132,22 @@ class CifarDataset final : public Dataset {
   int64_t size_ = 0;
 };
 
-// Where the file of names is missing or short, classes are their numbers.
-std::vector<std::string> class_names(const fs::path& folder, const Layout& layout) {
+// Where the file of names is missing, or holds more or fewer, classes are their numbers.
+std::vector<std::string> class_names(const fs::path& folder, const Layout& layout, std::vector<std::string>& notes) {
+  const fs::path path = folder / layout.names;
   std::vector<std::string> names;
-  std::ifstream in(folder / layout.names);
-  for (std::string line; names.size() < layout.classes && std::getline(in, line);) {
-    while (!line.empty() && (line.back() == '\r' || line.back() == ' ')) line.pop_back();
-    if (!line.empty()) names.push_back(line);
+  if (is_file(path)) {
+    const TextFile file(path, "a list of class names");
+    for (std::string_view rest = file.text(); !rest.empty();) {
+      std::string_view line = rest.substr(0, rest.find('\n'));
+      rest.remove_prefix(std::min(line.size() + 1, rest.size()));
+      while (!line.empty() && (line.back() == '\r' || line.back() == ' ')) line.remove_suffix(1);
+      if (!line.empty()) names.emplace_back(line);
+    }
+    if (names.size() == layout.classes) return names;
+    notes.push_back(text(path.string(), ": names ", names.size(), " classes, expected ", layout.classes,
+                         "; classes are called by their numbers"));
   }
-  if (names.size() == layout.classes) return names;
   names.clear();
   for (size_t i = 0; i < layout.classes; ++i) names.push_back(std::to_string(i));
   return names;
@@ -159,11 +165,12 @@ DataSplits open_cifar(const fs::path& data, const fs::path& val, const DataOptio
   if (!val.empty())
     if (const Layout* other = layout_of(val); other != &layout)
       fail(Fault::input, val.string(), ": is ", other->kind, ", expected ", layout.kind, " as ", data.string());
-  const std::vector<std::string> names = class_names(data, layout);
+  std::vector<std::string> notes;
+  const std::vector<std::string> names = class_names(data, layout, notes);
   const auto open = [&](const std::vector<fs::path>& files) {
     return std::make_unique<CifarDataset>(files, layout, names);
   };
-  DataSplits splits{layout.kind, open(train), nullptr, nullptr, {}};
+  DataSplits splits{layout.kind, open(train), nullptr, nullptr, std::move(notes)};
   if (is_file(data / layout.test)) splits.test = open({data / layout.test});
   if (val.empty()) return splits;
   if (is_file(val / layout.test))

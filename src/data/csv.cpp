@@ -1,15 +1,21 @@
-// A CSV (RFC 4180) that lists images: a header with the columns path and label, and maybe split; other columns are
+// A CSV that lists images: a header with a column of paths, one of labels and maybe one of parts; other columns are
 // passed over.  Paths are taken from the CSV's own folder.
 #include <algorithm>
 #include <array>
 #include <cctype>
+#include <optional>
+#include <span>
 #include <string_view>
 #include <unordered_map>
 
+#include "data/classes.h"
+#include "data/csv_lines.h"
 #include "data/files.h"
 #include "data/listed.h"
+#include "data/part_names.h"
 #include "data/sources.h"
 #include "shear/error.h"
+#include "shear/utf8.h"
 
 namespace shear {
 namespace {
@@ -22,106 +28,80 @@ std::string lower(std::string_view text) {
   return lowered;
 }
 
-class Csv {
- public:
-  explicit Csv(const fs::path& path) : path_(path), bytes_(read_bytes(path, "a CSV")) {
-    rest_ = {reinterpret_cast<const char*>(bytes_.data()), bytes_.size()};
-    if (rest_.starts_with("\xef\xbb\xbf")) rest_.remove_prefix(3);  // which spreadsheets put there
-  }
+// What columns may be called, the name that goes before all others first; in any case, with or without blanks, "_", "-"
+// and a last "s".
+constexpr std::string_view path_names[] = {"path",      "file",      "filename", "filepath", "image",  "imagename",
+                                           "imagepath", "imagefile", "img",      "imgname",  "imgpath"};
+constexpr std::string_view label_names[] = {"label", "class", "classname", "labelname", "target", "category"};
+// Beside "split", which must hold nothing but names of parts, a column of these is one if it does.
+constexpr std::string_view split_names[] = {"split", "subset", "set", "dataset", "partition", "part", "usage"};
 
-  // The fields of the next line that is not empty; false at the end.
-  bool next(std::vector<std::string>& fields) {
-    while (!rest_.empty()) {
-      fields.clear();
-      line_ = next_line_;
-      while (take_field(fields.emplace_back())) {
-      }
-      if (fields.size() > 1 || !fields[0].empty()) return true;
-    }
-    return false;
-  }
-  int64_t line() const { return line_; }  // of what next gave, from 1
+struct Header {
+  std::vector<std::string> names;  // as they stand there
 
-  template <class... Parts>
-  [[noreturn]] void refuse(const Parts&... parts) const {
-    fail(Fault::input, path_.string(), ", line ", line_, ": ", parts...);
+  bool is_called(size_t column, std::string_view name) const {
+    std::string plain;
+    for (const char c : lower(names[column]))
+      if (std::string_view(" _-").find(c) == std::string_view::npos) plain += c;
+    return plain == name || (plain.ends_with('s') && std::string_view(plain).substr(0, plain.size() - 1) == name);
   }
-
- private:
-  char take() {
-    const char c = rest_.front();
-    rest_.remove_prefix(1);
-    if (c == '\n') ++next_line_;
-    return c;
+  std::vector<size_t> called(std::string_view name) const {
+    std::vector<size_t> columns;
+    for (size_t i = 0; i < names.size(); ++i)
+      if (is_called(i, name)) columns.push_back(i);
+    return columns;
   }
-
-  // Whether another field follows in the line.
-  bool take_field(std::string& field) {
-    if (!rest_.empty() && rest_.front() == '"') {
-      take();
-      for (;;) {
-        if (rest_.empty()) refuse("a quoted field has no end, expected a second \"");
-        const char c = take();
-        if (c != '"') {
-          field += c;
-        } else if (!rest_.empty() && rest_.front() == '"') {
-          field += take();
-        } else {
-          break;
-        }
-      }
-      if (!rest_.empty() && std::string_view(",\r\n").find(rest_.front()) == std::string_view::npos)
-        refuse("a quoted field goes on after its second \", expected a comma or the end of the line");
-    }
-    while (!rest_.empty()) {
-      const char c = take();
-      if (c == ',') return true;
-      if (c == '\n') break;
-      if (c != '\r' || (!rest_.empty() && rest_.front() != '\n')) field += c;
-    }
-    return false;
+  std::vector<size_t> called(std::span<const std::string_view> any) const {
+    std::vector<size_t> columns;
+    for (const std::string_view name : any)
+      for (const size_t column : called(name)) columns.push_back(column);
+    return columns;
   }
-
-  fs::path path_;
-  std::vector<uint8_t> bytes_;
-  std::string_view rest_;
-  int64_t line_ = 1, next_line_ = 1;
 };
-
-constexpr size_t absent = SIZE_MAX;
 
 struct Columns {
-  size_t count, path, label, split;
+  size_t count, path, label;
+  std::optional<size_t> split;
+  std::vector<size_t> maybe_split;
 };
 
-Columns read_header(Csv& csv) {
-  std::vector<std::string> names;
-  if (!csv.next(names)) csv.refuse("there is nothing, expected a header with the columns path and label");
-  std::string shown;
-  for (std::string& name : names) {
-    shown += (shown.empty() ? "\"" : ", \"") + name + '"';
-    name = lower(name);
+// Commas, unless the header makes sense with one of the others alone.
+char delimiter_of(const CsvLines& csv) {
+  std::string fitting;
+  for (const char delimiter : {',', ';', '\t'}) {
+    const Header header{csv.first_line(delimiter)};
+    if (!header.called(path_names).empty() && !header.called(label_names).empty()) fitting += delimiter;
   }
-  const auto column = [&](const char* name) {
-    const auto at = std::find(names.begin(), names.end(), name);
-    if (at == names.end()) return absent;
-    if (std::find(at + 1, names.end(), name) != names.end()) csv.refuse("has two columns ", name, ", expected one");
-    return static_cast<size_t>(at - names.begin());
-  };
-  const Columns columns{names.size(), column("path"), column("label"), column("split")};
-  if (columns.path == absent || columns.label == absent)
-    csv.refuse("has the columns ", shown, ", expected path and label, and maybe split");
-  return columns;
+  return fitting.size() == 1 ? fitting[0] : ',';
 }
 
-enum Part { train, val, test };
-
-Part part_of(const Csv& csv, const std::string& name) {
-  const std::string lowered = lower(name);
-  if (lowered == "train") return train;
-  if (lowered == "val" || lowered == "valid" || lowered == "validation") return val;
-  if (lowered == "test") return test;
-  csv.refuse("the split is \"", name, "\", expected train, val or test");
+Columns read_header(CsvLines& csv, const fs::path& path, std::vector<std::string>& notes) {
+  csv.use(delimiter_of(csv));
+  Header header;
+  if (!csv.next(header.names)) csv.refuse("there is nothing, expected a header with the columns path and label");
+  const auto quoted = [&](size_t column) { return '"' + excerpt(header.names[column]) + '"'; };
+  // The one that is called by the first name, else by another.
+  const auto only = [&](std::span<const std::string_view> all) -> std::optional<size_t> {
+    std::vector<size_t> found = header.called(all[0]), others = header.called(all.subspan(1));
+    if (found.size() == 1 && !others.empty())
+      notes.push_back(
+          text(path.string(), ": its column ", quoted(others[0]), " is passed over, as there is ", quoted(found[0])));
+    if (found.empty()) found = std::move(others);
+    if (found.empty()) return std::nullopt;
+    if (found.size() > 1)
+      csv.refuse("has the columns ", quoted(found[0]), " and ", quoted(found[1]), ", either of which may be the ",
+                 all[0], ", expected one, or one called ", all[0]);
+    return found[0];
+  };
+  const std::optional<size_t> image = only(path_names), label = only(label_names);
+  if (!image || !label) {
+    std::string shown;
+    for (const std::string& name : header.names) shown += (shown.empty() ? "\"" : ", \"") + name + '"';
+    csv.refuse("has the columns ", excerpt(shown), ", expected path and label, and maybe split");
+  }
+  Columns columns{header.names.size(), *image, *label, only(std::span(split_names).first(1)), {}};
+  if (!columns.split) columns.maybe_split = header.called(split_names);
+  return columns;
 }
 
 struct Row {
@@ -129,23 +109,50 @@ struct Row {
   int64_t line;
 };
 
-// Rows by part.
-std::array<std::vector<Row>, 3> read_rows(const fs::path& path, bool allow_absent) {
-  Csv csv(path);
-  const Columns columns = read_header(csv);
-  std::array<std::vector<Row>, 3> rows;
+// The rows of each part; those of `eval` are another's in the end.
+struct Rows {
+  std::vector<Row> train, val, eval, test;
+
+  std::vector<Row>& of(PartName part) {
+    return part == PartName::train ? train : part == PartName::val ? val : part == PartName::eval ? eval : test;
+  }
+};
+
+Rows read_rows(const fs::path& path, const DataOptions& options, std::vector<std::string>& notes) {
+  CsvLines csv(path);
+  const Columns columns = read_header(csv, path, notes);
+  std::vector<Row> all;
+  std::vector<PartName> parts;
+  std::vector<std::vector<PartName>> maybe_parts(columns.maybe_split.size());
   AbsentImages missing;
   std::vector<std::string> fields;
   while (csv.next(fields)) {
     if (fields.size() != columns.count)
       csv.refuse("has ", fields.size(), " fields, expected the ", columns.count, " of the header");
     if (fields[columns.path].empty()) csv.refuse("the path is empty, expected that of an image");
-    if (fields[columns.label].empty()) csv.refuse("the label is empty, expected the name of a class");
-    const Part part = columns.split == absent ? train : part_of(csv, fields[columns.split]);
-    rows[part].push_back({fields[columns.path], fields[columns.label], csv.line()});
-    missing.look_for(path.parent_path() / fields[columns.path], csv.line());
+    if (look_alike_key(fields[columns.label]).empty()) csv.refuse("the label is empty, expected the name of a class");
+    if (columns.split) {
+      parts.push_back(part_named(fields[*columns.split]));
+      if (parts.back() == PartName::none)
+        csv.refuse("the split is \"", excerpt(fields[*columns.split]), "\", expected train, val or test");
+    }
+    for (size_t i = 0; i < maybe_parts.size(); ++i)
+      maybe_parts[i].push_back(part_named(fields[columns.maybe_split[i]]));
+    all.push_back({fields[columns.path], fields[columns.label], csv.line()});
+    missing.look_for(path.parent_path() / all.back().path, csv.line());
   }
-  if (!allow_absent) missing.refuse(path);
+  if (!options.allow_absent) missing.refuse(path);
+  for (std::vector<PartName>& maybe : maybe_parts)
+    if (parts.empty() && std::find(maybe.begin(), maybe.end(), PartName::none) == maybe.end()) parts = std::move(maybe);
+  Rows rows;
+  for (size_t i = 0; i < all.size(); ++i)
+    rows.of(parts.empty() ? PartName::train : parts[i]).push_back(std::move(all[i]));
+  if (rows.eval.empty()) return rows;
+  const PartName meaning = meaning_of_eval(!rows.val.empty(), !rows.test.empty());
+  if (meaning == PartName::none)
+    fail(Fault::input, path.string(), ", line ", rows.eval[0].line,
+         ": has a part for evaluation beside those for validation and tests, expected one for each");
+  rows.of(meaning) = std::move(rows.eval);
   return rows;
 }
 
@@ -157,8 +164,7 @@ std::unique_ptr<Dataset> listed(const fs::path& csv, const std::vector<Row>& row
   for (const Row& row : rows) {
     const auto found = index.find(row.label);
     if (found == index.end())
-      fail(Fault::input, csv.string(), ", line ", row.line, ": the class \"", row.label, "\" is not among the ",
-           classes.size(), " classes of the training set");
+      fail(Fault::input, csv.string(), ", line ", row.line, ": ", unknown_class(row.label, classes));
     images.push_back({row.path, found->second});
   }
   return make_listed(csv.parent_path(), std::move(images), classes);
@@ -169,23 +175,24 @@ std::unique_ptr<Dataset> listed(const fs::path& csv, const std::vector<Row>& row
 bool is_csv(const fs::path& path) { return is_file(path) && lower(path.extension().string()) == ".csv"; }
 
 DataSplits open_csv(const fs::path& data, const fs::path& val_path, const DataOptions& options) {
-  const auto rows = read_rows(data, options.allow_absent);
-  if (rows[train].empty()) fail(Fault::input, data.string(), ": lists no images to train on, expected some");
+  DataSplits splits{"CSV", nullptr, nullptr, nullptr, {}};
+  const Rows rows = read_rows(data, options, splits.notes);
+  if (rows.train.empty()) fail(Fault::input, data.string(), ": lists no images to train on, expected some");
   std::vector<std::string> classes;
-  for (const Row& row : rows[train]) classes.push_back(row.label);
+  for (const Row& row : rows.train) classes.push_back(row.label);
   std::sort(classes.begin(), classes.end());
   classes.erase(std::unique(classes.begin(), classes.end()), classes.end());
   sort_names(classes, options.class_order);
-  DataSplits splits{"CSV", listed(data, rows[train], classes), nullptr, nullptr, {}};
-  if (!rows[test].empty()) splits.test = listed(data, rows[test], classes);
+  splits.train = listed(data, rows.train, classes);
+  if (!rows.test.empty()) splits.test = listed(data, rows.test, classes);
   if (val_path.empty()) {
-    if (!rows[val].empty()) splits.val = listed(data, rows[val], classes);
+    if (!rows.val.empty()) splits.val = listed(data, rows.val, classes);
     return splits;
   }
-  const auto other = read_rows(val_path, options.allow_absent);
-  const Part part = !other[val].empty() ? val : !other[test].empty() ? test : train;
-  if (other[part].empty()) fail(Fault::input, val_path.string(), ": lists no images, expected some");
-  splits.val = listed(val_path, other[part], classes);
+  const Rows other = read_rows(val_path, options, splits.notes);
+  const std::vector<Row>& chosen = !other.val.empty() ? other.val : !other.test.empty() ? other.test : other.train;
+  if (chosen.empty()) fail(Fault::input, val_path.string(), ": lists no images, expected some");
+  splits.val = listed(val_path, chosen, classes);
   return splits;
 }
 

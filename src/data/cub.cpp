@@ -49,8 +49,8 @@ bool read_number(std::string_view text, int64_t& number) {
 }
 
 List::List(const fs::path& file, const char* value) : path(file) {
-  const std::vector<uint8_t> bytes = read_bytes(path, "a list of CUB-200-2011");
-  std::string_view rest(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  const TextFile content(path, "a list of CUB-200-2011");
+  std::string_view rest = content.text();
   for (int64_t number = 1; !rest.empty(); ++number) {
     std::string_view line = rest.substr(0, rest.find('\n'));
     rest.remove_prefix(std::min(line.size() + 1, rest.size()));
@@ -59,7 +59,8 @@ List::List(const fs::path& file, const char* value) : path(file) {
     const size_t space = std::min(line.find(' '), line.size());
     int64_t id = 0;
     if (space + 1 >= line.size() || !read_number(line.substr(0, space), id))
-      fail(Fault::input, path.string(), ", line ", number, ": is \"", line, "\", expected a number and ", value);
+      fail(Fault::input, path.string(), ", line ", number, ": is \"", excerpt(line), "\", expected a number and ",
+           value);
     if (!by_id.emplace(id, lines.size()).second)
       fail(Fault::input, path.string(), ", line ", number, ": ", id, " stands here again, expected it once");
     lines.push_back({id, std::string(line.substr(space + 1)), number});
@@ -80,11 +81,11 @@ DataSplits read_cub(const fs::path& folder, bool allow_absent) {
     const List::Line& label = labels.of(image.id, images, image);
     int64_t class_id = 0;
     if (!read_number(label.value, class_id) || !classes.by_id.contains(class_id))
-      fail(Fault::input, labels.path.string(), ", line ", label.number, ": names the class ", label.value,
+      fail(Fault::input, labels.path.string(), ", line ", label.number, ": names the class ", excerpt(label.value),
            ", expected one of the ", names.size(), " of ", classes.path.string());
     const List::Line& part = parts.of(image.id, images, image);
     if (part.value != "0" && part.value != "1")
-      fail(Fault::input, parts.path.string(), ", line ", part.number, ": says ", part.value,
+      fail(Fault::input, parts.path.string(), ", line ", part.number, ": says ", excerpt(part.value),
            ", expected 1 (train) or 0 (test)");
     (part.value == "1" ? train : test)
         .push_back({"images/" + image.value, static_cast<int>(classes.by_id.at(class_id))});

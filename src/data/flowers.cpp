@@ -98,7 +98,9 @@ DataSplits open_flowers(const fs::path& data, const fs::path& val, const DataOpt
     return splits;
   };
   DataSplits splits = open(data);
-  if (!val.empty()) splits.val = open(val).test;
+  if (val.empty()) return splits;
+  splits.val = open(val).test;
+  if (!splits.val) fail(Fault::input, parts_file(val).string(), ": tstid is empty, expected images to validate on");
   return splits;
 }
 

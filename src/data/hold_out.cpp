@@ -21,6 +21,9 @@ class Part final : public Dataset {
   int label(int64_t index) const override { return all_->label(inner(index)); }
   Image read(int64_t index) const override { return all_->read(inner(index)); }
   std::string describe(int64_t index) const override { return all_->describe(inner(index)); }
+  std::string key(int64_t index) const override { return all_->key(inner(index)); }
+  uint64_t sign(int64_t index) const override { return all_->sign(inner(index)); }
+  size_t reading_bytes(int64_t index) const override { return all_->reading_bytes(inner(index)); }
 
  private:
   int64_t inner(int64_t index) const { return indices_[static_cast<size_t>(index)]; }

@@ -2,12 +2,15 @@
 //
 //   images: 00 00 08 03, count, rows, columns, then count * rows * columns bytes of grey
 //   labels: 00 00 08 01, count, then count bytes
+#include <unistd.h>
+#include <xxhash.h>
 #include <zlib.h>
 
 #include <algorithm>
 #include <cctype>
 #include <cerrno>
 #include <cstring>
+#include <new>
 
 #include "data/codec.h"
 #include "data/files.h"
@@ -22,9 +25,14 @@ namespace fs = std::filesystem;
 // zlib reads plain files through the same calls.
 class GzipFile {
  public:
-  explicit GzipFile(const fs::path& path) : path_(path), file_(gzopen(path.c_str(), "rb")) {
-    if (!file_)
-      fail(Fault::input, path.string(), ": cannot be opened (", std::strerror(errno), "), expected an IDX file");
+  explicit GzipFile(const fs::path& path) : path_(path) {
+    InputFile opened(path, "IDX data");
+    const int descriptor = opened.release();
+    file_ = gzdopen(descriptor, "rb");
+    if (!file_) {
+      close(descriptor);
+      throw std::bad_alloc();  // the only reason that there is
+    }
     gzbuffer(file_, 1 << 17);
   }
   ~GzipFile() { gzclose_r(file_); }
@@ -44,7 +52,7 @@ class GzipFile {
 
  private:
   const fs::path& path_;
-  gzFile file_;
+  gzFile file_ = nullptr;
 };
 
 struct Idx {
@@ -113,6 +121,14 @@ class IdxDataset final : public Dataset {
     return {columns_, rows_, 1, {first, first + ptrdiff_t{rows_} * columns_}};
   }
   std::string describe(int64_t index) const override { return text(path_.string(), ", image ", index); }
+  std::string key(int64_t index) const override {
+    const fs::path packed = path_.filename();
+    return text((packed.extension() == ".gz" ? packed.stem() : packed).string(), ", image ", index);
+  }
+  uint64_t sign(int64_t index) const override {
+    const size_t bytes = static_cast<size_t>(rows_) * static_cast<size_t>(columns_);
+    return XXH3_64bits(pixels_.data() + static_cast<size_t>(index) * bytes, bytes);
+  }
 
  private:
   fs::path path_;  // of the images
@@ -141,36 +157,60 @@ fs::path find_labels(const fs::path& images, const std::string& part) {
 
 bool is_fashion_mnist(const fs::path& folder) {
   std::string plain;
-  for (const unsigned char c : fs::absolute(folder).string())
+  std::error_code error;
+  const fs::path absolute = fs::absolute(folder, error);
+  for (const unsigned char c : (error ? folder : absolute).string())
     if (c != '-' && c != '_') plain += static_cast<char>(std::tolower(c));
   return plain.find("fashionmnist") != std::string::npos;
 }
 
-// IDX files name no classes: the labels do, and MNIST's kin have ten even where a small part of one shows fewer.
-std::vector<std::string> class_names(const fs::path& folder, const std::vector<uint8_t>& labels) {
-  const size_t count = std::max<size_t>(10, *std::max_element(labels.begin(), labels.end()) + size_t{1});
-  if (count == 10 && is_fashion_mnist(folder))
-    return {"T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"};
-  std::vector<std::string> names;
-  for (size_t i = 0; i < count; ++i) names.push_back(std::to_string(i));
-  return names;
-}
+// One part, before it is known which classes there are.
+struct Part {
+  fs::path images_path, labels_path;
+  Idx images;
+  std::vector<uint8_t> labels;
+};
 
-// `classes`: the training set's; null while that itself is opened.
-std::unique_ptr<Dataset> open_part(const fs::path& images_path, const std::string& part,
-                                   const std::vector<std::string>* classes) {
+Part read_part(const fs::path& images_path, const std::string& part) {
   const fs::path labels_path = find_labels(images_path, part);
   Idx labels = read_idx(labels_path, 1);
   Idx images = read_idx(images_path, 3);
   if (labels.dims[0] != images.dims[0])
     fail(Fault::input, labels_path.string(), ": holds ", labels.dims[0], " labels, expected one for each of the ",
          images.dims[0], " images of ", images_path.string());
-  std::vector<std::string> names = classes ? *classes : class_names(images_path.parent_path(), labels.bytes);
-  for (size_t i = 0; i < labels.bytes.size(); ++i)
-    if (labels.bytes[i] >= names.size())
-      fail(Fault::input, labels_path.string(), ": label ", i, " is class \"", int{labels.bytes[i]},
-           "\", which is not among the ", names.size(), " classes of the training set");
-  return std::make_unique<IdxDataset>(images_path, std::move(images), std::move(labels.bytes), std::move(names));
+  return {images_path, labels_path, std::move(images), std::move(labels.bytes)};
+}
+
+// IDX files name no classes: the labels do, from 0 to the greatest of all parts (the first of which is trained on).
+// MNIST's kin have ten, of which a small training part may lack some; a class beyond those and training's is refused.
+size_t count_classes(const std::vector<Part>& parts) {
+  const auto count = [](const Part& part) {
+    return *std::max_element(part.labels.begin(), part.labels.end()) + size_t{1};
+  };
+  const size_t trained = count(parts[0]);
+  size_t all = trained;
+  for (const Part& part : parts) {
+    all = std::max(all, count(part));
+    for (size_t i = 0; i < part.labels.size(); ++i)
+      if (part.labels[i] >= std::max<size_t>(trained, 10))
+        fail(Fault::input, part.labels_path.string(), ": label ", i, " is class \"", int{part.labels[i]},
+             "\", which is not among the ", trained, " classes of the training set");
+  }
+  return all;
+}
+
+std::vector<std::string> class_names(const fs::path& folder, size_t count,
+                                     const std::vector<std::string>& of_the_model) {
+  static const std::vector<std::string> fashion{"T-shirt/top", "Trouser", "Pullover", "Dress", "Coat",
+                                                "Sandal",      "Shirt",   "Sneaker",  "Bag",   "Ankle boot"};
+  std::vector<std::string> names;
+  if (count <= fashion.size() && is_fashion_mnist(folder))
+    names.assign(fashion.begin(), fashion.begin() + static_cast<ptrdiff_t>(count));
+  else
+    for (size_t i = 0; i < count; ++i) names.push_back(std::to_string(i));
+  const bool begins_alike =
+      of_the_model.size() >= count && std::equal(names.begin(), names.end(), of_the_model.begin());
+  return begins_alike ? of_the_model : names;
 }
 
 }  // namespace
@@ -179,22 +219,32 @@ bool holds_idx(const fs::path& folder) {
   return !find_images(folder, "train").empty() || !find_images(folder, "t10k").empty();
 }
 
-DataSplits open_idx(const fs::path& data, const fs::path& val, const DataOptions&) {
+DataSplits open_idx(const fs::path& data, const fs::path& val, const DataOptions& options) {
   const fs::path train_images = find_images(data, "train");
   if (train_images.empty())
     fail(Fault::input, data.string(), ": holds test images but none to train on, expected train-images-idx3-ubyte or ",
          "train-images-idx3-ubyte.gz");
-  DataSplits splits{"IDX", open_part(train_images, "train", nullptr), nullptr, nullptr, {}};
-  const auto open = [&](const fs::path& images, const char* part) {
-    return open_part(images, part, &splits.train->classes());
+  std::vector<Part> parts;  // of train, and of those below
+  const auto read = [&](const fs::path& images, const char* part) {
+    parts.push_back(read_part(images, part));
+    return parts.size() - 1;
   };
-  if (const fs::path images = find_images(data, "t10k"); !images.empty()) splits.test = open(images, "t10k");
-  if (val.empty()) return splits;
-  if (const fs::path images = find_images(val, "t10k"); !images.empty())
-    splits.val = open(images, "t10k");
-  else  // a set of its own, named for validation: all it has is for that
-    splits.val = open(find_images(val, "train"), "train");
-  return splits;
+  constexpr size_t none = SIZE_MAX;
+  const size_t train = read(train_images, "train");
+  size_t test = none, other = none;
+  if (const fs::path images = find_images(data, "t10k"); !images.empty()) test = read(images, "t10k");
+  if (!val.empty()) {
+    const fs::path images = find_images(val, "t10k");
+    // A set of its own, named for validation: all it has is for that.
+    other = images.empty() ? read(find_images(val, "train"), "train") : read(images, "t10k");
+  }
+  const std::vector<std::string> names = class_names(data, count_classes(parts), options.classes);
+  const auto open = [&](size_t index) -> std::unique_ptr<Dataset> {
+    if (index == none) return nullptr;
+    Part& part = parts[index];
+    return std::make_unique<IdxDataset>(part.images_path, std::move(part.images), std::move(part.labels), names);
+  };
+  return {"IDX", open(train), open(other), open(test), {}};
 }
 
 }  // namespace shear

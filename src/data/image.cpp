@@ -20,6 +20,26 @@ std::string first_bytes(Bytes bytes) {
   return shown;
 }
 
+struct Codec {
+  bool (*is)(Bytes head);
+  ImageHeader (*header)(const Encoded&, const std::string& name);
+  Image (*decode)(Bytes, const std::string& name);
+};
+constexpr Codec codecs[] = {
+    {is_jpeg, jpeg_header, decode_jpeg},
+    {is_png, png_header, decode_png},
+    {is_webp, webp_header, decode_webp},
+};
+constexpr size_t signature_bytes = 64;  // enough for every `is`, and to show what is none
+
+const Codec& codec_of(Bytes head, const std::string& name) {
+  for (const Codec& codec : codecs)
+    if (codec.is(head)) return codec;
+  constexpr const char* expected = ", expected a JPEG, PNG or WebP image";
+  if (head.empty()) fail(Fault::input, name, ": is empty", expected);
+  fail(Fault::input, name, ": begins with the bytes", first_bytes(head), expected);
+}
+
 }  // namespace
 
 void check_dimensions(uint64_t width, uint64_t height, const std::string& name) {
@@ -30,12 +50,12 @@ void check_dimensions(uint64_t width, uint64_t height, const std::string& name) 
 
 Image decode_image(const std::filesystem::path& path) {
   const std::vector<uint8_t> bytes = read_bytes(path, "an image");
-  if (is_jpeg(bytes)) return decode_jpeg(bytes, path.string());
-  if (is_png(bytes)) return decode_png(bytes, path.string());
-  if (is_webp(bytes)) return decode_webp(bytes, path.string());
-  constexpr const char* expected = ", expected a JPEG, PNG or WebP image";
-  if (bytes.empty()) fail(Fault::input, path.string(), ": is empty", expected);
-  fail(Fault::input, path.string(), ": begins with the bytes", first_bytes(bytes), expected);
+  return codec_of(bytes, path.string()).decode(bytes, path.string());
+}
+
+ImageHeader probe_image(const std::filesystem::path& path) {
+  const Encoded file(path);
+  return codec_of(file.read(0, signature_bytes), path.string()).header(file, path.string());
 }
 
 Image to_channels(Image from, int channels) {

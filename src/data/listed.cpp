@@ -5,8 +5,10 @@
 #include <cctype>
 #include <string_view>
 
+#include "data/codec.h"
 #include "data/files.h"
 #include "shear/error.h"
+#include "shear/utf8.h"
 
 namespace shear {
 namespace {
@@ -24,6 +26,22 @@ class Listed final : public Dataset {
   int label(int64_t index) const override { return images_[static_cast<size_t>(index)].label; }
   Image read(int64_t index) const override { return to_channels(decode_image(path(index)), 3); }
   std::string describe(int64_t index) const override { return path(index).string(); }
+  std::string key(int64_t index) const override {
+    const fs::path listed = images_[static_cast<size_t>(index)].path;
+    if (listed.is_relative()) return listed.string();
+    std::error_code error;  // where the working directory is gone
+    const fs::path below = listed.lexically_relative(fs::absolute(root_, error).lexically_normal());
+    return error || below.empty() || *below.begin() == ".." ? listed.string() : below.string();
+  }
+  size_t reading_bytes(int64_t index) const override {
+    constexpr uint64_t small = 4096;  // no codec makes much of so few bytes: not worth a second look at the file
+    return sign(index) <= small ? 0 : probe_image(path(index)).decode_bytes;
+  }
+  uint64_t sign(int64_t index) const override {
+    std::error_code error;
+    const uintmax_t bytes = fs::file_size(path(index), error);
+    return error ? 0 : bytes;
+  }
 
  private:
   fs::path path(int64_t index) const { return root_ / images_[static_cast<size_t>(index)].path; }
@@ -72,10 +90,32 @@ std::unique_ptr<Dataset> make_listed(fs::path root, std::vector<ListedImage> ima
   return std::make_unique<Listed>(std::move(root), std::move(images), std::move(classes));
 }
 
-bool is_image_name(const fs::path& path) {
+NameKind kind_of_name(const fs::path& path) {
+  static constexpr std::string_view read[] = {".jpg",  ".jpeg", ".jpe", ".jfif", ".png",
+                                              ".webp", ".bmp",  ".gif", ".tif",  ".tiff"};
+  static constexpr std::string_view unread[] = {".heic", ".heif", ".avif", ".jp2", ".jxl", ".pbm",
+                                                ".pgm",  ".pnm",  ".ppm",  ".tga", ".ico", ".svg"};
   std::string extension = path.extension().string();
   std::transform(extension.begin(), extension.end(), extension.begin(), lower);
-  return extension == ".jpg" || extension == ".jpeg" || extension == ".png" || extension == ".webp";
+  const auto is_in = [&](const auto& table) {
+    return std::find(std::begin(table), std::end(table), extension) != std::end(table);
+  };
+  if (is_in(read)) return NameKind::image;
+  if (is_in(unread)) return NameKind::unread_image;
+  // "photo.jpg_large" and "frame.0001" are no extensions that say what a file is.
+  const auto is_letter = [](char c) { return c >= 'a' && c <= 'z'; };
+  return extension.size() > 1 && std::all_of(extension.begin() + 1, extension.end(), is_letter) ? NameKind::other
+                                                                                                : NameKind::unclear;
+}
+
+bool begins_as_image(const fs::path& path) {
+  constexpr uint64_t enough = 16;
+  try {
+    const std::vector<uint8_t> start = InputFile(path, "an image").read(enough);
+    return is_jpeg(start) || is_png(start) || is_webp(start);
+  } catch (const Error&) {
+    return false;
+  }
 }
 
 void sort_names(std::vector<std::string>& names, const std::string& order) {
@@ -87,16 +127,24 @@ void sort_names(std::vector<std::string>& names, const std::string& order) {
 
 void AbsentImages::look_for(const fs::path& image, int64_t line) {
   ++images_;
-  if (is_file(image)) return;
-  if (absent_++ > 0) return;
+  std::error_code error;
+  const fs::file_status status = fs::status(image, error);
+  if (fs::is_regular_file(status) || absent_++ > 0) return;
   first_ = image;
   line_ = line;
+  if (fs::exists(status))
+    why_ = name_of(status.type());
+  else if (status.type() != fs::file_type::not_found)
+    why_ = error.message();
 }
 
 void AbsentImages::refuse(const fs::path& list) const {
   if (absent_ == 0) return;
+  std::string place = line_ > 0 ? text("line ", line_) : "";
+  if (!why_.empty()) place += place.empty() ? why_ : ": " + why_;
+  if (!place.empty()) place = " (" + place + ")";
   fail(Fault::input, list.string(), ": ", absent_, " of its ", images_, " images are not there, the first is ",
-       first_.string(), line_ > 0 ? text(" (line ", line_, ")") : "", ", expected a file for each");
+       printable(first_.string()), place, ", expected a file for each");
 }
 
 }  // namespace shear

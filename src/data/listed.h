@@ -18,9 +18,14 @@ struct ListedImage {
 std::unique_ptr<Dataset> make_listed(std::filesystem::path root, std::vector<ListedImage>,
                                      std::vector<std::string> classes);
 
-// Whether the name ends in what an image's does that decode_image reads; and what such names end in, for sentences.
-bool is_image_name(const std::filesystem::path&);
-inline constexpr const char* image_names = ".jpg, .jpeg, .png or .webp";
+// What a name says of its file: an image that decode_image reads; one that other programs read; another thing, such as
+// a list; or nothing, as where there is no extension.
+enum class NameKind : uint8_t { image, unread_image, other, unclear };
+NameKind kind_of_name(const std::filesystem::path&);
+inline constexpr const char* image_names = ".jpg, .jpeg, .jfif, .png, .webp, .bmp, .gif or .tif";  // for sentences
+
+// Whether it begins with the bytes of an image that decode_image reads; false for what cannot be read.
+bool begins_as_image(const std::filesystem::path&);
 
 // Sorts by plain comparison of bytes, or as timm does: whatever the case, digits by the number that they make.
 void sort_names(std::vector<std::string>&, const std::string& order);
@@ -29,12 +34,13 @@ void sort_names(std::vector<std::string>&, const std::string& order);
 class AbsentImages {
  public:
   void look_for(const std::filesystem::path& image, int64_t line);  // 0: not from a line
-  // Throws Fault::input where there were any: "LIST: 3 of its 120 images are not there, the first is ...".
+  // Throws Fault::input where there were any: "LIST: 3 of its 120 images are not there, the first is ..."
   void refuse(const std::filesystem::path& list) const;
 
  private:
   int64_t images_ = 0, absent_ = 0, line_ = 0;
   std::filesystem::path first_;
+  std::string why_;  // of the first: what it is, or what the system says; empty: there is nothing
 };
 
 }  // namespace shear

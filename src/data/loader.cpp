@@ -32,6 +32,9 @@ void check(const Dataset& data, const Loader::Options& o) {
          "; expected a smaller batch or more data");
 }
 
+int64_t floats_of(const Preprocess& p) { return int64_t{p.channels} * p.image * p.image; }
+size_t slots_of(const Loader::Options& o) { return static_cast<size_t>(o.ahead) + 1; }  // one is with the caller
+
 // What stopped a batch: the first by position, so that it does not depend on which thread was quicker.
 struct Failure {
   int64_t position = std::numeric_limits<int64_t>::max();
@@ -54,6 +57,36 @@ std::vector<int64_t> epoch_order(int64_t size, uint64_t seed, int64_t epoch) {
   return order;
 }
 
+// Bytes of images that are being decoded: who asks waits until there is room.
+class DecodingRoom {
+ public:
+  explicit DecodingRoom(size_t room) : room_(room) {}
+  void enter(size_t bytes, const Dataset& data, int64_t index) {
+    if (room_ > 0 && bytes > room_)
+      fail(Fault::memory, data.describe(index), ": decoding it takes ", bytes >> 20, " MiB, ", room_ >> 20,
+           " are left beside the training step, expected a smaller image");
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return room_ == 0 || used_ + bytes <= room_; });
+    used_ += bytes;
+    peak_ = std::max(peak_, used_);
+  }
+  void leave(size_t bytes) {
+    const std::lock_guard lock(mutex_);
+    used_ -= bytes;
+    changed_.notify_all();
+  }
+  size_t peak() const {
+    const std::lock_guard lock(mutex_);
+    return peak_;
+  }
+
+ private:
+  const size_t room_;
+  mutable std::mutex mutex_;
+  std::condition_variable changed_;
+  size_t used_ = 0, peak_ = 0;
+};
+
 struct Loader::State {
   // Samples [first, first + count) of a slot's batch.
   struct Piece {
@@ -65,10 +98,11 @@ struct Loader::State {
       : data(dataset),
         options(o),
         per_epoch(o.training ? data.size() / o.batch : (data.size() + o.batch - 1) / o.batch),
-        sample_floats(int64_t{o.preprocess.channels} * o.preprocess.image * o.preprocess.image),
+        sample_floats(floats_of(o.preprocess)),
         piece_size(std::clamp<int64_t>(o.batch / (4 * o.threads), 1, 16)),
+        decoding(o.decoding_room),
         order(static_cast<size_t>(data.size())),
-        slots(static_cast<size_t>(o.ahead) + 1) {  // one is with the caller
+        slots(slots_of(o)) {
     for (Slot& slot : slots) resize(slot.batch, o.batch);
     std::iota(order.begin(), order.end(), int64_t{0});
   }
@@ -162,8 +196,21 @@ struct Loader::State {
     return {};
   }
 
+  Image read(int64_t index) const {
+    struct Stay {
+      DecodingRoom& room;
+      size_t bytes;
+      ~Stay() { room.leave(bytes); }
+    };
+    const size_t bytes = data.reading_bytes(index);
+    if (bytes == 0) return data.read(index);
+    decoding.enter(bytes, data, index);
+    const Stay stay{decoding, bytes};
+    return data.read(index);
+  }
+
   void prepare(int64_t epoch, int64_t index, float* chw) const {
-    const Image image = data.read(index);
+    const Image image = read(index);
     if (!options.training) return prepare_eval(image, options.preprocess, chw);
     Stream stream(options.seed, Purpose::augment, static_cast<uint64_t>(epoch), static_cast<uint64_t>(index));
     prepare_train(image, options.preprocess, options.augment, stream, chw);
@@ -202,6 +249,7 @@ struct Loader::State {
   const Dataset& data;
   const Loader::Options options;
   const int64_t per_epoch, sample_floats, piece_size;
+  mutable DecodingRoom decoding;
 
   std::mutex mutex;
   std::condition_variable work_changed, progress;
@@ -223,6 +271,14 @@ Loader::Loader(const Dataset& data, const Options& options) {
 }
 
 Loader::~Loader() = default;
+
+size_t Loader::bytes(const Options& o) {
+  const size_t sample =
+      static_cast<size_t>(floats_of(o.preprocess)) * sizeof(float) + sizeof(int32_t) + sizeof(int64_t);
+  return slots_of(o) * static_cast<size_t>(o.batch) * sample;
+}
+
+size_t Loader::decoding_peak() const { return state_->decoding.peak(); }
 
 int64_t Loader::batches_per_epoch() const { return state_->per_epoch; }
 

@@ -229,7 +229,7 @@ std::vector<int64_t> read_mat_vector(const std::filesystem::path& path, const st
     if (values) return *values;
   }
   std::string held;
-  for (const std::string& other : seen) held += (held.empty() ? " \"" : ", \"") + other + '"';
+  for (const std::string& other : seen) held += (held.empty() ? " \"" : ", \"") + excerpt(other) + '"';
   fail(Fault::input, name, ": has no variable \"", variable, "\"", seen.empty() ? "" : ", only", held);
 }
 

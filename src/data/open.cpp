@@ -1,6 +1,7 @@
 // Which kind of data set a path is, and what every kind has in common.
 #include <algorithm>
 
+#include "data/classes.h"
 #include "data/files.h"
 #include "data/sources.h"
 #include "shear/error.h"
@@ -37,7 +38,8 @@ void require_data(const fs::path& path, const DataOptions& options) {
   if (error) fail(Fault::input, path.string(), ": cannot be read (", error.message(), ")", any_kind);
   if (!fs::is_directory(status)) {
     if (options.kind.empty() ? is_csv(path) : options.kind == "csv" && is_file(path)) return;
-    fail(Fault::input, path.string(), ": is not a folder", any_kind);
+    if (fs::is_regular_file(status)) fail(Fault::input, path.string(), ": is not a folder", any_kind);
+    fail(Fault::input, path.string(), ": is ", name_of(status.type()), any_kind);
   }
   if (list_folder(path).empty()) fail(Fault::input, path.string(), ": is empty", any_kind);
 }
@@ -87,6 +89,7 @@ DataSplits open_data(const fs::path& data, const fs::path& val, const DataOption
   if (options.official_split && kind.open != open_flowers)
     fail(Fault::usage, "--official-split is for Flowers-102, ", data.string(), " holds ", kind.files);
   DataSplits splits = kind.open(data, val, options);
+  check_classes(data, options, splits);
   if (options.val_share > 0 && splits.val)
     splits.notes.push_back(text(val.empty() ? data.string() : val.string(),
                                 ": is validated on, so that no share (--val-share ", options.val_share,

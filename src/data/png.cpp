@@ -8,6 +8,7 @@
 
 #include "data/codec.h"
 #include "data/exif.h"
+#include "data/png_chunks.h"
 #include "shear/error.h"
 
 namespace shear {
@@ -15,7 +16,10 @@ namespace {
 
 constexpr std::array<uint8_t, 8> signature{0x89, 'P', 'N', 'G', 0x0d, 0x0a, 0x1a, 0x0a};
 constexpr uint64_t max_deflate_ratio = 1032;  // no deflate stream expands further
-constexpr size_t max_chunk = size_t{1} << 26;
+constexpr size_t header_bytes = 33;           // the signature and the first chunk
+
+// What libspng takes for itself: zlib's window, and rows of up to 4 channels of 16 bits.
+constexpr size_t libspng_bytes = 128 * 1024, rows = 3, row_bytes = 8;
 
 // What the pixels look like once decoded by libspng: transparency, of whatever kind, is left out.
 struct Layout {
@@ -32,11 +36,66 @@ Layout layout(const spng_ihdr& header) {
   return {grey ? 1 : 3, SPNG_FMT_RGB8, 3};
 }
 
-int orientation(spng_ctx* context) {
-  spng_exif exif{};
-  if (spng_get_exif(context, &exif) != SPNG_OK) return 1;
-  return exif_orientation({reinterpret_cast<const uint8_t*>(exif.data), exif.length});
-}
+// libspng, given a file's parts one after another.
+class Decoder {
+ public:
+  Decoder(Bytes file, std::vector<PngChunks::Part> parts, const std::string& name)
+      : file_(file), parts_(std::move(parts)), name_(name), context_(spng_ctx_new(0)) {
+    if (!context_) throw std::bad_alloc();
+    attempt(spng_set_png_stream(context_.get(), give, this));
+  }
+
+  // Of `file` bytes in all.
+  spng_ihdr header(uint64_t file) {
+    spng_ihdr found{};
+    attempt(spng_get_ihdr(context_.get(), &found));
+    check_dimensions(found.width, found.height, name_);
+    // The header is the file's word alone: hold the room it asks for against the bytes there are.
+    const uint64_t bits = uint64_t{found.width} * found.height * found.bit_depth;  // of at least one channel
+    if (bits / 8 > max_deflate_ratio * file)
+      fail(Fault::input, name_, ": claims ", found.width, " x ", found.height, " pixels, more than its ", file,
+           " bytes can hold");
+    return found;
+  }
+
+  void decode(std::vector<uint8_t>& pixels, spng_format format) {
+    attempt(spng_decode_image(context_.get(), pixels.data(), pixels.size(), format, 0));
+  }
+
+ private:
+  struct Free {
+    void operator()(spng_ctx* context) const { spng_ctx_free(context); }
+  };
+
+  static int give(spng_ctx*, void* self, void* to, size_t length) {
+    return static_cast<Decoder*>(self)->next(static_cast<uint8_t*>(to), length);
+  }
+
+  int next(uint8_t* to, size_t length) {
+    while (length > 0) {
+      if (part_ == parts_.size()) return SPNG_IO_EOF;
+      const PngChunks::Part& part = parts_[part_];
+      const size_t count = std::min<size_t>(length, part.bytes - given_);
+      to = std::copy_n(file_.data() + part.at + given_, count, to);
+      length -= count;
+      given_ += count;
+      if (given_ == part.bytes) ++part_, given_ = 0;
+    }
+    return SPNG_OK;
+  }
+
+  void attempt(int status) const {
+    if (status == SPNG_EMEM) throw std::bad_alloc();
+    if (status != SPNG_OK)
+      fail(Fault::input, name_, ": is a broken PNG (", spng_strerror(status), "), expected a whole one");
+  }
+
+  Bytes file_;
+  std::vector<PngChunks::Part> parts_;
+  size_t part_ = 0, given_ = 0;  // bytes of the part that have been given
+  const std::string& name_;
+  std::unique_ptr<spng_ctx, Free> context_;
+};
 
 }  // namespace
 
@@ -44,38 +103,33 @@ bool is_png(Bytes bytes) {
   return bytes.size() >= signature.size() && std::equal(signature.begin(), signature.end(), bytes.begin());
 }
 
-Image decode_png(Bytes bytes, const std::string& name) {
-  struct Free {
-    void operator()(spng_ctx* context) const { spng_ctx_free(context); }
-  };
-  const std::unique_ptr<spng_ctx, Free> context(spng_ctx_new(0));
-  if (!context) throw std::bad_alloc();
-  const auto attempt = [&](int status) {
-    if (status == SPNG_EMEM) throw std::bad_alloc();
-    if (status != SPNG_OK)
-      fail(Fault::input, name, ": is a broken PNG (", spng_strerror(status), "), expected a whole one");
-  };
-  attempt(spng_set_chunk_limits(context.get(), max_chunk, max_chunk));
-  attempt(spng_set_png_buffer(context.get(), bytes.data(), bytes.size()));
-  spng_ihdr header{};
-  attempt(spng_get_ihdr(context.get(), &header));
-  check_dimensions(header.width, header.height, name);
-  // The header is the file's word alone: hold the room it asks for against the bytes there are.
-  const uint64_t bits = uint64_t{header.width} * header.height * header.bit_depth;  // of at least one channel
-  if (bits / 8 > max_deflate_ratio * bytes.size())
-    fail(Fault::input, name, ": claims ", header.width, " x ", header.height, " pixels, more than its ", bytes.size(),
-         " bytes can hold");
+ImageHeader png_header(const Encoded& file, const std::string& name) {
+  std::vector<uint8_t> beginning(header_bytes);
+  const Bytes head = file.read(0, beginning.size());
+  beginning.assign(head.begin(), head.end());
+  const spng_ihdr header = Decoder(beginning, {{0, beginning.size()}}, name).header(file.size());
+  const Layout as = layout(header);
+  const size_t pixels = size_t{header.width} * header.height;
+  const size_t beside =
+      libspng_bytes + rows * row_bytes * header.width + pixels * (as.stored - static_cast<size_t>(as.channels));
+  return make_header(static_cast<int>(header.width), static_cast<int>(header.height), as.channels, file.size(), beside,
+                     png_chunks(file, false, name).orientation);
+}
 
+Image decode_png(Bytes bytes, const std::string& name) {
+  const PngChunks chunks = png_chunks(Encoded(bytes), true, name);
+  Decoder decoder(bytes, chunks.parts, name);
+  const spng_ihdr header = decoder.header(bytes.size());
   const Layout as = layout(header);
   const size_t pixels = size_t{header.width} * header.height;
   Image image{static_cast<int>(header.width), static_cast<int>(header.height), as.channels, {}};
   image.pixels.resize(pixels * as.stored);
-  attempt(spng_decode_image(context.get(), image.pixels.data(), image.pixels.size(), as.format, 0));
+  decoder.decode(image.pixels, as.format);
   if (as.stored != static_cast<size_t>(as.channels)) {
     for (size_t i = 0; i < pixels; ++i) image.pixels[i] = image.pixels[as.stored * i];
     image.pixels.resize(pixels);
   }
-  return upright(std::move(image), orientation(context.get()));
+  return upright(std::move(image), chunks.orientation);
 }
 
 }  // namespace shear

@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <system_error>
 
+#include "io/mapped_file.h"
 #include "shear/error.h"
 #include "shear/io.h"
 
@@ -43,8 +44,13 @@ class Beside {
 
   int fd() const { return fd_; }
 
-  void keep() {
+  void keep(const Replacement& how) {
     if (uninterrupted([&] { return ::fsync(fd_); }) != 0) stop("flush", errno);
+    if (how.check) {
+      ::posix_fadvise(fd_, 0, 0, POSIX_FADV_DONTNEED);  // so that what is read comes from the disk
+      how.check(path_);
+    }
+    if (!how.keep_old_as.empty()) keep_old(how.keep_old_as);
     if (::rename(path_.c_str(), target_.c_str()) != 0) stop("rename", errno);
     owned_ = false;
   }
@@ -62,6 +68,13 @@ class Beside {
              opened.st_ino == named.st_ino;
     if (!owned_) drop();
     return owned_;
+  }
+
+  // By a second name, so that the target is there at every moment; where the file system has no links, by moving it.
+  // Where neither can be done the old file goes: the new one has been looked at.
+  void keep_old(const fs::path& name) const {
+    ::unlink(name.c_str());
+    if (::link(target_.c_str(), name.c_str()) != 0 && errno != ENOENT) ::rename(target_.c_str(), name.c_str());
   }
 
   // Removes before it closes, and with that unlocks: the name is ours only as long as the lock.
@@ -94,9 +107,22 @@ void flush_directory(const fs::path& target) {
     fail(Fault::input, "cannot write ", target.string(), ": cannot flush its directory: ", reason(error));
 }
 
+// Where a chain of links ends, whether or not anything is there.
+fs::path end_of_links(fs::path path) {
+  constexpr int most = 40;  // as many as the kernel follows
+  std::error_code error;
+  for (int i = 0; fs::is_symlink(path, error); ++i) {
+    const fs::path to = fs::read_symlink(path, error);
+    if (error || i == most) fail(Fault::input, "cannot write ", path.string(), ": it is a link that leads to no file");
+    path = path.parent_path() / to;
+  }
+  return path;
+}
+
 }  // namespace
 
-void write_atomically(const fs::path& path, const std::function<void(int fd)>& write) {
+void write_atomically(const fs::path& given, const std::function<void(int fd)>& write, const Replacement& how) {
+  const fs::path path = end_of_links(given);
   // A rename would put a file in the place of /dev/null, too.
   std::error_code ignored;
   const fs::file_status there = fs::status(path, ignored);
@@ -107,7 +133,7 @@ void write_atomically(const fs::path& path, const std::function<void(int fd)>& w
   {
     Beside beside(path);
     write(beside.fd());
-    beside.keep();
+    beside.keep(how);
   }
   flush_directory(path);
 }
@@ -122,6 +148,11 @@ void write_all(int fd, const void* data, size_t bytes, const fs::path& path_for_
            " of ", bytes, " bytes");
     done += static_cast<size_t>(n);
   }
+}
+
+std::string read_text(const fs::path& path) {
+  const MappedFile file(path);
+  return {reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size()};
 }
 
 void write_text_atomically(const fs::path& path, std::string_view text) {

@@ -90,7 +90,7 @@ SafeTensors::SafeTensors(const std::filesystem::path& file) : TensorFile(file) {
 }
 
 void write_safetensors(const std::filesystem::path& path, std::span<const TensorToWrite> tensors,
-                       const std::map<std::string, std::string>& metadata) {
+                       const std::map<std::string, std::string>& metadata, const Replacement& how) {
   Header header;
   header.metadata = metadata;
   std::set<std::string_view> names = {Header::metadata_key};
@@ -111,14 +111,15 @@ void write_safetensors(const std::filesystem::path& path, std::span<const Tensor
          Header::max_bytes);
   const uint64_t length = json.size();
 
-  write_atomically(path, [&](int fd) {
+  const auto write = [&](int fd) {
     write_all(fd, &length, length_bytes, path);
     write_all(fd, json.data(), json.size(), path);
     for (size_t i = 0; i < tensors.size(); ++i) {
       const HeaderEntry& e = header.entries[i];
       write_all(fd, tensors[i].data, static_cast<size_t>(e.end - e.begin), path);
     }
-  });
+  };
+  write_atomically(path, write, how);
 }
 
 }  // namespace shear

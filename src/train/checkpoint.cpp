@@ -7,6 +7,8 @@
 
 namespace shear {
 
+namespace fs = std::filesystem;
+
 static constexpr std::string_view state_prefix = "optimizer.", policy_prefix = "policy.";
 
 static std::string progress_json(const Progress& p) {
@@ -21,6 +23,12 @@ static std::string progress_json(const Progress& p) {
   j["train_samples"] = p.train_samples;
   j["val_samples"] = p.val_samples;
   j["threads"] = p.threads;
+  j["train_data"] = p.train_data;
+  j["val_data"] = p.val_data;
+  j["first_step"] = p.first_step;
+  j["first_epoch"] = p.first_epoch;
+  j["epochs_before"] = p.epochs_before;
+  j["checksums"] = true;  // so that a file that has lost them is known
   return j.dump();
 }
 
@@ -36,6 +44,12 @@ static Progress progress_from(const nlohmann::json& j) {
   p.train_samples = j.at("train_samples");
   p.val_samples = j.at("val_samples");
   p.threads = j.at("threads");
+  // Checkpoints of before 0.2 lack the rest.
+  p.train_data = j.value("train_data", "");
+  p.val_data = j.value("val_data", "");
+  p.first_step = j.value("first_step", int64_t{0});
+  p.first_epoch = j.value("first_epoch", int64_t{0});
+  p.epochs_before = j.value("epochs_before", 0.);
   return p;
 }
 
@@ -46,8 +60,8 @@ static std::map<std::string, std::string> origin_of(const CheckpointInfo& info) 
   return metadata;
 }
 
-void save_checkpoint(const std::filesystem::path& path, const Parameters& parameters, Optimizer& optimizer,
-                     MemoryPolicy& policy, const CheckpointInfo& info) {
+void save_checkpoint(const fs::path& path, const Parameters& parameters, Optimizer& optimizer, MemoryPolicy& policy,
+                     const CheckpointInfo& info, const fs::path& previous) {
   TensorList list(parameters.device());
   for (const Param& p : parameters) list.add(p.name, p.value);
   const std::vector<StateTensor> state = optimizer.state();
@@ -58,10 +72,12 @@ void save_checkpoint(const std::filesystem::path& path, const Parameters& parame
   for (const PolicyState& s : policy.state())
     tensors.push_back(
         {std::string(policy_prefix) + s.name, DType::f32, {static_cast<int64_t>(s.values.size())}, s.values.data()});
-  write_safetensors(path, tensors, metadata);
+  add_checksums(tensors, metadata);
+  const auto check = [](const fs::path& written) { verify_checksums(SafeTensors(written)); };
+  write_safetensors(path, tensors, metadata, {.check = check, .keep_old_as = previous});
 }
 
-void save_result(const std::filesystem::path& path, const Parameters& parameters, const CheckpointInfo& info) {
+void save_result(const fs::path& path, const Parameters& parameters, const CheckpointInfo& info) {
   auto metadata = origin_of(info);
   metadata["shear.step"] = std::to_string(info.progress.step);
   if (info.progress.evaluated_step == info.progress.step)
@@ -69,20 +85,53 @@ void save_result(const std::filesystem::path& path, const Parameters& parameters
   save_weights(path, parameters, metadata);
 }
 
+static const std::string& text_of(const SafeTensors& file, const std::string& key) {
+  const auto found = file.metadata().find(key);
+  if (found == file.metadata().end())
+    fail(Fault::input, file.path().string(), ": is not a checkpoint of a training, its metadata has no ", key);
+  return found->second;
+}
+
 CheckpointInfo read_checkpoint_info(const SafeTensors& file) {
   const std::string path = file.path().string();
-  const auto text_of = [&](const std::string& key) -> const std::string& {
-    const auto found = file.metadata().find(key);
-    if (found == file.metadata().end())
-      fail(Fault::input, path, ": is not a checkpoint of a training, its metadata has no ", key);
-    return found->second;
-  };
   CheckpointInfo info;
-  info.recipe = recipe_from_json(text_of("shear.recipe"));
-  parse_json(path + ": shear.progress", text_of("shear.progress"),
+  info.recipe = recipe_from_json(text_of(file, "shear.recipe"));
+  parse_json(path + ": shear.progress", text_of(file, "shear.progress"),
              [&](const nlohmann::json& j) { info.progress = progress_from(j); });
   info.card = read_card(file).value();
   return info;
+}
+
+static std::unique_ptr<SafeTensors> open_whole(const fs::path& path, Verify what) {
+  auto file = std::make_unique<SafeTensors>(path);
+  if (verify_checksums(*file, what)) return file;
+  parse_json(path.string() + ": shear.progress", text_of(*file, "shear.progress"), [&](const nlohmann::json& j) {
+    if (j.contains("checksums"))
+      fail(Fault::input, path.string(), ": has lost its checksums, expected a file without damage");
+  });
+  return file;  // of before there were any
+}
+
+std::unique_ptr<SafeTensors> open_checkpoint(const fs::path& directory, const fs::path& from, Verify what) {
+  const fs::path last = from.empty() ? directory / "last.safetensors" : from;
+  const fs::path before = directory / "previous.safetensors";
+  std::error_code ignored;
+  try {
+    if (!fs::exists(last, ignored))
+      fail(Fault::input, "--resume ", directory.string(), ": there is no ", last.filename().string(),
+           ", expected the directory of a run");
+    return open_whole(last, what);
+  } catch (const Error& damage) {
+    if (last == before || !fs::exists(before, ignored)) throw;
+    int64_t step = 0;
+    try {
+      step = read_checkpoint_info(*open_whole(before, Verify::all)).progress.step;
+    } catch (const Error&) {
+      throw damage;  // that one cannot be offered
+    }
+    fail(damage.fault(), damage.what(), "; the checkpoint before it, of step ", step, ", is whole: --resume ",
+         before.string(), " goes on from there");
+  }
 }
 
 void load_checkpoint(const SafeTensors& file, Parameters& parameters, Optimizer& optimizer, MemoryPolicy& policy) {

@@ -11,8 +11,12 @@ struct Progress {
   double accuracy = 0, loss = 0;  // found then
   double best_accuracy = -1;      // -1: none yet
   int64_t best_step = 0;
-  int64_t train_samples = 0, val_samples = 0;  // of the data that it began with
+  int64_t train_samples = 0, val_samples = 0;  // of the data that it goes on with
+  std::string train_data, val_data;            // fingerprints of their names and sizes; empty: not known
   int threads = 0;
+  // Where that data came in: a run whose data changed counts its epochs from there, in an order drawn anew.
+  int64_t first_step = 0, first_epoch = 0;
+  double epochs_before = 0;
 };
 
 struct CheckpointInfo {
@@ -21,8 +25,16 @@ struct CheckpointInfo {
   Progress progress;
 };
 
-void save_checkpoint(const std::filesystem::path&, const Parameters&, Optimizer&, MemoryPolicy&, const CheckpointInfo&);
+// Has checksums, and is read back before it takes its name; the file that stood there is kept as `previous` unless that
+// is empty.
+void save_checkpoint(const std::filesystem::path&, const Parameters&, Optimizer&, MemoryPolicy&, const CheckpointInfo&,
+                     const std::filesystem::path& previous);
 CheckpointInfo read_checkpoint_info(const SafeTensors&);
+
+// The checkpoint `from`, or the last one of a run's directory where `from` is empty, once its checksums hold.  Throws
+// Fault::input where they do not, or it is not there, naming the one before where that can be gone on from.
+std::unique_ptr<SafeTensors> open_checkpoint(const std::filesystem::path& directory,
+                                             const std::filesystem::path& from = {}, Verify = Verify::all);
 // Throws Fault::input where anything is missing or has another shape.
 void load_checkpoint(const SafeTensors&, Parameters&, Optimizer&, MemoryPolicy&);
 void load_policy_state(const SafeTensors&, MemoryPolicy&);  // that part alone

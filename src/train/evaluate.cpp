@@ -27,7 +27,6 @@ std::optional<Evaluation> evaluate(Device& device, const Forward& forward, const
   const int64_t side = options.preprocess.image, channels = options.preprocess.channels;
   Evaluation result;
   result.classes = classes;
-  result.confusion.resize(static_cast<size_t>(classes * classes));
   int64_t right = 0, among_five = 0;
   double loss = 0;
   std::vector<float> host;
@@ -48,7 +47,7 @@ std::optional<Evaluation> evaluate(Device& device, const Forward& forward, const
       among_five += rank < 5;
       loss += cross_entropy_of(row, label);
       const int64_t chosen = std::max_element(row.begin(), row.end()) - row.begin();
-      ++result.confusion[static_cast<size_t>(label * classes + chosen)];
+      ++result.confusion[{label, chosen}];
     }
     result.samples += batch->count;
     if (go_on && !go_on(result.samples, data.size())) return std::nullopt;

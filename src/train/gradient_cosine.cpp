@@ -64,16 +64,17 @@ void add(GradientCosine& sum, const GradientReader::Gradients& exact, const Grad
 
 std::optional<GradientCosine> gradient_cosine(const fs::path& directory, const CosineOptions& options) {
   require(options.batches > 0, "gradient cosine: ", options.batches, " batches, expected 1 or more");
-  const SafeTensors checkpoint(directory / "last.safetensors");
+  const std::unique_ptr<const SafeTensors> opened = open_checkpoint(directory);
+  const SafeTensors& checkpoint = *opened;
   const Weights weights(directory / "model.safetensors");
-  const CheckpointInfo info = read_checkpoint_info(checkpoint);
+  CheckpointInfo info = read_checkpoint_info(checkpoint);
   Recipe recipe = info.recipe;
   recipe.dropout = 0;
   RunOptions run;
   run.threads = options.threads > 0 ? options.threads : info.progress.threads;
   run.loader_threads = options.loader_threads;
   std::unique_ptr<Backend> backend = make_backend(options.device, run.threads, parse_precision(recipe.precision));
-  Setup setup = prepare(recipe, run, &info.card);
+  Setup setup = prepare(recipe, run, &info.card, info.progress);
   setup.training.augment = {.random_crop = false, .flip = false};
 
   Device device(std::move(backend));

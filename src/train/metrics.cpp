@@ -25,7 +25,9 @@ void History::add(double l, double a, double s) {
 // The lines that a checkpoint knows.  A line that a killed or full disk cut short is dropped.
 static std::string known_lines(const std::filesystem::path& path, int64_t step, int64_t evaluated_step,
                                History& history) {
-  std::ifstream in(path);
+  std::error_code ignored;
+  if (!std::filesystem::exists(path, ignored)) return {};
+  std::istringstream in(read_text(path));
   std::string kept;
   for (std::string line; std::getline(in, line);) {
     const nlohmann::json j = nlohmann::json::parse(line, nullptr, false);
@@ -108,6 +110,8 @@ std::string to_json(const Summary& s) {
   j["saved_bytes"] = s.memory.saved;
   j["workspace_bytes"] = s.memory.workspace;
   j["rss_peak_bytes"] = s.rss_peak_bytes;
+  j["in_flight_bytes"] = s.in_flight_bytes;
+  j["decoding_peak_bytes"] = s.decoding_peak_bytes;
   j["model"] = s.model;
   j["accuracy_of"] = s.validated ? "val" : "train";
   if (s.validated) {

@@ -21,32 +21,31 @@ RunDirectory::RunDirectory(const fs::path& path) : path_(path) {
   if (error) fail(Fault::input, "--out ", path_.string(), ": cannot make this directory: ", error.message());
   lock_ = open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (lock_ < 0) fail(Fault::input, "--out ", path_.string(), ": expected a directory: ", std::strerror(errno));
-  try {
-    if (flock(lock_, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)
-      fail(Fault::input, "--out ", path_.string(), ": another training runs in this directory, expected one at a time");
-    for (const fs::directory_entry& entry : fs::directory_iterator(path_)) {
-      const std::string name = entry.path().filename().string();
-      if (name.starts_with('.') && name.ends_with(".tmp")) fs::remove(entry.path(), error);
-    }
-    const fs::path probe = path_ / ".probe";
-    write_text_atomically(probe, "Shear can write here.\n");
-    fs::remove(probe, error);
-  } catch (...) {
+  if (flock(lock_, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
     close(lock_);
-    throw;
+    fail(Fault::input, "--out ", path_.string(), ": another training runs in this directory, expected one at a time");
   }
 }
 
 RunDirectory::~RunDirectory() { close(lock_); }
 
 bool RunDirectory::holds_run() const {
-  const std::array files{last(), best(), model(), metrics(), summary()};
-  return std::any_of(files.begin(), files.end(), [](const fs::path& f) { return fs::exists(f); });
+  const std::array files{last(), previous(), best(), model(), metrics(), summary()};
+  std::error_code error;
+  return std::any_of(files.begin(), files.end(), [&](const fs::path& f) { return fs::exists(f, error); });
 }
 
-void RunDirectory::forget_run() {
-  // The checkpoint goes first: a run that is half forgotten cannot be resumed.
-  for (const fs::path& file : {last(), best(), model(), metrics(), summary()}) {
+void RunDirectory::claim() const {
+  std::error_code ignored;
+  for (const fs::path& file : {last(), best(), model(), metrics(), summary()})
+    fs::remove(path_ / ("." + file.filename().string() + ".tmp"), ignored);  // as write_atomically calls them
+  const fs::path probe = path_ / ".shear-probe";
+  write_text_atomically(probe, "Shear can write here.\n");
+  fs::remove(probe, ignored);
+}
+
+void RunDirectory::forget_earlier() const {
+  for (const fs::path& file : {previous(), best(), model(), metrics(), summary()}) {
     std::error_code error;
     fs::remove(file, error);
     if (error) fail(Fault::input, file.string(), ": cannot be removed: ", error.message());

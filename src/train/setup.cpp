@@ -5,6 +5,9 @@
 #include <filesystem>
 #include <iomanip>
 
+#include "shear/machine.h"
+#include "train/changes.h"
+
 namespace shear {
 
 // The model that the recipe names, or that the weights are for, with as many classes as the data has.
@@ -35,13 +38,16 @@ static Augment choose_augment(const Recipe& recipe, const VitConfig& model) {
   return a;
 }
 
-Setup prepare(const Recipe& recipe, const RunOptions& run, const ModelCard* stored) {
+Setup prepare(const Recipe& recipe, const RunOptions& run, const ModelCard* stored, Progress& progress) {
   Setup s;
   if (!recipe.model.empty())
     parse_vit(with_classes(recipe.model, 1));  // a wrong flag is told of before anything is read
   make_policy(recipe.policy);
   if (!stored && !recipe.weights.empty()) s.weights = std::make_unique<const Weights>(recipe.weights);
-  s.data = open_data(recipe.data, recipe.val, recipe.read);
+  DataOptions read = recipe.read;
+  read.own = run.out;
+  if (stored) read.classes = stored->classes;
+  s.data = open_data(recipe.data, recipe.val, read);
   const std::vector<std::string>& classes = s.data.train->classes();
   if (stored) {
     if (stored->classes != classes)
@@ -69,12 +75,18 @@ Setup prepare(const Recipe& recipe, const RunOptions& run, const ModelCard* stor
   if (s.per_epoch == 0)
     fail(Fault::input, recipe.data, ": ", s.data.train->size(), " training images, expected at least one batch of ",
          recipe.batch, " (--batch)");
-  s.steps = recipe.steps ? *recipe.steps : *recipe.epochs * s.per_epoch;
+  if (stored) s.warnings = note_changes(progress, s.data, recipe);
+  note_data(progress, s.data);
+  s.steps = steps_of(recipe, s.per_epoch, progress);
+  if (s.steps < progress.step)
+    fail(Fault::usage, "the run has done ", progress.step,
+         " steps, expected --steps or --epochs for at least as many, not ", s.steps);
   s.eval_every = recipe.eval_every > 0 ? recipe.eval_every : s.per_epoch;
   s.checkpoint_every = recipe.checkpoint_every > 0 ? recipe.checkpoint_every : s.per_epoch;
   s.schedule = {
       .peak = static_cast<float>(*recipe.lr), .warmup = recipe.warmup.value_or(s.steps / 20), .steps = s.steps};
 
+  s.in_flight = Loader::bytes(s.training) + (s.data.val ? Loader::bytes(s.evaluation) : 0);
   s.step = {.input = {s.model.channels, s.model.image, s.model.image},
             .accumulate = recipe.accumulate,
             .smoothing = static_cast<float>(recipe.smoothing),
@@ -93,18 +105,33 @@ Setup prepare(const Recipe& recipe, const RunOptions& run, const ModelCard* stor
   return s;
 }
 
-Plan plan_within(const PlanOptions& options, size_t limit) {
+static std::string mib(size_t bytes) {
+  std::ostringstream out;
+  out << std::fixed << std::setprecision(1) << static_cast<double>(bytes) / (1 << 20) << " MiB";
+  return out.str();
+}
+
+Plan plan_within(Setup& setup, size_t limit) {
+  const PlanOptions& options = setup.plan_options;
   Plan plan = plan_training(options);
-  if (limit == 0 || plan.use.peak <= limit) return plan;
-  const auto mib = [](size_t bytes) {
-    std::ostringstream out;
-    out << std::fixed << std::setprecision(1) << static_cast<double>(bytes) / (1 << 20) << " MiB";
-    return out.str();
+  const std::string step =
+      text("a training step of ", options.batch, " images under ", options.policy, " needs ", mib(plan.use.peak));
+  const auto refuse = [&](const std::string& allowed, size_t budget) {
+    const std::string help = what_would_fit(options, budget);
+    fail(Fault::memory, step, ", ", allowed, help.empty() ? "; no batch of this model fits" : "; " + help);
   };
-  const std::string help = what_would_fit(options, limit);
-  fail(Fault::memory, "a training step of ", options.batch, " images under ", options.policy, " needs ",
-       mib(plan.use.peak), ", --memory-limit allows ", mib(limit),
-       help.empty() ? "; no batch of this model fits" : "; " + help);
+  if (limit > 0 && plan.use.peak > limit) refuse("--memory-limit allows " + mib(limit), limit);
+  const MemoryLeft left = memory_left();
+  const size_t beside = setup.in_flight, on_host = options.device == DeviceKind::cpu ? plan.use.peak : 0;
+  if (on_host + beside <= left.bytes) {
+    constexpr size_t least = size_t{64} << 20;  // what is left now is an estimate: no ordinary photo is refused by it
+    setup.training.decoding_room = setup.evaluation.decoding_room = std::max(least, left.bytes - on_host - beside);
+    return plan;
+  }
+  const std::string has = text("and images in flight ", mib(beside), ", ", left.of, " has ", mib(left.bytes), " left");
+  if (limit == 0) refuse(has, left.bytes > beside ? left.bytes - beside : 0);
+  setup.warnings.push_back(text(step, ", ", has, ": the system may end the run"));
+  return plan;
 }
 
 }  // namespace shear

@@ -1,6 +1,6 @@
 // What a recipe comes to once data and weights are open: the model, its preprocessing, the plan.
 #pragma once
-#include "shear/train.h"
+#include "train/checkpoint.h"
 
 namespace shear {
 
@@ -14,13 +14,17 @@ struct Setup {
   CosineSchedule schedule;
   StepOptions step;
   std::unique_ptr<const Weights> weights;  // null: from scratch
+  size_t in_flight = 0;                    // bytes of the batches that the loaders hold, in host memory
+  std::vector<std::string> warnings;       // such as what changed since the checkpoint, a sentence each
 };
 
 // The recipe is resolved.  `stored`: what the checkpoint of a resumed run says; the weights that the run began with are
-// then not read again.  Throws Fault::input and Fault::usage with a sentence for whatever does not fit together.
-Setup prepare(const Recipe&, const RunOptions&, const ModelCard* stored);
+// then not read again, and `progress` is brought in line with the data that is there now.  Throws Fault::input and
+// Fault::usage with a sentence for whatever does not fit together.
+Setup prepare(const Recipe&, const RunOptions&, const ModelCard* stored, Progress& progress);
 
-// Plans the step; throws Fault::memory where it does not fit in the limit, with what would.
-Plan plan_within(const PlanOptions&, size_t memory_limit);
+// Plans the step; throws Fault::memory where it does not fit in the limit, or, with what is in flight beside it, in
+// what the machine has left, saying what would.  Who gives a limit decides: a machine that has less is a warning then.
+Plan plan_within(const Setup&, size_t memory_limit, std::vector<std::string>& warnings);
 
 }  // namespace shear

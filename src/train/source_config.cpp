@@ -3,7 +3,6 @@
 
 #include <cmath>
 
-#include "io/mapped_file.h"
 #include "train/config_json.h"
 
 namespace shear {
@@ -115,11 +114,6 @@ SourceConfig parse_config(std::string_view text, const std::string& where) {
   if (word(j, "model_type", where)) return parse_hugging_face(j, where);
   if (word(j, "architecture", where)) return parse_timm(j, where);
   return {};
-}
-
-std::string read_text(const std::filesystem::path& path) {
-  const MappedFile file(path);  // no pipe, which would have no end
-  return {reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size()};
 }
 
 }  // namespace shear

@@ -21,7 +21,4 @@ SourceConfig parse_config(std::string_view json, const std::string& where);
 // Throws Fault::input for what Preprocess cannot say.
 Preprocess parse_preprocessor(std::string_view json, const std::string& where, const Preprocess& otherwise);
 
-// Throws Fault::input for what is no file that can be read.
-std::string read_text(const std::filesystem::path&);
-
 }  // namespace shear

@@ -1,11 +1,10 @@
 // The trainer: steps, evaluations and checkpoints in an order that does not depend on when it was interrupted.
 #include <algorithm>
 #include <chrono>
-#include <fstream>
 #include <numeric>
-#include <thread>
 
-#include "train/checkpoint.h"
+#include "shear/threads.h"
+#include "train/changes.h"
 #include "train/run_directory.h"
 #include "train/setup.h"
 
@@ -18,25 +17,49 @@ namespace {
 using Clock = std::chrono::steady_clock;
 double since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
+// What a policy carries from step to step, so that a step that fails can be as if it had not begun.
+class PolicySnapshot {
+ public:
+  void watch(MemoryPolicy& policy) {  // once it has been prepared
+    state_ = policy.state();
+    for (const PolicyState& s : state_) values_.emplace_back(s.values.begin(), s.values.end());
+  }
+  void take() {
+    for (size_t i = 0; i < state_.size(); ++i) std::ranges::copy(state_[i].values, values_[i].begin());
+  }
+  void restore() {
+    for (size_t i = 0; i < state_.size(); ++i) std::ranges::copy(values_[i], state_[i].values.begin());
+  }
+
+ private:
+  std::vector<PolicyState> state_;
+  std::vector<std::vector<float>> values_;
+};
+
 class Training {
  public:
   // `before`: what the checkpoint says that the run goes on from; null: a fresh run.
   Training(const Recipe&, const RunOptions&, std::unique_ptr<Backend>, const CheckpointInfo* before, RunDirectory&,
            TrainObserver&);
   void begin();
-  void resume(const SafeTensors& checkpoint);
+  void resume(const SafeTensors& checkpoint, const Recipe& before);
   TrainOutcome run();
 
  private:
+  TrainOutcome go_on();
+  void rescue();  // writes what an error would lose
   void train_one();
   bool evaluate_now();  // false: interrupted
   void save();
   std::string finish();
   bool stop_requested() const { return run_.stop && run_.stop->load(std::memory_order_relaxed); }
+  int64_t steps_here() const { return progress_.step - progress_.first_step; }  // on the data that is there now
   bool due(int64_t every) const {
-    return progress_.step > 0 && (progress_.step % every == 0 || progress_.step == setup_.steps);
+    return steps_here() > 0 && (steps_here() % every == 0 || progress_.step == setup_.steps);
   }
-  double epoch() const { return static_cast<double>(progress_.step) / static_cast<double>(setup_.per_epoch); }
+  double epoch() const {
+    return progress_.epochs_before + static_cast<double>(steps_here()) / static_cast<double>(setup_.per_epoch);
+  }
   CheckpointInfo info() const { return {setup_.card, recipe_, progress_}; }
 
   Recipe recipe_;
@@ -54,7 +77,10 @@ class Training {
   Loader loader_;
   History history_;
   std::optional<MetricsLog> metrics_;
-  int64_t saved_step_ = -1;
+  PolicySnapshot policy_before_;
+  bool in_step_ = false, told_of_decoding_ = false;
+  int64_t saved_step_ = -1, tried_step_ = -1;  // tried: whether or not it could be written
+  bool last_is_ours_ = false;                  // last.safetensors is whole, and of this run
   MemoryUse peak_;
   Clock::time_point start_;
 };
@@ -91,21 +117,18 @@ Training::Training(const Recipe& recipe, const RunOptions& run, std::unique_ptr<
       progress_(before ? before->progress : Progress{}),
       directory_(directory),
       observer_(observer),
-      setup_(prepare(recipe_, run_, before ? &before->card : nullptr)),
-      plan_(plan_within(setup_.plan_options, run_.memory_limit)),
+      setup_(prepare(recipe_, run_, before ? &before->card : nullptr, progress_)),
+      plan_(plan_within(setup_, run_.memory_limit)),
       device_(std::move(backend), {.memory_limit = run_.memory_limit, .step_bytes = plan_.step_bytes}),
       model_(device_, setup_.model, recipe_.seed, setup_.weights || before ? Values::undefined : Values::drawn),
       policy_(make_policy(recipe_.policy, recipe_.seed)),
       optimizer_(optimizer_for(device_, model_, setup_.plan_options)),
       step_(device_, model_.parameters(), std::ref(model_), *policy_, *optimizer_, setup_.step),
       loader_(*setup_.data.train, setup_.training) {
-  const int64_t train = setup_.data.train->size(), val = setup_.data.val ? setup_.data.val->size() : 0;
-  const std::string sizes = text(train, " training and ", val, " validation images");
-  if (before && (progress_.train_samples != train || progress_.val_samples != val))
-    fail(Fault::input, recipe_.data, ": ", sizes, ", but the run began with ", progress_.train_samples, " and ",
-         progress_.val_samples, ", expected the same data");
-  observer_.note(text(recipe_.data, ": ", setup_.data.kind, ", ", sizes, ", ", setup_.card.classes.size(), " classes"));
+  observer_.note(text(recipe_.data, ": ", setup_.data.kind, ", ", progress_.train_samples, " training and ",
+                      progress_.val_samples, " validation images, ", setup_.card.classes.size(), " classes"));
   for (const std::string& note : setup_.data.notes) observer_.warn(note);
+  for (const std::string& warning : setup_.warnings) observer_.warn(warning);
   observer_.note(text(setup_.card.model, ": ", model_.parameters().elements(), " parameters, ", setup_.steps,
                       " steps of ", recipe_.batch, " images (", setup_.per_epoch, " per epoch), policy ",
                       recipe_.policy));
@@ -114,9 +137,8 @@ Training::Training(const Recipe& recipe, const RunOptions& run, std::unique_ptr<
   else
     observer_.note("no validation part: accuracy is that of the training batches (--val-share 0.1 would hold one out)");
   progress_.steps = setup_.steps;
-  progress_.train_samples = train;
-  progress_.val_samples = val;
   progress_.threads = run_.threads;
+  policy_before_.watch(*policy_);
   history_.reserve(setup_.steps);
 }
 
@@ -133,29 +155,62 @@ void Training::begin() {
     for (const std::string& warning : report.warnings) observer_.warn(warning);
     setup_.weights.reset();
   }
-  // The first checkpoint is written before the first step: a directory that cannot hold one is told of now.
-  directory_.forget_run();
+  // The first checkpoint is written before the first step: a directory that cannot hold one is told of now.  An earlier
+  // run is forgotten once it stands.
   save();
+  directory_.forget_earlier();
   metrics_.emplace(directory_.metrics(), 0, 0, history_);
 }
 
-void Training::resume(const SafeTensors& checkpoint) {
+void Training::resume(const SafeTensors& checkpoint, const Recipe& before) {
   load_checkpoint(checkpoint, model_.parameters(), *optimizer_, *policy_);
+  last_is_ours_ = checkpoint.path().filename() == directory_.last().filename();
+  if (progress_.step == 0 && last_is_ours_) directory_.forget_earlier();  // where the start of a run was cut short
   metrics_.emplace(directory_.metrics(), progress_.step, progress_.evaluated_step, history_);
   saved_step_ = progress_.step;
   observer_.note(text("resumed after step ", progress_.step, " of ", setup_.steps));
+  if (before.steps == recipe_.steps && before.epochs == recipe_.epochs) return;
+  observer_.note("from here on the learning rate is that of a run of this length");
+  save();  // what the run once ended with is no longer its end
+  for (const fs::path& file : {directory_.summary(), directory_.model()}) {
+    std::error_code ignored;
+    fs::remove(file, ignored);
+  }
 }
 
 TrainOutcome Training::run() {
+  try {
+    return go_on();
+  } catch (...) {
+    rescue();
+    throw;
+  }
+}
+
+void Training::rescue() {
+  if (saved_step_ == progress_.step || tried_step_ == progress_.step) return;
+  try {
+    if (in_step_) policy_before_.restore();
+    save();
+    observer_.warn(text("what follows ends the run; a checkpoint of step ", progress_.step, " was written before"));
+  } catch (const std::exception& e) {
+    observer_.warn(text("what follows ends the run; no checkpoint of step ", progress_.step, " could be written (",
+                        e.what(), "), the last one is of step ", saved_step_));
+  }
+}
+
+TrainOutcome Training::go_on() {
   start_ = Clock::now();
-  loader_.start(progress_.step / setup_.per_epoch, progress_.step % setup_.per_epoch);
+  loader_.start(progress_.first_epoch + steps_here() / setup_.per_epoch, steps_here() % setup_.per_epoch);
   while (true) {
-    const bool whole =
-        !setup_.data.val || progress_.evaluated_step == progress_.step || !due(setup_.eval_every) || evaluate_now();
+    const bool evaluates = setup_.data.val && progress_.evaluated_step != progress_.step && due(setup_.eval_every);
+    // Before the evaluation: what stops that, a broken image or a signal, loses no step.
+    if ((evaluates || due(setup_.checkpoint_every)) && saved_step_ != progress_.step) save();
+    const bool whole = !evaluates || evaluate_now();
     const bool last = progress_.step == setup_.steps;
     const bool stop =
         !whole || (!last && (stop_requested() || (run_.stop_after > 0 && progress_.step >= run_.stop_after)));
-    if ((stop || due(setup_.checkpoint_every)) && saved_step_ != progress_.step) save();
+    if (stop && saved_step_ != progress_.step) save();
     if (stop) return {TrainEnd::interrupted, progress_.step, {}};
     if (last) return {TrainEnd::finished, progress_.step, finish()};
     train_one();
@@ -166,7 +221,10 @@ void Training::train_one() {
   const Clock::time_point began = Clock::now();
   const Batch* batch = loader_.next();
   const float lr = setup_.schedule.at(progress_.step);
+  policy_before_.take();
+  in_step_ = true;
   const StepResult result = step_(progress_.step, lr, *batch);
+  in_step_ = false;
   const MemoryUse use = device_.peak();
   if (use.peak > peak_.peak) peak_ = use;
   ++progress_.step;
@@ -179,6 +237,10 @@ void Training::train_one() {
   if (progress_.step % 20 == 1 || progress_.step == setup_.steps)
     if (const std::vector<SamplingReport> sampling = policy_->report(); !sampling.empty())
       metrics_->policy(progress_.step, sampling);
+  if (const size_t decoding = loader_.decoding_peak();
+      run_.memory_limit > 0 && decoding > run_.memory_limit && !std::exchange(told_of_decoding_, true))
+    observer_.warn(text("decoding an image took ", decoding >> 20,
+                        " MiB for a moment, which --memory-limit does not count: it is of the training step"));
   observer_.step(line);
 }
 
@@ -210,7 +272,20 @@ bool Training::evaluate_now() {
 
 void Training::save() {
   if (metrics_) metrics_->flush();
-  save_checkpoint(directory_.last(), model_.parameters(), *optimizer_, *policy_, info());
+  tried_step_ = progress_.step;
+  const auto write = [&] {
+    save_checkpoint(directory_.last(), model_.parameters(), *optimizer_, *policy_, info(),
+                    last_is_ours_ ? directory_.previous() : fs::path());
+  };
+  try {
+    write();
+  } catch (const Error&) {
+    // A full disk may have room for it without the one before the last.
+    std::error_code ignored;
+    if (!last_is_ours_ || !fs::remove(directory_.previous(), ignored)) throw;
+    write();
+  }
+  last_is_ours_ = true;
   saved_step_ = progress_.step;
 }
 
@@ -243,28 +318,21 @@ std::string Training::finish() {
   s.step_seconds_median = median(history_.seconds);
   s.memory = peak_.peak > 0 ? peak_ : plan_.use;  // a run that had only its last files to write
   s.planned_peak_bytes = plan_.use.peak;
+  s.in_flight_bytes = setup_.in_flight;
+  s.decoding_peak_bytes = loader_.decoding_peak();
   s.rss_peak_bytes = rss_peak_bytes();
   const std::string summary = to_json(s);
   write_text_atomically(directory_.summary(), summary + '\n');
+  std::error_code ignored;
+  fs::remove(directory_.previous(), ignored);
   return summary;
-}
-
-std::unique_ptr<SafeTensors> open_checkpoint(const fs::path& directory) {
-  const fs::path last = directory / "last.safetensors";
-  if (!fs::exists(last))
-    fail(Fault::input, "--resume ", directory.string(),
-         ": there is no last.safetensors, expected the directory of a run");
-  return std::make_unique<SafeTensors>(last);
-}
-
-std::string read_text(const fs::path& path) {
-  std::ifstream in(path);
-  return {std::istreambuf_iterator<char>(in), {}};
 }
 
 }  // namespace
 
-Recipe read_recipe(const fs::path& directory) { return read_checkpoint_info(*open_checkpoint(directory)).recipe; }
+Recipe read_recipe(const fs::path& directory, const fs::path& from) {
+  return read_checkpoint_info(*open_checkpoint(directory, from, Verify::header)).recipe;
+}
 
 TrainOutcome train(const Recipe& asked, const RunOptions& options, TrainObserver& observer) {
   RunOptions run = options;
@@ -273,28 +341,32 @@ TrainOutcome train(const Recipe& asked, const RunOptions& options, TrainObserver
   std::unique_ptr<SafeTensors> checkpoint;
   CheckpointInfo before;
   if (run.resume) {
-    checkpoint = open_checkpoint(run.out);
+    checkpoint = open_checkpoint(run.out, run.from);
     before = read_checkpoint_info(*checkpoint);
-    if (to_json(before.recipe) != to_json(recipe))
-      fail(Fault::usage, "--resume ", run.out.string(), ": the run began with other options, expected the same");
+    if (!may_go_on(before.recipe, recipe))
+      fail(Fault::usage, "--resume ", run.out.string(),
+           ": the run began with other options, expected the same but for ",
+           "--data, --val, --epochs and --steps; a new run can begin with its weights");
     if (run.threads == 0) run.threads = before.progress.threads;
   } else if (run.threads == 0) {
-    run.threads = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+    run.threads = default_threads();
   }
   std::unique_ptr<Backend> backend =
       make_backend(run.device, run.threads, parse_precision(recipe.precision));  // first: the device may not be there
   RunDirectory directory(run.out);
   if (run.resume) {
     const Progress& done = before.progress;
-    if (done.step == done.steps && fs::exists(directory.summary()) && fs::exists(directory.model()))
+    if (done.step == done.steps && before.recipe.steps == recipe.steps && before.recipe.epochs == recipe.epochs &&
+        fs::exists(directory.summary()) && fs::exists(directory.model()))
       return {TrainEnd::finished_before, done.step, read_text(directory.summary())};
   } else if (directory.holds_run() && !run.overwrite) {
     fail(Fault::input, "--out ", run.out.string(),
          ": holds a run already, expected another directory, --resume or --overwrite");
   }
+  directory.claim();
   Training training(recipe, run, std::move(backend), run.resume ? &before : nullptr, directory, observer);
   if (run.resume) {
-    training.resume(*checkpoint);
+    training.resume(*checkpoint, before.recipe);
     checkpoint.reset();
   } else {
     training.begin();

@@ -1,4 +1,4 @@
-// EXIF: any bytes have an orientation, and any orientation keeps an image's pixels.
+// EXIF and XMP: any bytes have an orientation, and any orientation keeps an image's pixels.
 #include <algorithm>
 #include <cstdlib>
 
@@ -7,7 +7,8 @@
 using namespace shear;
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  const int orientation = exif_orientation({data, size});
+  const Bytes bytes(data, size);
+  const int orientation = shear::orientation(bytes, bytes);
   if (orientation < 1 || orientation > 8) std::abort();
   const int width = 1 + static_cast<int>(size % 40);
   const int height = static_cast<int>(size) / width;

@@ -4,6 +4,7 @@
 
 #include "command.h"
 #include "options.h"
+#include "shear/utf8.h"
 #include "table.h"
 
 namespace shear::tool {
@@ -35,7 +36,7 @@ void print_json(const CheckReport& report) {
 }
 
 void print_tables(const CheckReport& report, const std::string& path) {
-  std::cout << path << ": " << report.kind << '\n';
+  std::cout << printable(path) << ": " << report.kind << '\n';
   Table parts({"part", "samples", "classes", "width", "height"});
   for (const CheckReport::Part& p : report.parts)
     parts.add({p.name, std::to_string(p.samples), std::to_string(p.per_class.size()), range(p.min_width, p.max_width),
@@ -45,7 +46,7 @@ void print_tables(const CheckReport& report, const std::string& path) {
   for (const CheckReport::Part& p : report.parts) header.push_back(p.name);
   Table classes(header);
   for (size_t c = 0; !report.parts.empty() && c < report.parts.front().per_class.size(); ++c) {
-    std::vector<std::string> row{report.parts.front().per_class[c].first};
+    std::vector<std::string> row{printable(report.parts.front().per_class[c].first)};
     for (const CheckReport::Part& p : report.parts)
       row.push_back(std::to_string(c < p.per_class.size() ? p.per_class[c].second : 0));
     classes.add(std::move(row));
@@ -64,7 +65,7 @@ int run(const Flags& flags) {
   if (report.broken.empty()) return 0;
   int64_t samples = 0;
   for (const CheckReport::Part& p : report.parts) samples += p.samples;
-  fail(Fault::input, flags.data.data, ": ", report.broken.size(), " of ", samples,
+  fail(Fault::input, printable(flags.data.data), ": ", report.broken.size(), " of ", samples,
        " samples cannot be read, the first is ", report.broken.front());
 }
 

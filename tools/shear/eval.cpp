@@ -27,19 +27,18 @@ struct ClassResult {
   int64_t index, samples, right, confused_with, confused;  // most often taken for; -1: never
 };
 
+// Of the classes that there were samples of.
 std::vector<ClassResult> by_class(const Evaluation& e) {
   std::vector<ClassResult> results;
-  for (int64_t c = 0; c < e.classes; ++c) {
-    ClassResult r{c, 0, 0, -1, 0};
-    for (int64_t chosen = 0; chosen < e.classes; ++chosen) {
-      const int64_t n = e.confusion[static_cast<size_t>(c * e.classes + chosen)];
-      r.samples += n;
-      if (chosen == c)
-        r.right = n;
-      else if (n > r.confused)
-        r.confused_with = chosen, r.confused = n;
-    }
-    if (r.samples > 0) results.push_back(r);
+  for (const auto& [cell, n] : e.confusion) {  // in the order of the true classes
+    const auto [truth, chosen] = cell;
+    if (results.empty() || results.back().index != truth) results.push_back({truth, 0, 0, -1, 0});
+    ClassResult& r = results.back();
+    r.samples += n;
+    if (chosen == truth)
+      r.right = n;
+    else if (n > r.confused)
+      r.confused_with = chosen, r.confused = n;
   }
   std::stable_sort(results.begin(), results.end(), [](const ClassResult& a, const ClassResult& b) {
     return static_cast<double>(a.right) / static_cast<double>(a.samples) <

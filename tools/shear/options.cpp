@@ -171,6 +171,7 @@ static std::optional<Recipe> recipe_of(const std::string& weights) {
 
 DataSplits DataFlags::open(const std::string& weights) const {
   DataOptions now = options;
+  now.any_classes = true;  // the commands that open a data set here train on none
   if (const auto recipe = weights.empty() ? std::nullopt : recipe_of(weights)) {
     const DataOptions& then = recipe->read;
     const auto given = [&](const char* flag) { return app_->get_option(flag)->count() > 0; };

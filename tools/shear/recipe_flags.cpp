@@ -59,14 +59,16 @@ void RecipeFlags::add_training(CLI::App& app) {
   app.add_option("--eval-every", recipe.eval_every, "steps between evaluations; 0: an epoch")
       ->capture_default_str()
       ->group(running);
-  app.add_option("--checkpoint-every", recipe.checkpoint_every, "steps between checkpoints; 0: an epoch")
+  app.add_option("--checkpoint-every", recipe.checkpoint_every,
+                 "steps between checkpoints, which are also written before each evaluation; 0: an epoch")
       ->capture_default_str()
       ->group(running);
 }
 
 void RecipeFlags::add_running(CLI::App& app) {
-  app.add_option("--memory-limit", memory_limit, "refuses what a step needs beyond it: 4GiB, 800MB")
-      ->default_str("none")
+  app.add_option("--memory-limit", memory_limit,
+                 "refuses a step that needs more: 4GiB, 800MB; images being decoded do not count")
+      ->default_str("what the machine has left")
       ->type_name("SIZE")
       ->group("Running");
   device.add(app);

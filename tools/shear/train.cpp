@@ -30,16 +30,25 @@ extern "C" void ask_to_stop(int) {
   std::signal(SIGTERM, SIG_DFL);
 }
 
-// What was given again must be what the run began with.
-void compare(const CLI::App& app, const Recipe& given, const Recipe& stored, const std::string& directory) {
-  const auto ours = nlohmann::json::parse(to_json(given)), theirs = nlohmann::json::parse(to_json(stored));
+// What was given again must be what the run began with, but for where its data lies and how long it goes on.
+Recipe going_on(const CLI::App& app, const Recipe& given, const Recipe& stored, const std::string& directory) {
+  Recipe recipe = stored;
+  if (!given.data.empty()) recipe.data = given.data;
+  if (!given.val.empty()) recipe.val = given.val;
+  if (given.epochs) recipe.epochs = given.epochs, recipe.steps.reset();
+  if (given.steps) recipe.steps = given.steps, recipe.epochs = given.epochs;
+  const auto ours = nlohmann::json::parse(to_json(given)), theirs = nlohmann::json::parse(to_json(recipe));
   for (const CLI::Option* option : app.get_options()) {
     if (option->count() == 0 || option->get_lnames().empty()) continue;
     const std::string name = option->get_lnames().front();
     if (!ours.contains(name) || ours[name] == theirs[name]) continue;
     fail(Fault::usage, "--", name, " ", ours[name].dump(), ": the run in ", directory, " began with ",
-         theirs[name].dump(), ", expected the same or none (a run goes on with the options that it began with)");
+         theirs[name].dump(),
+         ", expected the same or none; what may change is --data, --val, --epochs and --steps, and",
+         " anything else in a new run that begins with its weights: --weights ",
+         (fs::path(directory) / "last.safetensors").string(), " --out another directory");
   }
+  return recipe;
 }
 
 void print(const TrainOutcome& outcome, const Flags& flags) {
@@ -78,13 +87,16 @@ int run(const CLI::App& app, Flags& flags) {
   RunOptions options;
   Recipe recipe = flags.recipe.read();
   if (!flags.resume.empty()) {
-    if (!flags.out.empty() && !fs::equivalent(flags.out, flags.resume))
+    std::error_code error;
+    if (fs::is_regular_file(flags.resume, error)) {  // a checkpoint of the run
+      options.from = flags.resume;
+      flags.resume = fs::path(absolute_path(flags.resume)).parent_path().string();
+    }
+    if (!flags.out.empty() && !fs::equivalent(flags.out, flags.resume, error))
       fail(Fault::usage, "--out ", flags.out, ": a resumed run goes on in ", flags.resume,
            ", expected the same or none");
     if (flags.overwrite) fail(Fault::usage, "--overwrite and --resume are both given, expected one of them");
-    const Recipe stored = read_recipe(flags.resume);
-    compare(app, recipe, stored, flags.resume);
-    recipe = stored;
+    recipe = going_on(app, recipe, read_recipe(flags.resume, options.from), flags.resume);
     flags.out = flags.resume;
     options.resume = true;
   }
@@ -124,7 +136,11 @@ void add_train(CLI::App& app, Run& chosen) {
       ->capture_default_str()
       ->type_name("NAME");
   cmd->add_option("--out", flags->out, "directory of the run")->type_name("DIR");
-  cmd->add_option("--resume", flags->resume, "goes on from DIR/last.safetensors, with its options")->type_name("DIR");
+  cmd->add_option(
+         "--resume", flags->resume,
+         "goes on from DIR/last.safetensors, or from the checkpoint named, with its options; --data and --val say "
+         "where the data lies now, --epochs and --steps how long it shall be in all")
+      ->type_name("DIR");
   cmd->add_flag("--overwrite", flags->overwrite, "begins anew in a directory that holds a run");
 
   r.add_training(*cmd);
