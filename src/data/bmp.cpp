@@ -181,6 +181,7 @@ ImageHeader bmp_header(const Encoded& file, const std::string& name) {
   return header_of_beginning(file, [&](Bytes head) {
     const Header header(head, name);
     check_size(header, file.size(), name);
+    if (header.bits > 8) fields(header, name);
     const size_t indices =
         header.compression == rle8 || header.compression == rle4 ? size_t{header.width} * header.height : 0;
     return make_header(static_cast<int>(header.width), static_cast<int>(header.height), channels(header, head, name),
