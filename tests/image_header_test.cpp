@@ -158,4 +158,91 @@ TEST_CASE("what the header of a WebP says of memory holds") {
           [&](const fs::path& path, int w, int h) { write_file(path, webp(pattern(w, h, 3), alpha, lossless)); });
 }
 
+TEST_CASE("what the header of a GIF, BMP or TIFF says of memory holds") {
+  // A header of these, and zeros: the pixels of BMP and of an uncompressed TIFF.
+  const auto put = [](std::vector<uint8_t>& bytes, std::initializer_list<size_t> values, size_t width_of) {
+    for (const size_t value : values)
+      for (size_t i = 0; i < width_of; ++i) bytes.push_back(static_cast<uint8_t>(value >> (8 * i)));
+  };
+  check_estimate("BMP", [&](const fs::path& path, int w, int h) {
+    const size_t row = (static_cast<size_t>(w) * 3 + 3) / 4 * 4, height_of = static_cast<size_t>(h);
+    std::vector<uint8_t> bytes{'B', 'M'};
+    put(bytes, {0, 0, 54, 40, static_cast<size_t>(w), height_of, 1 | 24 << 16, 0, 0, 0, 0, 0, 0}, 4);
+    bytes.resize(bytes.size() + row * height_of);
+    write_file(path, bytes);
+  });
+  check_estimate("BMP of run lengths", [&](const fs::path& path, int w, int h) {
+    std::vector<uint8_t> bytes{'B', 'M'};
+    put(bytes, {0, 0, 54 + 1024, 40, static_cast<size_t>(w), static_cast<size_t>(h), 1 | 8 << 16, 1, 0, 0, 0, 0, 0}, 4);
+    bytes.resize(54 + 1024);
+    bytes[60] = 7;  // a colour
+    for (int y = 0; y < h; ++y) {
+      for (int x = 0; x < w; x += 40) put(bytes, {40, 1}, 1);
+      put(bytes, {0, 0}, 1);
+    }
+    write_file(path, bytes);
+  });
+  check_estimate("GIF", [&](const fs::path& path, int w, int h) {
+    std::vector<uint8_t> bytes{'G', 'I', 'F', '8', '9', 'a'};
+    put(bytes, {static_cast<size_t>(w), static_cast<size_t>(h)}, 2);
+    put(bytes, {0x80, 0, 0, 1, 2, 3, 4, 5, 6, ','}, 1);
+    put(bytes, {0, 0, static_cast<size_t>(w), static_cast<size_t>(h)}, 2);
+    put(bytes, {0, 7}, 1);  // codes of 8 bits: clear the table before each two pixels
+    std::vector<uint8_t> codes;
+    for (int i = 0; i < w * h; i += 2) put(codes, {0x80, 1, 0}, 1);
+    for (size_t at = 0; at < codes.size(); at += 240) {
+      const size_t count = std::min<size_t>(240, codes.size() - at);
+      put(bytes, {count}, 1);
+      bytes.insert(bytes.end(), codes.begin() + static_cast<ptrdiff_t>(at),
+                   codes.begin() + static_cast<ptrdiff_t>(at + count));
+    }
+    put(bytes, {0, ';'}, 1);
+    write_file(path, bytes);
+  });
+  for (const int kind : {2, 5})  // RGB, CMYK
+    for (const size_t turned : {size_t{1}, size_t{6}}) {
+      for (const bool separate : {false, true})
+        check_estimate(
+            text("TIFF of kind ", kind, ", ", turned, separate ? ", separate" : ""),
+            [&](const fs::path& path, int w, int h) {
+              const size_t planes = kind == 2 ? 3 : 4, rows = separate ? planes : 1, head = 8 + 2 + 10 * 12 + 4;
+              const size_t pixels = static_cast<size_t>(w) * static_cast<size_t>(h), each = pixels * planes / rows;
+              std::vector<uint8_t> bytes{'I', 'I', '*', 0, 8, 0, 0, 0, 10, 0};
+              const auto tag = [&](size_t name, size_t type, size_t count, size_t value) {
+                put(bytes, {name, type}, 2);
+                put(bytes, {count, value}, 4);
+              };
+              tag(256, 4, 1, static_cast<size_t>(w));
+              tag(257, 4, 1, static_cast<size_t>(h));
+              tag(258, 3, planes, head);
+              tag(262, 3, 1, static_cast<size_t>(kind));
+              tag(273, 4, rows, rows == 1 ? head + 40 : head + 8);
+              tag(274, 3, 1, turned);
+              tag(277, 3, 1, planes);
+              tag(278, 4, 1, static_cast<size_t>(h));
+              tag(279, 4, rows, rows == 1 ? each : head + 24);
+              tag(284, 3, 1, separate ? 2 : 1);
+              put(bytes, {0}, 4);
+              put(bytes, {8, 8, 8, 8}, 2);
+              for (size_t i = 0; i < 4; ++i) put(bytes, {head + 40 + i * each}, 4);
+              for (size_t i = 0; i < 4; ++i) put(bytes, {each}, 4);
+              bytes.resize(head + 40 + pixels * planes);
+              write_file(path, bytes);
+            });
+    }
+}
+
+TEST_CASE("a header is found behind whatever stands before it, and no more is read than that") {
+  const TempDir folder;
+  write_jpeg(folder / "a.jpg", pattern(40, 30, 3));
+  std::vector<uint8_t> jpeg = read_file(folder / "a.jpg");
+  std::vector<uint8_t> segment(65'000);
+  const uint8_t head[] = {0xff, 0xe2, (65'000 - 2) >> 8, (65'000 - 2) & 0xff};
+  std::copy(std::begin(head), std::end(head), segment.begin());
+  for (int i = 0; i < 20; ++i) jpeg.insert(jpeg.begin() + 2, segment.begin(), segment.end());
+  write_file(folder / "a.jpg", jpeg);
+  CHECK(probe_image(folder / "a.jpg").width == 40);
+  CHECK(decode_image(folder / "a.jpg").width == 40);
+}
+
 }  // namespace shear::test

@@ -34,7 +34,8 @@ SEEDS = {
     "cub": {"small": pieces(*lists)},
     "csv": {"split": b"path,label,split\n1.png,a,train\n\"x, y.png\",\"b \"\"c\"\"\",val\r\n2.png,a,test\n",
             "plain": b"\xef\xbb\xbfLabel,other,PATH\na,,1.png\nb,\"two\nlines\",2.png"},
-    "exif": {"little": exif(6, "<", [0x112]), "big": exif(8, ">", [0x10F, 0x112, 0x131])},
+    "exif": {"little": exif(6, "<", [0x112]), "big": exif(8, ">", [0x10F, 0x112, 0x131]),
+             "xmp": b'<rdf:Description tiff:Orientation="6"/>'},
 }
 for target, seeds in SEEDS.items():
     folder = TESTS / "fuzz" / "corpus" / target

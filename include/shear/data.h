@@ -18,10 +18,11 @@ struct Image {
   std::vector<uint8_t> pixels;  // width * height * channels
 };
 
-// JPEG, PNG or WebP by content, not by name, to the bytes that Pillow's convert("RGB") or convert("L") gives: CMYK
-// becomes the light that its inks leave, alpha is left out (what lies under it shows), of 16 bits the higher 8 stay
-// (in grey too, which Pillow clips at 255).  Grey stays grey.  Turned upright as the file's EXIF orientation says.
-// Throws Fault::input with the file, what was found and what was expected.  Thread-safe.
+// JPEG, PNG, WebP, GIF, BMP or TIFF by content, not by name, to the bytes that Pillow's convert("RGB") or convert("L")
+// gives: of an animation or of several pages the first, CMYK becomes the light that its inks leave, alpha is left out
+// (what lies under it shows), of 16 bits the higher 8 stay (in grey too, which Pillow clips at 255).  Grey stays grey.
+// Turned upright as Pillow's exif_transpose does.  A file that ends early is an error; damage inside a JPEG is passed
+// over as Pillow does.  Throws Fault::input with the file, what was found and what was expected.  Thread-safe.
 Image decode_image(const std::filesystem::path&);
 
 // What a file's header says of its image, as it is stored: not yet turned.

@@ -19,6 +19,7 @@ class Encoded {
   uint64_t size() const { return size_; }
   // `count` bytes from `at` on, fewer where it ends; they are there until the next call.
   Bytes read(uint64_t at, size_t count) const;
+  Bytes in_memory() const { return all_; }  // empty where it is in a file
 
  private:
   Bytes all_;
@@ -43,16 +44,25 @@ ImageHeader header_of_beginning(const Encoded& file, const Parse& parse) {
 bool is_jpeg(Bytes);
 bool is_png(Bytes);
 bool is_webp(Bytes);
+bool is_gif(Bytes);
+bool is_bmp(Bytes);
+bool is_tiff(Bytes);
 
 // `name` stands in front of every sentence that these throw (Fault::input).
 ImageHeader jpeg_header(const Encoded&, const std::string& name);
 ImageHeader png_header(const Encoded&, const std::string& name);
 ImageHeader webp_header(const Encoded&, const std::string& name);
+ImageHeader gif_header(const Encoded&, const std::string& name);
+ImageHeader bmp_header(const Encoded&, const std::string& name);
+ImageHeader tiff_header(const Encoded&, const std::string& name);
 
 // Upright.
 Image decode_jpeg(Bytes, const std::string& name);
 Image decode_png(Bytes, const std::string& name);
 Image decode_webp(Bytes, const std::string& name);
+Image decode_gif(Bytes, const std::string& name);
+Image decode_bmp(Bytes, const std::string& name);
+Image decode_tiff(Bytes, const std::string& name);
 
 // Throws before anything is allocated for an image that nobody means to train on, but a hostile header may claim.
 void check_dimensions(uint64_t width, uint64_t height, const std::string& name);

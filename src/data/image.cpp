@@ -1,8 +1,6 @@
 // Images from files, and between grey and colour.
-#include <algorithm>
-#include <cstdio>
-
 #include "data/codec.h"
+#include "data/signatures.h"
 #include "shear/error.h"
 
 namespace shear {
@@ -10,34 +8,20 @@ namespace {
 
 constexpr uint64_t max_side = 30'000, max_pixels = 200'000'000;
 
-std::string first_bytes(Bytes bytes) {
-  std::string shown;
-  for (const uint8_t byte : bytes.first(std::min<size_t>(bytes.size(), 8))) {
-    char hex[4];
-    std::snprintf(hex, sizeof hex, " %02x", byte);
-    shown += hex;
-  }
-  return shown;
-}
-
 struct Codec {
   bool (*is)(Bytes head);
   ImageHeader (*header)(const Encoded&, const std::string& name);
   Image (*decode)(Bytes, const std::string& name);
 };
 constexpr Codec codecs[] = {
-    {is_jpeg, jpeg_header, decode_jpeg},
-    {is_png, png_header, decode_png},
-    {is_webp, webp_header, decode_webp},
+    {is_jpeg, jpeg_header, decode_jpeg}, {is_png, png_header, decode_png}, {is_webp, webp_header, decode_webp},
+    {is_gif, gif_header, decode_gif},    {is_bmp, bmp_header, decode_bmp}, {is_tiff, tiff_header, decode_tiff},
 };
-constexpr size_t signature_bytes = 64;  // enough for every `is`, and to show what is none
-
 const Codec& codec_of(Bytes head, const std::string& name) {
   for (const Codec& codec : codecs)
     if (codec.is(head)) return codec;
-  constexpr const char* expected = ", expected a JPEG, PNG or WebP image";
-  if (head.empty()) fail(Fault::input, name, ": is empty", expected);
-  fail(Fault::input, name, ": begins with the bytes", first_bytes(head), expected);
+  fail(Fault::input, name, ": ", what_is(head.first(std::min(head.size(), signature_bytes))),
+       ", expected a JPEG, PNG, WebP, GIF, BMP or TIFF image");
 }
 
 }  // namespace

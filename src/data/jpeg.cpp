@@ -14,6 +14,7 @@
 
 #include "data/codec.h"
 #include "data/exif.h"
+#include "data/ink.h"
 #include "shear/error.h"
 
 namespace shear {
@@ -34,6 +35,7 @@ struct Decoder {
   std::jmp_buf back;
   char sentence[JMSG_LENGTH_MAX] = "";
   const std::string& name;
+  bool has_all_rows = false;
 
   explicit Decoder(const std::string& file) : name(file) {
     info.err = jpeg_std_error(&errors);
@@ -66,21 +68,18 @@ struct Decoder {
     std::longjmp(decoder.back, 1);
   }
 
-  // libjpeg fills in grey where data is missing and calls that a warning; for training data it is damage.  Oddities
-  // that leave every pixel intact (bytes between markers, an unknown JFIF revision) pass.
+  // What libjpeg calls a warning, and what Pillow makes of it, whose readings models are trained on elsewhere:
+  //   JPEG_EOF                                 the file ends: an error before the last row, nothing behind it, where
+  //   only
+  //                                            the marker of the end is missing
+  //   MUST_RESYNC, HIT_MARKER, HUFF_BAD_CODE,  the data are damaged: silence; libjpeg finds the next restart, or fills
+  //   in ARITH_BAD_CODE, BOGUS_PROGRESSION        grey up to the end all others                               bytes
+  //   between markers, an unknown JFIF revision and the like, which leave
+  //                                            every pixel intact: silence
   static void hear(j_common_ptr common, int level) {
     if (level >= 0) return;
-    switch (common->err->msg_code) {
-      case JWRN_JPEG_EOF:
-      case JWRN_HIT_MARKER:
-      case JWRN_HUFF_BAD_CODE:
-      case JWRN_ARITH_BAD_CODE:
-      case JWRN_MUST_RESYNC:
-      case JWRN_BOGUS_PROGRESSION:
-        give_up(common);
-      default:
-        ++common->err->num_warnings;
-    }
+    if (common->err->msg_code == JWRN_JPEG_EOF && !self(common).has_all_rows) give_up(common);
+    ++common->err->num_warnings;
   }
 
   static void count_scans(j_common_ptr common) {
@@ -94,11 +93,7 @@ struct Decoder {
 // Adobe's inverted CMYK, as nearly every such file is, to RGB: what is left of the white light after C, M, Y and K.
 void cmyk_to_rgb(const uint8_t* in, int pixels, uint8_t* out) {
   for (int i = 0; i < pixels; ++i, in += 4, out += 3) {
-    const unsigned light = in[3];
-    for (int c = 0; c < 3; ++c) {
-      const unsigned product = (255u - in[c]) * light + 128u;
-      out[c] = static_cast<uint8_t>(light - (((product >> 8) + product) >> 8));  // minus the product / 255, rounded
-    }
+    for (int c = 0; c < 3; ++c) out[c] = through_ink(in[3], 255u - in[c]);
   }
 }
 
@@ -197,6 +192,7 @@ Image decode_jpeg(Bytes bytes, const std::string& name) {
       jpeg_read_scanlines(&info, &row, 1);
       if (cmyk) cmyk_to_rgb(inks.data(), width, pixels);
     }
+    decoder.has_all_rows = true;
     jpeg_finish_decompress(&info);
   });
   return upright(std::move(image), opened.turned);

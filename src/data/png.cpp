@@ -39,8 +39,8 @@ Layout layout(const spng_ihdr& header) {
 // libspng, given a file's parts one after another.
 class Decoder {
  public:
-  Decoder(Bytes file, std::vector<PngChunks::Part> parts, const std::string& name)
-      : file_(file), parts_(std::move(parts)), name_(name), context_(spng_ctx_new(0)) {
+  Decoder(std::vector<Bytes> parts, const std::string& name)
+      : parts_(std::move(parts)), name_(name), context_(spng_ctx_new(0)) {
     if (!context_) throw std::bad_alloc();
     attempt(spng_set_png_stream(context_.get(), give, this));
   }
@@ -74,12 +74,12 @@ class Decoder {
   int next(uint8_t* to, size_t length) {
     while (length > 0) {
       if (part_ == parts_.size()) return SPNG_IO_EOF;
-      const PngChunks::Part& part = parts_[part_];
-      const size_t count = std::min<size_t>(length, part.bytes - given_);
-      to = std::copy_n(file_.data() + part.at + given_, count, to);
+      Bytes& part = parts_[part_];
+      const size_t count = std::min(length, part.size());
+      to = std::copy_n(part.data(), count, to);
+      part = part.subspan(count);
       length -= count;
-      given_ += count;
-      if (given_ == part.bytes) ++part_, given_ = 0;
+      if (part.empty()) ++part_;
     }
     return SPNG_OK;
   }
@@ -90,9 +90,8 @@ class Decoder {
       fail(Fault::input, name_, ": is a broken PNG (", spng_strerror(status), "), expected a whole one");
   }
 
-  Bytes file_;
-  std::vector<PngChunks::Part> parts_;
-  size_t part_ = 0, given_ = 0;  // bytes of the part that have been given
+  std::vector<Bytes> parts_;
+  size_t part_ = 0;
   const std::string& name_;
   std::unique_ptr<spng_ctx, Free> context_;
 };
@@ -104,21 +103,18 @@ bool is_png(Bytes bytes) {
 }
 
 ImageHeader png_header(const Encoded& file, const std::string& name) {
-  std::vector<uint8_t> beginning(header_bytes);
-  const Bytes head = file.read(0, beginning.size());
-  beginning.assign(head.begin(), head.end());
-  const spng_ihdr header = Decoder(beginning, {{0, beginning.size()}}, name).header(file.size());
+  const spng_ihdr header = Decoder({file.read(0, header_bytes)}, name).header(file.size());
   const Layout as = layout(header);
   const size_t pixels = size_t{header.width} * header.height;
   const size_t beside =
       libspng_bytes + rows * row_bytes * header.width + pixels * (as.stored - static_cast<size_t>(as.channels));
   return make_header(static_cast<int>(header.width), static_cast<int>(header.height), as.channels, file.size(), beside,
-                     png_chunks(file, false, name).orientation);
+                     png_chunks(file, name).orientation);
 }
 
 Image decode_png(Bytes bytes, const std::string& name) {
-  const PngChunks chunks = png_chunks(Encoded(bytes), true, name);
-  Decoder decoder(bytes, chunks.parts, name);
+  const PngChunks chunks = png_chunks(Encoded(bytes), name);
+  Decoder decoder(chunks.parts, name);
   const spng_ihdr header = decoder.header(bytes.size());
   const Layout as = layout(header);
   const size_t pixels = size_t{header.width} * header.height;

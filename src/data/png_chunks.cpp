@@ -92,6 +92,8 @@ struct Held {
       const std::string key(beginning.substr(0, beginning.find('\0')));
       if (key == "Raw profile type exif")
         profile = raw_profile(text_of(type, file.read(at, length)));
+      else if (key == "exif" && type == "tEXt")
+        exif = text_of(type, file.read(at, length));
       else if (key == "XML:com.adobe.xmp")
         xmp = text_of(type, file.read(at, length));
     }
@@ -106,28 +108,49 @@ struct Held {
   static std::vector<uint8_t> copy(Bytes bytes) { return {bytes.begin(), bytes.end()}; }
 };
 
+// A palette's chunk with as many whole entries as `bits` can count: what stands behind them no pixel can mean.
+std::vector<uint8_t> shortened(Bytes palette, int bits) {
+  const size_t entries = std::min(palette.size() / 3, size_t{1} << bits), length = 3 * entries;
+  std::vector<uint8_t> chunk{0, 0, static_cast<uint8_t>(length >> 8), static_cast<uint8_t>(length), 'P', 'L', 'T', 'E'};
+  chunk.insert(chunk.end(), palette.begin(), palette.begin() + static_cast<ptrdiff_t>(length));
+  const uLong sum = crc32(0, chunk.data() + 4, static_cast<uInt>(4 + length));
+  for (int shift = 24; shift >= 0; shift -= 8) chunk.push_back(static_cast<uint8_t>(sum >> shift));
+  return chunk;
+}
+
 }  // namespace
 
-PngChunks png_chunks(const Encoded& file, bool check_sums, const std::string& name) {
-  PngChunks chunks{{{0, signature_bytes}}};
+PngChunks png_chunks(const Encoded& file, const std::string& name) {
+  constexpr int indexed = 3;  // a colour type
+  const bool in_memory = !file.in_memory().empty();
+  PngChunks chunks;
+  if (in_memory) chunks.parts.push_back(file.read(0, signature_bytes));
   Held held;
-  bool palette = false, pixels = false;
+  int bits = 0, colours = 0;
+  bool pixels = false;
   for (uint64_t at = signature_bytes;;) {
     const Bytes head = file.read(at, head_bytes);
     if (head.size() < head_bytes) break;
     const size_t length = big_endian(head, 0);
     const std::string type(characters(head.subspan(4)));
     const uint64_t data = at + head_bytes, end = std::min(data + length + sum_bytes, file.size());
-    if (type == "IHDR") palette = begins_with(file.read(data + 9, 1), "\3");  // its colour type
+    const bool whole = data + length + sum_bytes <= file.size();
+    if (type == "IHDR" && whole && length > 9) {
+      const Bytes kind = file.read(data + 8, 2);
+      bits = std::min<int>(kind[0], 8), colours = kind[1];
+    }
     pixels = pixels || type == "IDAT";
-    if (type == "IHDR" || type == "IDAT" || type == "IEND" || (type == "PLTE" && palette)) {
-      chunks.parts.push_back({at, end - at});
-    } else if (data + length + sum_bytes <= file.size()) {
+    const bool palette = type == "PLTE" && colours == indexed;
+    if (palette && in_memory && whole && (length % 3 != 0 || length > size_t{3} << bits)) {
+      chunks.palette = shortened(file.read(data, length), bits);
+      chunks.parts.push_back(chunks.palette);
+    } else if (palette || type == "IHDR" || type == "IDAT" || type == "IEND") {
+      if (in_memory) chunks.parts.push_back(file.read(at, end - at));
+    } else if (whole) {
       held.read(type, file, data, length);
-      if (check_sums && !pixels) {
+      if (in_memory && !pixels) {
         const Bytes all = file.read(at + 4, 4 + length + sum_bytes);
-        const uint32_t sum = static_cast<uint32_t>(crc32_z(0, all.data(), 4 + length));
-        if (sum != big_endian(all, 4 + length))
+        if (crc32_z(0, all.data(), 4 + length) != big_endian(all, 4 + length))
           fail(Fault::input, name, ": is a broken PNG (a wrong sum of its chunk ", printable(type),
                "), expected a whole one");
       }

@@ -4,18 +4,16 @@
 
 namespace shear {
 
-// The parts of a PNG of which its pixels are made, signature and header among them, and what was found beside them.
-// A decoder that is given these alone cannot stumble over the others, of which there may be thousands.
 struct PngChunks {
-  struct Part {
-    uint64_t at, bytes;
-  };
-  std::vector<Part> parts;
+  // Of a file in memory: signature, header, palette and pixels, one after another.  A decoder that is given these alone
+  // cannot stumble over the other chunks, of which there may be thousands.
+  std::vector<Bytes> parts;
+  std::vector<uint8_t> palette;  // the chunk of a palette that was longer than it may be, as it should have been
   int orientation = 1;
 };
 
-// Throws Fault::input where a chunk before the pixels has a wrong sum, if sums are to be checked.  `name` stands in
+// Throws Fault::input where a chunk before the pixels has a wrong sum, if the file is in memory.  `name` stands in
 // front of its sentence.
-PngChunks png_chunks(const Encoded&, bool check_sums, const std::string& name);
+PngChunks png_chunks(const Encoded&, const std::string& name);
 
 }  // namespace shear

@@ -109,7 +109,7 @@ int run(const Flags& flags) {
 void add_predict(CLI::App& app, Run& chosen) {
   auto flags = std::make_shared<Flags>();
   CLI::App* cmd = app.add_subcommand("predict", "class names with probabilities for images");
-  cmd->add_option("IMAGE", flags->images, "JPEG, PNG or WebP files");
+  cmd->add_option("IMAGE", flags->images, "JPEG, PNG, WebP, GIF, BMP or TIFF files");
   flags->weights.add(*cmd);
   flags->data.add_data(*cmd, "takes images from a data set instead");
   cmd->add_option("--part", flags->part, "train, val or test")->default_str("val where there is one");

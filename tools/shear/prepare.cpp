@@ -75,7 +75,7 @@ int run(const Flags& flags) {
 void add_prepare(CLI::App& app, Run& chosen) {
   auto flags = std::make_shared<Flags>();
   CLI::App* cmd = app.add_subcommand("prepare", "images as a model sees them in evaluation: a batch for gradients");
-  cmd->add_option("IMAGE", flags->images, "JPEG, PNG or WebP files");
+  cmd->add_option("IMAGE", flags->images, "JPEG, PNG, WebP, GIF, BMP or TIFF files");
   cmd->add_option("--weights", flags->weights, "as for eval: how their images are prepared")->type_name("FILE");
   cmd->add_option("--model", flags->model, "or a model, whose images are prepared as timm does")->type_name("NAME");
   flags->data.add_data(*cmd, "takes images, and their labels, from a data set instead");
