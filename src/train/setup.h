@@ -25,6 +25,7 @@ Setup prepare(const Recipe&, const RunOptions&, const ModelCard* stored, Progres
 
 // Plans the step; throws Fault::memory where it does not fit in the limit, or, with what is in flight beside it, in
 // what the machine has left, saying what would.  Who gives a limit decides: a machine that has less is a warning then.
-Plan plan_within(const Setup&, size_t memory_limit, std::vector<std::string>& warnings);
+// What is left beside all that is for images that are being decoded.
+Plan plan_within(Setup&, size_t memory_limit);
 
 }  // namespace shear
