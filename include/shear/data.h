@@ -23,6 +23,9 @@ struct Image {
 // (in grey too, which Pillow clips at 255).  Grey stays grey.  Turned upright as the file's EXIF orientation says.
 // Throws Fault::input with the file, what was found and what was expected.  Thread-safe.
 Image decode_image(const std::filesystem::path&);
+// The images below a folder, by their names' endings, in the order of their paths; hidden files, and links to folders,
+// are passed over.  Throws Fault::input where there are none.
+std::vector<std::filesystem::path> images_below(const std::filesystem::path& folder);
 Image to_channels(Image, int channels);  // grey to RGB, or RGB to grey (ITU-R 601 luma)
 
 // Labelled images.  `read` is thread-safe.

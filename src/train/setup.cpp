@@ -70,6 +70,8 @@ Setup prepare(const Recipe& recipe, const RunOptions& run, const ModelCard* stor
     fail(Fault::input, recipe.data, ": ", s.data.train->size(), " training images, expected at least one batch of ",
          recipe.batch, " (--batch)");
   s.steps = recipe.steps ? *recipe.steps : *recipe.epochs * s.per_epoch;
+  if (const auto most = static_cast<int64_t>(recipe_range("steps").high); s.steps > most)
+    fail(Fault::usage, "--epochs ", recipe.epochs.value_or(0), ": makes ", s.steps, " steps, expected at most ", most);
   s.eval_every = recipe.eval_every > 0 ? recipe.eval_every : s.per_epoch;
   s.checkpoint_every = recipe.checkpoint_every > 0 ? recipe.checkpoint_every : s.per_epoch;
   s.schedule = {

@@ -149,6 +149,7 @@ void Training::resume(const SafeTensors& checkpoint) {
 
 TrainOutcome Training::run() {
   start_ = Clock::now();
+  observer_.begins({progress_.step, setup_.steps, setup_.eval_every, recipe_.batch, progress_.val_samples});
   loader_.start(progress_.step / setup_.per_epoch, progress_.step % setup_.per_epoch);
   while (true) {
     const bool whole =

@@ -1,10 +1,10 @@
 // shear export
 #include <filesystem>
-#include <iostream>
 #include <nlohmann/json.hpp>
 
 #include "command.h"
 #include "options.h"
+#include "output.h"
 #include "table.h"
 
 namespace shear::tool {
@@ -25,19 +25,19 @@ int run(const Flags& flags) {
     const std::string what = text(flags.weights, ": ", weights.unused().size(),
                                   " tensors are no parameters, the first is ", weights.unused().front());
     if (flags.strict) fail(Fault::input, what, ", expected none (--strict)");
-    std::cerr << "warning: " << what << std::endl;
+    say("warning: " + what);
   }
   const ExportReport report = export_weights(weights, flags.out, options);
-  for (const std::string& note : report.notes) std::cerr << note << std::endl;
+  for (const std::string& note : report.notes) say(note);
   const std::filesystem::path& file = report.written.front();
   const auto bytes = std::filesystem::file_size(file);
   if (flags.json) {
     nlohmann::ordered_json j{{"out", file.string()}, {"tensors", report.tensors}, {"bytes", bytes}};
     for (const auto& path : report.written) j["written"].push_back(path.string());
-    std::cout << j.dump(2) << '\n';
+    print_json(j);
   } else {
-    std::cout << file.string() << ": " << report.tensors << " tensors, " << human_bytes(bytes) << '\n';
-    for (size_t i = 1; i < report.written.size(); ++i) std::cout << report.written[i].string() << '\n';
+    print(text(file.string(), ": ", report.tensors, " tensors, ", human_bytes(bytes)));
+    for (size_t i = 1; i < report.written.size(); ++i) print(report.written[i].string());
   }
   return 0;
 }
@@ -66,6 +66,7 @@ void add_export(CLI::App& app, Run& chosen) {
   cmd->add_flag("--overwrite", flags->overwrite, "of config.json and preprocessor_config.json that are there");
   cmd->add_flag("--strict", flags->strict, "tensors that are no parameters are an error");
   cmd->add_flag("--json", flags->json, "prints one JSON object");
+  cmd->footer(example("shear export --weights run/last.safetensors --dtype f16 --out small.safetensors"));
   cmd->callback([&chosen, flags] { chosen = [flags] { return run(*flags); }; });
 }
 

@@ -1,7 +1,7 @@
 // A model from a weight file, ready to run.
 #include "model.h"
 
-#include <iostream>
+#include "output.h"
 
 namespace shear::tool {
 
@@ -30,13 +30,13 @@ std::unique_ptr<LoadedModel> load_model(const WeightFlags& flags, const ImageFla
   ModelCard card{spec(config), weights->class_names(), weights->preprocess(config)};
   if (static_cast<int64_t>(card.classes.size()) != config.classes) card.classes.clear();
   apply(image, card.preprocess);
-  for (const std::string& line : weights->describe(config, card.preprocess)) std::cerr << line << std::endl;
+  for (const std::string& line : weights->describe(config, card.preprocess)) say(line);
   auto loaded = std::make_unique<LoadedModel>(std::move(backend), std::move(weights), config, std::move(card));
   const WeightsReport report = load_weights(*loaded->weights, loaded->model.parameters(), options);
-  if (!report.positions.empty()) std::cerr << "position embeddings: " << report.positions << std::endl;
+  if (!report.positions.empty()) say("position embeddings: " + report.positions);
   if (!report.unused.empty())
-    std::cerr << "warning: " << flags.weights << ": " << report.unused.size() << " tensors are not used, the first is "
-              << report.unused.front() << std::endl;
+    say(text("warning: ", flags.weights, ": ", report.unused.size(), " tensors are not used, the first is ",
+             report.unused.front()));
   return loaded;
 }
 
