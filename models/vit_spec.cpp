@@ -4,6 +4,7 @@
 #include <charconv>
 
 #include "models/vit.h"
+#include "shear/suggest.h"
 
 namespace shear {
 
@@ -32,10 +33,24 @@ constexpr std::array keys{
     Key{"channels", &VitConfig::channels, 64, false}, Key{"mlp", &VitConfig::mlp, 64, false},
 };
 
-std::string names() {
+[[noreturn]] void unknown_model(std::string_view spec, std::string_view name) {
+  std::vector<std::string> names;
   std::string all;
-  for (const Known& k : known) all += std::string(k.name) + ", ";
-  return all + "vit:image=...,patch=...,dim=...,depth=...,heads=...,classes=...";
+  for (const Known& k : known) {
+    names.emplace_back(k.name);
+    all += names.back() + ", ";
+  }
+  fail(Fault::usage, "model ", spec, ": unknown", did_you_mean(name, names), ", expected one of ", all,
+       "vit:image=...,patch=...,dim=...,depth=...,heads=...,classes=...");
+}
+
+[[noreturn]] void unknown_key(std::string_view spec, std::string_view key) {
+  std::vector<std::string> names;
+  for (const Key& k : keys) names.emplace_back(k.name);
+  names.insert(names.end(), {"eps", "gelu"});
+  std::string all;
+  for (const std::string& name : names) all += (all.empty() ? "" : ", ") + name;
+  fail(Fault::usage, "model ", spec, ": unknown key ", key, did_you_mean(key, names), ", expected one of ", all);
 }
 
 int64_t number(std::string_view spec, const Key& key, std::string_view text) {
@@ -75,12 +90,7 @@ std::array<bool, keys.size()> read_keys(std::string_view spec, std::string_view 
     if (read_numerics(spec, item.substr(0, equals), item.substr(equals + 1), config)) continue;
     const auto key =
         std::find_if(keys.begin(), keys.end(), [&](const Key& k) { return k.name == item.substr(0, equals); });
-    if (key == keys.end()) {
-      std::string all;
-      for (const Key& k : keys) all += std::string(k.name) + ", ";
-      all += "eps, gelu";
-      fail(Fault::usage, "model ", spec, ": unknown key ", item.substr(0, equals), ", expected one of ", all);
-    }
+    if (key == keys.end()) unknown_key(spec, item.substr(0, equals));
     bool& seen = given[static_cast<size_t>(key - keys.begin())];
     if (seen) fail(Fault::usage, "model ", spec, ": key ", key->name, " is given twice");
     seen = true;
@@ -106,7 +116,7 @@ VitConfig parse_vit(std::string_view spec, const VitConfig& otherwise) {
   config.gelu = otherwise.gelu;
   const auto it = std::find_if(known.begin(), known.end(), [&](const Known& k) { return k.name == name; });
   const bool free_form = name == "vit";
-  if (!free_form && it == known.end()) fail(Fault::usage, "model ", spec, ": unknown, expected one of ", names());
+  if (!free_form && it == known.end()) unknown_model(spec, name);
   if (it != known.end()) {
     config.patch = it->patch;
     config.dim = it->dim;

@@ -155,7 +155,8 @@ TEST_CASE("an error in the middle of a run is told after a checkpoint was writte
   recipe.eval_every = 1000;
   recipe.clip = 0;
   Recipe diverging = recipe;
-  diverging.lr = 1e18;
+  diverging.optimizer = "sgd";
+  diverging.lr = 1000;
   diverging.warmup = 6;
   resolve_defaults(diverging);
   Listener listener;

@@ -34,7 +34,6 @@ TEST_CASE("help is on stdout and lists every command") {
 TEST_CASE("a wrong flag is one sentence and status 2") {
   Shell shear;
   write_idx(shear.dir / "data");
-  shear.refuses(2, {}, {"a command is missing"});
   shear.refuses(2, {"trane"}, {"trane"});
   shear.refuses(2, {"train", "--bogus"}, {"--bogus"});
   shear.refuses(2, {"plan"}, {"--model"});

@@ -182,6 +182,51 @@ TEST_CASE("what compare cannot do is one sentence, a failing training's own amon
   shear.refuses(4, compare(shear, {"--memory-limit", "100KiB"}), {"--memory-limit allows 0.1 MiB"});
 }
 
+TEST_CASE("files that compare reads again are what it wrote, or are named or made again") {
+  Shell shear;
+  write_idx(shear.dir / "data");
+  const Args args = compare(shear, {"--seeds", "1", "--policy", "full"});
+  REQUIRE(shear(args).status == 0);
+  const fs::path summary = shear.dir / "cmp/runs/full-seed0/summary.json";
+  const std::string good = contents(summary);
+  for (
+      const std::string& bad : std::vector<std::string>{
+          "", "[]", "{}", "\xff\xfe", R"({"accuracy":"0.5"})",
+          R"({"accuracy":0.5,"step_seconds_median":null,"peak_bytes":1,"planned_peak_bytes":1,"rss_peak_bytes":1})",
+          R"({"accuracy":0.5,"step_seconds_median":1,"peak_bytes":1e300,"planned_peak_bytes":1,"rss_peak_bytes":1})"}) {
+    put(summary, bad);
+    shear.refuses(3, args, {"summary.json: is not what shear train writes there"});
+  }
+  put(summary, R"({"accuracy":null,"step_seconds_median":0,"peak_bytes":0,"planned_peak_bytes":1,"rss_peak_bytes":1})");
+  CHECK(shear(args).status == 0);
+  put(summary, good);
+  for (const char* bad : {"", "{}", R"({"batches":"2"})", R"({"batches":2,"overall":"x","parameters":{}})"}) {
+    put(shear.dir / "cmp/runs/full-seed0/cosine.json", bad);
+    CHECK(shear(args).status == 0);
+    CHECK(contents(shear.dir / "cmp/runs/full-seed0/cosine.json").find("\"batches\": 2") != std::string::npos);
+  }
+  put(summary, "{}");
+  shear.refuses(3, {"train", "--resume", shear.path("cmp/runs/full-seed0")}, {"summary.json: is not what shear train"});
+}
+
+TEST_CASE("a policy of any spelling has a folder, and two never share one") {
+  Shell shear;
+  write_idx(shear.dir / "data");
+  std::string longest = "full@x";
+  for (int i = 0; i < 100; ++i) longest += "|lean@blocks." + std::to_string(i) + ".*";
+  const Result r =
+      shear(compare(shear, {"--seeds", "1", "--steps", "1", "--policy", longest + "|full;" + longest + "|lean"}));
+  CHECK_MESSAGE(r.status == 0, r.err);
+  size_t folders = 0;
+  for (const fs::directory_entry& entry : fs::directory_iterator(shear.dir / "cmp/runs")) {
+    CHECK(entry.path().filename().string().size() <= 255);
+    ++folders;
+  }
+  CHECK(folders == 2);
+  shear.refuses(2, compare(shear, {"--policy", "lean@a*|full;lean@a?|full"}),
+                {"lean@a?|full and lean@a*|full", "same folder"});
+}
+
 TEST_CASE("trace draws a panel per site of what a run sampled") {
   Shell shear;
   std::string lines = "{\"kind\":\"step\",\"step\":1,\"loss\":2}\n";

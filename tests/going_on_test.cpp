@@ -155,3 +155,16 @@ TEST_CASE("what a run cannot change is refused with what to do instead") {
   write_png(dir / "data/train/emu/0.png", flat(8, 8, {9, 9, 9}));
   CHECK(message_of(recipe, run, Fault::input).find("classes are not the 2") != std::string::npos);
 }
+
+TEST_CASE("a data set whose path is no UTF-8 trains, and its run goes on") {
+  const TempDir dir;
+  const fs::path data = dir / "caf\xe9";
+  write_photos(data);
+  const Recipe recipe = photo_recipe(data);
+  RunOptions run = in(dir / "run");
+  run.stop_after = 3;
+  train_quietly(recipe, run);
+  run.resume = true;
+  run.stop_after = 0;
+  CHECK(train_quietly(read_recipe(dir / "run"), run).end == TrainEnd::finished);
+}

@@ -9,7 +9,7 @@ ROOT = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else pathlib.Path(__file__)
 
 # Public headers by layer.
 HEADERS = {
-    "core": "error site shape allocator arena storage tensor random backend device parameters threads utf8 machine",
+    "core": "error site shape allocator arena storage tensor random backend device parameters threads utf8 machine suggest",
     "autograd": "saved policy tape",
     "ops": "ops",
     "policies": "policies",

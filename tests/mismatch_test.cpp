@@ -180,13 +180,6 @@ TEST_CASE("every command refuses weights that do not fit, and goes on with --all
   }
 }
 
-TEST_CASE("a path that JSON cannot hold is one sentence") {
-  Shell shear;
-  const fs::path data = shear.dir / "caf\xe9";
-  write_idx(data);
-  shear.refuses(3, shear.train("run", {"--data", data.string()}), {"--data ", "caf\\xe9: is not UTF-8"});
-}
-
 TEST_CASE("heads that are guessed from the width are warned of") {
   Shell shear;
   Device device(make_cpu_backend(1));

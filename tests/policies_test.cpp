@@ -39,8 +39,9 @@ TEST_CASE("every documented policy can be made by its name") {
 
 TEST_CASE("an unknown policy or key is refused with what is known") {
   CHECK(sentence(Fault::usage, [] { make_policy("ful"); }) ==
-        "policy ful: unknown, expected one of full, lean, checkpoint, backrazor, prebr-, prebr, prebr++, tokens");
-  CHECK(sentence(Fault::usage, [] { make_policy("lean:prune=0.5"); }) == "policy lean: unknown key prune");
+        "policy ful: unknown (did you mean full?), expected one of full, lean, checkpoint, backrazor, prebr-, prebr, "
+        "prebr++, tokens");
+  CHECK(sentence(Fault::usage, [] { make_policy("lean:prune=0.5"); }) == "policy lean: unknown key prune, it has none");
   CHECK(sentence(Fault::usage, [] { make_policy("full:"); }) ==
         "policy full:: expected key=value after the colon, found nothing");
   CHECK(sentence(Fault::usage, [] { make_policy("full:a"); }) == "policy full:a: expected key=value, found \"a\"");
@@ -54,7 +55,7 @@ TEST_CASE("a key's value that makes no sense is refused with what would") {
   CHECK(refused("prebr:sample=0.2,pmin=0.3") == "policy prebr: pmin=0.3, expected a number from 1e-06 to 0.2");
   CHECK(refused("prebr++:granularity=tensor,groups=2") == "policy prebr: groups goes with granularity=column");
   CHECK(refused("tokens:bits=7") == "policy tokens: bits=7, expected 2, 4, 8, 16 or 32");
-  CHECK(refused("backrazor:norm=4") == "policy backrazor: unknown key norm");
+  CHECK(refused("backrazor:norm=4") == "policy backrazor: unknown key norm, expected one of prune");
   CHECK(refused("full:attention=flat") == "policy full: attention=flat, expected tiled or materialised");
 }
 

@@ -2,8 +2,10 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <limits>
 
 #include "run_fixture.h"
+#include "shear/utf8.h"
 
 using namespace shear;
 using namespace shear::test;
@@ -246,4 +248,36 @@ TEST_CASE("a recipe survives its JSON, and refuses what makes no sense") {
   CHECK(refused([](Recipe& b) { b.precision = "f16"; }));
   CHECK(refused([](Recipe& b) { b.image.crop = 1.5; }));
   CHECK(refused([](Recipe& b) { b.data.clear(); }));
+  const double nan = std::numeric_limits<double>::quiet_NaN(), infinity = std::numeric_limits<double>::infinity();
+  for (const double bad : {nan, infinity, -infinity, -1., 1e300, 1e-300}) {
+    CAPTURE(bad);
+    CHECK(refused([&](Recipe& b) { b.lr = bad; }));
+    CHECK(refused([&](Recipe& b) { b.weight_decay = bad; }));
+    CHECK(refused([&](Recipe& b) { b.momentum = bad; }));
+    CHECK(refused([&](Recipe& b) { b.clip = bad; }));
+    CHECK(refused([&](Recipe& b) { b.smoothing = bad; }));
+    CHECK(refused([&](Recipe& b) { b.read.val_share = bad; }));
+    CHECK(refused([&](Recipe& b) { b.image.std = {0.5, bad, 0.5}; }));
+  }
+  for (const int64_t bad : {std::numeric_limits<int64_t>::min(), int64_t{-1}, std::numeric_limits<int64_t>::max()}) {
+    CHECK(refused([&](Recipe& b) { b.batch = bad; }));
+    CHECK(refused([&](Recipe& b) { b.epochs = bad; }));
+    CHECK(refused([&](Recipe& b) { b.warmup = bad; }));
+    CHECK(refused([&](Recipe& b) { b.eval_every = bad; }));
+    CHECK(refused([&](Recipe& b) { b.image.size = bad; }));
+  }
+}
+
+TEST_CASE("a path that is not UTF-8 survives a recipe's JSON") {
+  Recipe r;
+  for (const std::string path : {"/data/cr\xe8me", "/\xff\x80\x01", "/plain", "/\xc3\xa9", ""}) {
+    r.data = r.weights = path;
+    const std::string json = to_json(r);
+    CHECK(is_utf8(json));
+    CHECK(recipe_from_json(json).data == path);
+    CHECK(recipe_from_json(json).weights == path);
+  }
+  for (const std::string text : {"bytes:", "bytes:f", "bytes:zz", "bytes:2fzz", "bytes:2f2"})
+    CHECK((text_from_json(text) == text || text == "bytes:"));
+  CHECK(text_from_json("bytes:2fe8") == "/\xe8");
 }

@@ -190,8 +190,8 @@ TEST_CASE("a model that cannot be is refused with the key, what was found and wh
   CHECK(refused("resnet50").find("unknown, expected one of vit_tiny_patch16_224") != std::string::npos);
   CHECK(refused("vit:image=28,patch=4,dim=8,depth=1,heads=1") ==
         "model vit:image=28,patch=4,dim=8,depth=1,heads=1: classes is missing");
-  CHECK(refused("vit_base_patch16_224:depht=2").find("unknown key depht, expected one of image, patch") !=
-        std::string::npos);
+  CHECK(refused("vit_base_patch16_224:depht=2")
+            .find("unknown key depht (did you mean depth?), expected one of image, patch") != std::string::npos);
   CHECK(refused("vit_base_patch16_224:depth=0") ==
         "model vit_base_patch16_224:depth=0: depth=0, expected a whole number from 1 to 256");
   CHECK(refused("vit_base_patch16_224:depth=1x").find("depth=1x, expected a whole number") != std::string::npos);

@@ -35,6 +35,9 @@ struct ImageHeader {
 // Reads no more of the file than it must.  Throws as decode_image does where the header alone makes that fail.
 // Thread-safe.
 ImageHeader probe_image(const std::filesystem::path&);
+// The images below a folder, by their names' endings or, without one, by how they begin, in the order of their paths;
+// hidden files, and links to folders, are passed over.  Throws Fault::input where there are none.
+std::vector<std::filesystem::path> images_below(const std::filesystem::path& folder);
 Image to_channels(Image, int channels);  // grey to RGB, or RGB to grey (ITU-R 601 luma)
 
 // Labelled images.  `read` is thread-safe.

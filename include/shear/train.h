@@ -158,11 +158,31 @@ struct Recipe {
   std::string train = "all";      // or "head"
   std::string precision = "f32";  // or "bf16"
 };
+
+// What a number may be, its ends included.  A number that is not whole must also be 0 or at least 1e-30: what is less
+// would be lost in f32.
+struct NumberRange {
+  double low = 0, high = 0;
+  std::string str() const;  // "1 to 65536"
+  // Throws Fault::usage unless `value` is in it: "--batch 0: expected a whole number from 1 to 65536".
+  void check(const std::string& flag, int64_t value) const;
+  void check(const std::string& flag, uint64_t value) const;
+  void check(const std::string& flag, double value) const;
+};
+inline constexpr NumberRange any_seed{0, 0x1p64};
+
+// Of a number of the recipe, by its flag's name without the dashes.  The executable's flags and resolve_defaults go by
+// the same list.
+NumberRange recipe_range(std::string_view flag);
+
 // Learning rate and weight decay by the optimizer's name; ten epochs where nothing is said.  Throws Fault::usage for
 // values that make no sense, naming the flag.
 void resolve_defaults(Recipe&);
 std::string to_json(const Recipe&);
 Recipe recipe_from_json(std::string_view);
+// A path takes any bytes, JSON takes UTF-8: what is none is written there as "bytes:" and hexadecimal digits.
+std::string text_to_json(const std::string&);
+std::string text_from_json(const std::string&);
 
 // What changes where and how a training runs, not what it yields.  (The number of threads changes the order of sums,
 // so a resumed run keeps it unless told otherwise.)
@@ -178,6 +198,12 @@ struct RunOptions {
   const std::atomic<bool>* stop = nullptr;  // set from outside: interrupt after the current step
 };
 
+// What a training has before it when it begins, or goes on.
+struct Outlook {
+  int64_t step = 0, steps = 0;  // done, of
+  int64_t eval_every = 1, batch = 1;
+  int64_t validation_images = 0;
+};
 struct StepMetrics {
   int64_t step, steps;  // done, of
   double epoch, loss, accuracy, lr, gradient_norm, images_per_second, seconds;
@@ -197,6 +223,7 @@ class TrainObserver {
   virtual ~TrainObserver() = default;
   virtual void note(const std::string&) {}
   virtual void warn(const std::string&) {}
+  virtual void begins(const Outlook&) {}
   virtual void step(const StepMetrics&) {}
   virtual void evaluating(int64_t /*done*/, int64_t /*total*/) {}
   virtual void evaluated(const EvalMetrics&) {}

@@ -76,7 +76,8 @@ int64_t Shape::elements() const {
   if (std::find(begin(), end(), 0) != end()) return 0;  // whatever the others are
   int64_t product = 1;
   for (const int64_t d : *this)
-    require(!__builtin_mul_overflow(product, d, &product), "shape: the elements of ", *this, " are too many to count");
+    if (__builtin_mul_overflow(product, d, &product))
+      fail(Fault::memory, "shape: the elements of ", *this, " are too many to count");
   return product;
 }
 

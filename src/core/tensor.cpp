@@ -10,11 +10,15 @@ static uint64_t next_serial() {
   return ++last;
 }
 
+static size_t bytes_of(const Shape& shape, DType dtype) {
+  const int64_t elements = shape.elements();
+  if (elements > int64_t{1} << 59)
+    fail(Fault::memory, "out of memory: a tensor of ", shape, " has more bytes than a machine can address");
+  return static_cast<size_t>(elements) * size_of(dtype);
+}
+
 Tensor::Tensor(Allocator& from, const Shape& shape, DType dtype, Category category)
-    : storage_(from, static_cast<size_t>(shape.elements()) * size_of(dtype), category),
-      shape_(shape),
-      dtype_(dtype),
-      serial_(next_serial()) {}
+    : storage_(from, bytes_of(shape, dtype), category), shape_(shape), dtype_(dtype), serial_(next_serial()) {}
 
 Tensor Tensor::reshaped(const Shape& shape) const {
   require(shape.elements() == elements(), "reshape: ", shape_, " does not have the elements of ", shape);

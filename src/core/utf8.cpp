@@ -3,6 +3,7 @@
 
 #include <utf8proc.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
@@ -22,6 +23,10 @@ Next next_of(std::string_view rest) {
   next.bytes = utf8proc_iterate(reinterpret_cast<const utf8proc_uint8_t*>(rest.data()),
                                 static_cast<utf8proc_ssize_t>(rest.size()), &next.code);
   return next;
+}
+
+size_t width_of(const Next& next) {
+  return next.bytes < 1 ? 1 : static_cast<size_t>(std::max(0, utf8proc_charwidth(next.code)));
 }
 
 bool is_control(utf8proc_int32_t code) { return code < 0x20 || (code >= 0x7f && code < 0xa0); }
@@ -54,6 +59,27 @@ std::string printable(std::string_view text) {
     text.remove_prefix(bytes);
   }
   return shown;
+}
+
+std::string cut_to_width(std::string_view text, size_t columns) {
+  size_t taken = 0, width = 0;
+  while (taken < text.size()) {
+    const Next next = next_of(text.substr(taken));
+    width += width_of(next);
+    if (width > columns) break;
+    taken += next.bytes < 1 ? 1 : static_cast<size_t>(next.bytes);
+  }
+  return std::string(text.substr(0, taken));
+}
+
+size_t display_width(std::string_view text) {
+  size_t width = 0;
+  while (!text.empty()) {
+    const Next next = next_of(text);
+    width += width_of(next);
+    text.remove_prefix(next.bytes < 1 ? 1 : static_cast<size_t>(next.bytes));
+  }
+  return width;
 }
 
 std::string look_alike_key(std::string_view text) {

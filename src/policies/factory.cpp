@@ -6,6 +6,7 @@
 #include "policies/policies_list.h"
 #include "shear/error.h"
 #include "shear/policies.h"
+#include "shear/suggest.h"
 
 namespace shear {
 
@@ -31,10 +32,10 @@ constexpr std::array entries{
     Entry{{"tokens", "a stratified sample of each image's tokens, unbiased", "keep=0.5,bits=4"}, make_tokens},
 };
 
-std::string known_names() {
-  std::string names;
-  for (const Entry& e : entries) names += (names.empty() ? "" : ", ") + std::string(e.doc.name);
-  return names;
+std::string listed(const std::vector<std::string>& names) {
+  std::string all;
+  for (const std::string& name : names) all += (all.empty() ? "" : ", ") + name;
+  return all;
 }
 
 }  // namespace
@@ -56,7 +57,12 @@ PolicyKeys::PolicyKeys(std::string_view spec, uint64_t seed) : spec_(spec), seed
   }
 }
 
+void PolicyKeys::note(const std::string& key) {
+  if (std::find(known_.begin(), known_.end(), key) == known_.end()) known_.push_back(key);
+}
+
 double PolicyKeys::number(const std::string& key, double otherwise, double low, double high) {
+  note(key);
   const auto it = left_.find(key);
   if (it == left_.end()) return otherwise;
   const std::string text = it->second;
@@ -74,6 +80,7 @@ double PolicyKeys::peek(const std::string& key, double otherwise) const {
 }
 
 std::string PolicyKeys::choice(const std::string& key, std::initializer_list<std::string_view> words) {
+  note(key);
   const auto it = left_.find(key);
   if (it == left_.end()) return std::string(*words.begin());
   const std::string text = it->second;
@@ -94,15 +101,22 @@ Code PolicyKeys::bits(const std::string& key, Code otherwise) {
 }
 
 void PolicyKeys::done() const {
-  if (!left_.empty()) fail(Fault::usage, "policy ", policy_, ": unknown key ", left_.begin()->first);
+  if (left_.empty()) return;
+  const std::string& key = left_.begin()->first;
+  fail(Fault::usage, "policy ", policy_, ": unknown key ", key, did_you_mean(key, known_),
+       known_.empty() ? ", it has none" : ", expected one of ", listed(known_));
 }
 
 std::unique_ptr<MemoryPolicy> make_policy(std::string_view spec, uint64_t seed) {
   if (spec.find_first_of("@|") != std::string_view::npos) return make_by_site(spec, seed);
   PolicyKeys keys(spec, seed);
-  for (const Entry& e : entries)
+  std::vector<std::string> names;
+  for (const Entry& e : entries) {
     if (e.doc.name == keys.policy()) return e.make(keys);
-  fail(Fault::usage, "policy ", keys.policy(), ": unknown, expected one of ", known_names());
+    names.emplace_back(e.doc.name);
+  }
+  fail(Fault::usage, "policy ", keys.policy(), ": unknown", did_you_mean(keys.policy(), names), ", expected one of ",
+       listed(names));
 }
 
 std::vector<PolicyDoc> policy_docs() {

@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "shear/policy.h"
 
@@ -31,6 +32,9 @@ class PolicyKeys {
   std::string spec_, policy_;
   uint64_t seed_;
   std::map<std::string, std::string> left_;
+  std::vector<std::string> known_;  // that the policy asked for, in its order
+
+  void note(const std::string& key);
 };
 
 std::unique_ptr<MemoryPolicy> make_full(PolicyKeys&);

@@ -1,5 +1,8 @@
 // What a training step needs, found by running the real tape on a backend that computes nothing.
 #include <algorithm>
+#include <cmath>
+#include <limits>
+#include <utility>
 
 #include "shear/train.h"
 
@@ -29,8 +32,30 @@ void choose_trainable(Parameters& parameters, std::string_view which) {
   for (Param& p : parameters) p.trainable = p.name.starts_with("head.");
 }
 
-Plan plan_training(const PlanOptions& options) {
-  Device device(make_planning_backend(options.device, options.threads, options.precision));
+namespace {
+
+// What is planned at all.  Planning walks over a step's rows in bands, so that its time grows with them; within this it
+// takes seconds, and beyond it nothing is trained on one machine.
+constexpr int64_t most_rows = int64_t{1} << 30;  // of a pass: images * tokens * blocks
+constexpr size_t most_bytes = size_t{1} << 44;   // of a step
+constexpr const char* most_bytes_written = "16 TiB";
+
+int64_t most_images(const VitConfig& model) {
+  const auto most_batch = static_cast<int64_t>(recipe_range("batch").high);
+  return std::clamp<int64_t>(most_rows / (model.tokens() * model.depth), 1, most_batch);
+}
+
+// Of the passes of a step every one after the second asks for the same bytes at the same moments, under a policy that
+// is not steady the most of many draws is looked for.
+PlanOptions with_few_passes(PlanOptions options) {
+  const int64_t enough = make_policy(options.policy)->steady() ? 2 : 32;
+  if (options.accumulate <= enough) return options;
+  options.batch = options.batch / options.accumulate * enough;
+  options.accumulate = enough;
+  return options;
+}
+
+Plan plan_step(const PlanOptions& options, Device& device) {
   Vit model(device, options.model, 0);
   choose_trainable(model.parameters(), options.train);
   const auto policy = make_policy(options.policy);
@@ -67,27 +92,79 @@ Plan plan_training(const PlanOptions& options) {
   return plan;
 }
 
+}  // namespace
+
+Plan plan_training(const PlanOptions& asked) {
+  const PlanOptions options = with_few_passes(asked);
+  const int64_t images = options.batch / options.accumulate;
+  if (images > most_images(options.model))
+    fail(Fault::memory, "a pass of ", images, " images of ", options.model.tokens(), " tokens through ",
+         options.model.depth, " blocks needs more than a machine has, expected at most ", most_images(options.model),
+         " images; more passes (--accumulate) or a smaller --batch are fewer");
+  Device device(make_planning_backend(options.device, options.threads, options.precision),
+                {.memory_limit = most_bytes, .step_bytes = most_bytes});
+  try {
+    return plan_step(options, device);
+  } catch (const Error& error) {
+    if (error.fault() != Fault::memory) throw;
+    fail(Fault::memory, "a training step of ", asked.batch, " images under ", asked.policy, " needs more than ",
+         most_bytes_written, ", which is the most that is planned");
+  }
+}
+
+// The peak, or more than any budget where that is beyond what is planned.
+static size_t planned_peak(const PlanOptions& options) {
+  try {
+    return plan_training(options).use.peak;
+  } catch (const Error& error) {
+    if (error.fault() != Fault::memory) throw;
+    return std::numeric_limits<size_t>::max();
+  }
+}
+
 int64_t largest_batch(PlanOptions options, size_t budget) {
   options.accumulate = 1;
-  const auto fits = [&](int64_t batch) {
+  const auto peak = [&](int64_t batch) {
     options.batch = batch;
-    return plan_training(options).use.peak <= budget;
+    return planned_peak(options);
   };
-  if (!fits(1)) return 0;
-  int64_t low = 1, high = 2;
-  while (high < int64_t{1} << 24 && fits(high)) low = std::exchange(high, high * 2);
-  while (high - low > 1) {
-    const int64_t middle = low + (high - low) / 2;
-    (fits(middle) ? low : high) = middle;
+  // Bytes grow with the batch almost in a straight line: the line through the two largest that fit says where to look.
+  // Should it mislead, every fourth time the middle is taken, or, where nothing was too large yet, twice as many.
+  struct Tried {
+    int64_t batch;
+    size_t peak;
+  };
+  Tried low{1, peak(1)}, before = low;
+  if (low.peak > budget) return 0;
+  int64_t high = most_images(options.model) + 1;  // does not fit, or is not planned
+  bool tried_high = false;
+  for (int64_t round = 0; high - low.batch > 1; ++round) {
+    int64_t next = tried_high ? low.batch + (high - low.batch) / 2 : 2 * low.batch;
+    if (round % 4 != 3 && low.peak > before.peak) {
+      const double each = static_cast<double>(low.peak - before.peak) / static_cast<double>(low.batch - before.batch);
+      const double more = std::round(static_cast<double>(budget - low.peak) / each);
+      next = low.batch + static_cast<int64_t>(std::clamp(more, 1., static_cast<double>(high - low.batch)));
+    }
+    next = std::min(next, high - 1);
+    if (const size_t found = peak(next); found <= budget) {
+      before = std::exchange(low, {next, found});
+    } else {
+      high = next;
+      tried_high = true;
+    }
   }
-  return low;
+  return low.batch;
 }
 
 std::string what_would_fit(PlanOptions options, size_t budget) {
+  const int64_t batch = options.batch;
+  std::vector<int64_t> passes;  // that divide the batch
+  for (int64_t k = 1; k <= batch; ++k)
+    if (batch % k == 0) passes.push_back(k);
   const auto peak = [&](std::string_view policy, int64_t accumulate) {
     options.policy = policy;
     options.accumulate = accumulate;
-    return plan_training(options).use.peak;
+    return planned_peak(options);
   };
   const std::string given = options.policy;
   std::vector<std::string> policies{given};
@@ -96,15 +173,15 @@ std::string what_would_fit(PlanOptions options, size_t budget) {
     if (other != given.substr(0, given.find(':')) &&
         std::any_of(known.begin(), known.end(), [&](const PolicyDoc& doc) { return doc.name == other; }))
       policies.emplace_back(other);
-  for (const std::string& policy : policies)
-    for (int64_t k = 1; k <= options.batch; ++k) {
-      if (options.batch % k != 0) continue;
-      const size_t need = peak(policy, k);
-      if (need > budget) continue;
-      std::string flags = policy == given ? "" : " --policy " + policy;
-      if (k > 1) flags += text(" --accumulate ", k);
-      return text("with", flags, " it needs ", mib(need));
-    }
+  for (const std::string& policy : policies) {
+    // The fewest passes that fit: the more there are, the less one needs.
+    const auto fewest =
+        std::partition_point(passes.begin(), passes.end(), [&](int64_t k) { return peak(policy, k) > budget; });
+    if (fewest == passes.end()) continue;
+    std::string flags = policy == given ? "" : " --policy " + policy;
+    if (*fewest > 1) flags += text(" --accumulate ", *fewest);
+    return text("with", flags, " it needs ", mib(peak(policy, *fewest)));
+  }
   return {};
 }
 

@@ -81,6 +81,8 @@ Setup prepare(const Recipe& recipe, const RunOptions& run, const ModelCard* stor
   if (s.steps < progress.step)
     fail(Fault::usage, "the run has done ", progress.step,
          " steps, expected --steps or --epochs for at least as many, not ", s.steps);
+  if (const auto most = static_cast<int64_t>(recipe_range("steps").high); s.steps > most)
+    fail(Fault::usage, "--epochs ", recipe.epochs.value_or(0), ": makes ", s.steps, " steps, expected at most ", most);
   s.eval_every = recipe.eval_every > 0 ? recipe.eval_every : s.per_epoch;
   s.checkpoint_every = recipe.checkpoint_every > 0 ? recipe.checkpoint_every : s.per_epoch;
   s.schedule = {

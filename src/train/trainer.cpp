@@ -201,6 +201,7 @@ void Training::rescue() {
 
 TrainOutcome Training::go_on() {
   start_ = Clock::now();
+  observer_.begins({progress_.step, setup_.steps, setup_.eval_every, recipe_.batch, progress_.val_samples});
   loader_.start(progress_.first_epoch + steps_here() / setup_.per_epoch, steps_here() % setup_.per_epoch);
   while (true) {
     const bool evaluates = setup_.data.val && progress_.evaluated_step != progress_.step && due(setup_.eval_every);

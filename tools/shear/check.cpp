@@ -4,6 +4,7 @@
 
 #include "command.h"
 #include "options.h"
+#include "output.h"
 #include "shear/utf8.h"
 #include "table.h"
 
@@ -18,7 +19,7 @@ struct Flags {
 
 std::string range(int low, int high) { return low == high ? std::to_string(low) : text(low, " to ", high); }
 
-void print_json(const CheckReport& report) {
+void print_report(const CheckReport& report) {
   nlohmann::ordered_json j{{"kind", report.kind}, {"parts", nlohmann::ordered_json::array()}};
   for (const CheckReport::Part& p : report.parts) {
     nlohmann::ordered_json part{{"part", p.name},
@@ -32,11 +33,11 @@ void print_json(const CheckReport& report) {
     j["parts"].push_back(std::move(part));
   }
   j["broken"] = report.broken;
-  std::cout << j.dump(2) << '\n';
+  print_json(j);
 }
 
 void print_tables(const CheckReport& report, const std::string& path) {
-  std::cout << printable(path) << ": " << report.kind << '\n';
+  print(path + ": " + report.kind);
   Table parts({"part", "samples", "classes", "width", "height"});
   for (const CheckReport::Part& p : report.parts)
     parts.add({p.name, std::to_string(p.samples), std::to_string(p.per_class.size()), range(p.min_width, p.max_width),
@@ -53,13 +54,13 @@ void print_tables(const CheckReport& report, const std::string& path) {
   }
   std::cout << classes;
   if (!report.broken.empty()) std::cout << "\nBroken:\n";
-  for (const std::string& sentence : report.broken) std::cout << "  " << sentence << '\n';
+  for (const std::string& sentence : report.broken) print("  " + sentence);
 }
 
 int run(const Flags& flags) {
   const CheckReport report = check_data(flags.data.open());
   if (flags.json)
-    print_json(report);
+    print_report(report);
   else
     print_tables(report, flags.data.data);
   if (report.broken.empty()) return 0;
@@ -78,6 +79,7 @@ void add_check(CLI::App& app, Run& chosen) {
   flags->data.add_data(*cmd, "as for train")->required();
   flags->data.add_val(*cmd);
   cmd->add_flag("--json", flags->json, "prints one JSON object");
+  cmd->footer(example("shear check --data photos/"));
   cmd->callback([&chosen, flags] { chosen = [flags] { return run(*flags); }; });
 }
 

@@ -1,9 +1,13 @@
 // shear compare: the same fine-tune under each policy
 #include <iostream>
-#include <set>
+#include <limits>
+#include <map>
 
 #include "command.h"
 #include "compare_report.h"
+#include "numbers.h"
+#include "output.h"
+#include "signals.h"
 
 namespace shear::tool {
 
@@ -19,12 +23,18 @@ struct Flags {
   bool scratch = false, head_only = false, overwrite = false, json = false;
 };
 
-// A policy as the name of a file: "prebr:prune=0.9,sample=0.3" -> "prebr_prune=0.9_sample=0.3".
-std::string file_name(std::string policy) {
-  for (char& c : policy)
+// A policy as the name of a file: "prebr:prune=0.9,sample=0.3" -> "prebr_prune=0.9_sample=0.3".  A file system takes
+// 255 bytes: what is long is cut, and told from others that begin alike by a hash (FNV-1a).
+std::string file_name(const std::string& policy) {
+  std::string name = policy;
+  for (char& c : name)
     if (!std::isalnum(static_cast<unsigned char>(c)) && std::string_view("+-=.").find(c) == std::string_view::npos)
       c = '_';
-  return policy;
+  constexpr size_t longest = 200;
+  if (name.size() <= longest) return name;
+  uint64_t hash = 0xcbf29ce484222325u;
+  for (const char c : policy) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3u;
+  return text(name.substr(0, longest - 17), '-', std::hex, hash);
 }
 
 // The model that weights are for, with as many classes as the data will have.
@@ -37,11 +47,15 @@ std::string model_of(const std::string& weights) {
 // Seed by seed, so that what changes on the machine over the hours meets every policy alike.
 std::vector<ComparedRun> plan_runs(const Flags& flags) {
   const std::vector<std::string> policies = split_policies(flags.policies);
-  std::set<std::string> names;
+  std::map<std::string, std::string> names;
   for (const std::string& policy : policies) {
     make_policy(policy);
-    if (!names.insert(file_name(policy)).second)
+    const auto [at, added] = names.try_emplace(file_name(policy), policy);
+    if (!added && at->second == policy)
       fail(Fault::usage, "--policy ", flags.policies, ": ", policy, " is there twice, expected each once");
+    if (!added)
+      fail(Fault::usage, "--policy ", flags.policies, ": ", policy, " and ", at->second,
+           " would have the same folder, ", at->first, ", expected spellings that differ by a letter or a digit");
   }
   Recipe recipe = flags.recipe.read();
   resolve_defaults(recipe);
@@ -55,9 +69,12 @@ std::vector<ComparedRun> plan_runs(const Flags& flags) {
   const auto add = [&](const Recipe& r, const std::string& label, const std::string& name) {
     runs.push_back({label, r, fs::path(flags.out) / "runs" / text(name, "-seed", r.seed), {}, {}});
   };
-  const uint64_t first = recipe.seed;
-  for (uint64_t seed = first; seed < first + static_cast<uint64_t>(flags.seeds); ++seed) {
-    recipe.seed = seed;
+  const uint64_t first = recipe.seed, seeds = static_cast<uint64_t>(flags.seeds);
+  if (first > std::numeric_limits<uint64_t>::max() - (seeds - 1))
+    fail(Fault::usage, "--seed ", first, ": there are no ", seeds, " seeds from there on (--seeds), expected at most ",
+         std::numeric_limits<uint64_t>::max() - (seeds - 1));
+  for (uint64_t i = 0; i < seeds; ++i) {
+    recipe.seed = first + i;
     for (const std::string& policy : policies) {
       recipe.policy = policy;
       add(recipe, policy, file_name(policy));
@@ -77,17 +94,10 @@ std::vector<ComparedRun> plan_runs(const Flags& flags) {
 // 0, or the status that all of it ends with.
 int complete(ComparedRun& run, const Flags& flags, const std::string& which) {
   const Standing from = standing(run, flags.overwrite);
-  std::cerr << which
-            << (from == Standing::done   ? ": is there already"
-                : from == Standing::half ? ": goes on"
-                                         : "")
-            << std::endl;
+  say(which + (from == Standing::done ? ": is there already" : from == Standing::half ? ": goes on" : ""));
   if (from != Standing::done)
     if (const int status = train_apart(run, flags.recipe, from); status != 0) return status;
-  std::ifstream in(run.directory / "summary.json");
-  run.summary = nlohmann::ordered_json::parse(in, nullptr, false);
-  if (!run.summary.is_object() || !run.summary.contains("accuracy"))
-    fail(Fault::input, (run.directory / "summary.json").string(), ": is not what shear train writes there");
+  read_summary(run);
   const CosineOptions options{.batches = flags.cosine_batches,
                               .threads = flags.recipe.device.threads,
                               .loader_threads = flags.recipe.loader_threads,
@@ -95,9 +105,9 @@ int complete(ComparedRun& run, const Flags& flags, const std::string& which) {
                               .stop = &interrupted()};
   if (interrupted() || !find_cosine(run, options)) return 130;
   const auto& s = run.summary;
-  std::cerr << which << ": accuracy " << fixed(s["accuracy"], 4) << ", " << human_bytes(s["peak_bytes"]) << ", step "
-            << fixed(1e3 * s["step_seconds_median"].get<double>(), 2) << " ms, gradient cosine "
-            << fixed(run.cosine.overall, 4) << std::endl;
+  say(text(which, ": accuracy ", s["accuracy"].is_null() ? "nan" : fixed(s["accuracy"], 4), ", ",
+           human_bytes(s["peak_bytes"]), ", step ", fixed(1e3 * s["step_seconds_median"].get<double>(), 2),
+           " ms, gradient cosine ", fixed(run.cosine.overall, 4)));
   return 0;
 }
 
@@ -112,20 +122,20 @@ int run(const Flags& flags) {
     const std::string which = text('[', i + 1, '/', runs.size(), "] ", runs[i].policy, ", seed ", runs[i].recipe.seed);
     const int status = interrupted() ? 130 : complete(runs[i], flags, which);
     if (status == 130)
-      std::cerr << "interrupted after " << i << " of " << runs.size()
-                << " runs; the same command goes on from there: shear compare ... --out " << flags.out << std::endl;
+      say(text("interrupted after ", i, " of ", runs.size(),
+               " runs; the same command goes on from there: shear compare ... --out ", flags.out));
     if (status != 0) return status;
   }
   const std::vector<PolicyRow> rows = by_policy(runs);
   const nlohmann::ordered_json json = comparison_json(runs, rows);
   const fs::path out = flags.out;
   const std::string title = text(runs[0].summary.value("model", ""), ", batch ", runs[0].recipe.batch);
-  write_text_atomically(out / "compare.json", json.dump(2) + '\n');
+  write_text_atomically(out / "compare.json", json_text(json) + '\n');
   write_text_atomically(out / "compare.csv", comparison_csv(runs));
   write_text_atomically(out / "layers.csv", layers_csv(runs));
   write_text_atomically(out / "compare.svg", comparison_svg(rows, title));
   if (flags.json)
-    std::cout << json.dump(2) << '\n';
+    print_json(json);
   else
     std::cout << comparison_table(rows);
   return 0;
@@ -141,22 +151,20 @@ void add_compare(CLI::App& app, Run& chosen) {
   cmd->add_option("--policy", flags->policies, "separated by ';'; ratios are to the first")
       ->capture_default_str()
       ->type_name("P[;P...]");
-  cmd->add_option("--seeds", flags->seeds, "runs per policy, with seeds from --seed on")
-      ->capture_default_str()
-      ->check(CLI::PositiveNumber);
+  add_number(*cmd, "--seeds", flags->seeds, {1, 1000}, "runs per policy, with seeds from --seed on");
   cmd->add_option("--out", flags->out,
                   "runs/, compare.json, compare.csv, layers.csv and compare.svg; goes on from there")
-      ->type_name("DIR");
+      ->type_name("DIR REQUIRED");
   cmd->add_flag("--overwrite", flags->overwrite, "begins runs anew that are there with other options");
   cmd->add_flag("--scratch", flags->scratch, "adds the first policy without --weights");
   cmd->add_flag("--head-only", flags->head_only, "adds the first policy with the head trained alone");
-  cmd->add_option("--cosine-batches", flags->cosine_batches, "on which gradients are compared with those of full")
-      ->capture_default_str()
-      ->check(CLI::PositiveNumber);
+  add_number(*cmd, "--cosine-batches", flags->cosine_batches, {1, 1e6},
+             "on which gradients are compared with those of full");
   flags->recipe.add_training(*cmd);
   flags->recipe.add_running(*cmd);
   cmd->add_flag("--json", flags->json, "prints compare.json");
-  cmd->footer(policy_help());
+  cmd->footer(policy_help() + example("shear compare --data photos/ --weights vit_small.safetensors --policy "
+                                      "\"full;prebr++\" --seeds 2 --epochs 5 --batch 32 --out compare/"));
   cmd->callback([&chosen, flags] { chosen = [flags] { return run(*flags); }; });
 }
 

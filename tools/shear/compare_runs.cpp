@@ -7,57 +7,17 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <csignal>
 #include <cstring>
-#include <ctime>
 #include <fstream>
+
+#include "output.h"
+#include "signals.h"
 
 namespace shear::tool {
 
 namespace fs = std::filesystem;
 
 namespace {
-
-std::atomic<bool> stop{false};
-std::atomic<pid_t> child{0};
-std::atomic<time_t> asked{0};
-
-time_t now() {
-  timespec t{};
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return t.tv_sec;
-}
-
-// The training is in a process group of its own, so that it hears of an interrupt from here alone.  A first one lets it
-// write its checkpoint; one that comes seconds later ends it.  (Some senders signal both a process and its group.)
-extern "C" void pass_on(int) {
-  const int error = errno;
-  const bool again = stop.exchange(true);
-  if (!again) asked = now();
-  if (!again || now() > asked + 1) {
-    if (const pid_t pid = child; pid > 0)
-      kill(pid, SIGTERM);
-    else if (again)
-      _exit(130);
-  }
-  errno = error;
-}
-
-// Holds the signals back while a process starts: none is lost between its start and the note of its number.
-class HeldBack {
- public:
-  HeldBack() {
-    sigset_t all;
-    sigemptyset(&all);
-    for (const int signal : {SIGINT, SIGTERM, SIGHUP}) sigaddset(&all, signal);
-    sigprocmask(SIG_BLOCK, &all, &before_);
-  }
-  ~HeldBack() { sigprocmask(SIG_SETMASK, &before_, nullptr); }
-  const sigset_t& before() const { return before_; }
-
- private:
-  sigset_t before_;
-};
 
 pid_t start(std::vector<std::string> words) {
   words.insert(words.begin(), "shear");
@@ -79,7 +39,7 @@ pid_t start(std::vector<std::string> words) {
   posix_spawnattr_destroy(&attributes);
   posix_spawn_file_actions_destroy(&files);
   if (error != 0) fail(Fault::internal, "compare: a training cannot be started: ", std::strerror(error));
-  child = pid;
+  pass_interrupts_to(pid);
   return pid;
 }
 
@@ -87,9 +47,9 @@ int status_of(pid_t pid) {
   int status = 0;
   while (waitpid(pid, &status, 0) < 0)
     if (errno != EINTR) fail(Fault::internal, "compare: lost the training that runs: ", std::strerror(errno));
-  child = 0;
+  pass_interrupts_to(0);
   if (WIFEXITED(status)) return WEXITSTATUS(status);
-  if (stop) return 130;
+  if (interrupted()) return 130;
   fail(Fault::internal, "compare: the training was ended by signal ", WTERMSIG(status), " (",
        strsignal(WTERMSIG(status)), "); the same command goes on from its last checkpoint");
 }
@@ -99,8 +59,8 @@ fs::path cosine_path(const ComparedRun& run) { return run.directory / "cosine.js
 bool read_cosine(ComparedRun& run, int64_t batches) {
   std::ifstream in(cosine_path(run));
   const auto j = nlohmann::ordered_json::parse(in, nullptr, false);
-  if (!j.is_object() || j.value("batches", int64_t{0}) != batches) return false;
   try {
+    if (j.at("batches") != batches) return false;
     run.cosine.overall = j.at("overall");
     run.cosine.parameters.clear();
     for (const auto& [name, cosine] : j.at("parameters").items()) run.cosine.parameters.emplace_back(name, cosine);
@@ -112,18 +72,18 @@ bool read_cosine(ComparedRun& run, int64_t batches) {
 
 }  // namespace
 
-void catch_interrupts() {
-  struct sigaction action {};
-  action.sa_handler = pass_on;
-  action.sa_flags = SA_RESTART;
-  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
-    struct sigaction before {};
-    sigaction(signal, nullptr, &before);
-    if (before.sa_handler != SIG_IGN) sigaction(signal, &action, nullptr);
+void read_summary(ComparedRun& run) {
+  const fs::path path = run.directory / "summary.json";
+  std::ifstream in(path);
+  run.summary = nlohmann::ordered_json::parse(in, nullptr, false);
+  // Bytes and seconds are what is drawn; an accuracy that is null was not a number.
+  for (const char* key : {"accuracy", "step_seconds_median", "peak_bytes", "planned_peak_bytes", "rss_peak_bytes"}) {
+    const auto found = run.summary.is_object() ? run.summary.find(key) : run.summary.end();
+    const bool there = found != run.summary.end() && (found->is_number() || (found->is_null() && key[0] == 'a'));
+    if (!there || (found->is_number() && !(found->get<double>() >= 0 && found->get<double>() < 1e18)))
+      fail(Fault::input, path.string(), ": is not what shear train writes there, expected a number under \"", key, '"');
   }
 }
-
-const std::atomic<bool>& interrupted() { return stop; }
 
 Standing standing(const ComparedRun& run, bool overwrite) {
   if (!fs::exists(run.directory / "last.safetensors")) return Standing::nothing;

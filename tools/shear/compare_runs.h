@@ -18,12 +18,11 @@ struct ComparedRun {
 enum class Standing { nothing, half, done };
 Standing standing(const ComparedRun&, bool overwrite);
 
-// Interrupts reach the training that runs, once, and are remembered.
-void catch_interrupts();
-const std::atomic<bool>& interrupted();
-
 // `shear train` for the run, from where it stands.  Its exit status; what it has to say is on stderr.
 int train_apart(const ComparedRun&, const RecipeFlags&, Standing);
+
+// The summary of a run that is done.  Throws Fault::input where the file does not hold what the tables are made of.
+void read_summary(ComparedRun&);
 
 // The gradient's cosine of a run that is done, from its directory where it is known.  False: interrupted.
 bool find_cosine(ComparedRun&, const CosineOptions&);

@@ -5,6 +5,8 @@
 
 #include "command.h"
 #include "model.h"
+#include "numbers.h"
+#include "output.h"
 #include "progress.h"
 #include "table.h"
 
@@ -55,7 +57,7 @@ int run(const Flags& flags) {
   const Dataset& part = choose_part(data, flags.part, flags.data.data);
   const std::vector<int> labels = labels_for(*loaded, part);
   Loader::Options options;
-  options.batch = flags.batch;
+  options.batch = std::clamp<int64_t>(part.size(), 1, flags.batch);  // no room for images that are not there
   options.threads = flags.loader_threads;
   options.preprocess = loaded->card.preprocess;
   Evaluation e;
@@ -81,7 +83,7 @@ int run(const Flags& flags) {
         c["confused_with"] = {{"class", class_name(loaded->card, r.confused_with)}, {"samples", r.confused}};
       j["classes"].push_back(std::move(c));
     }
-    std::cout << j.dump(2) << '\n';
+    print_json(j);
     return 0;
   }
   Table totals({"samples", "top-1", "top-5", "loss"});
@@ -106,14 +108,13 @@ void add_eval(CLI::App& app, Run& chosen) {
   flags->data.add_val(*cmd);
   cmd->add_option("--part", flags->part, "train, val or test")->default_str("val where there is one");
   flags->weights.add(*cmd);
-  cmd->add_option("--batch", flags->batch, "images at a time")->capture_default_str()->check(CLI::PositiveNumber);
-  cmd->add_option("--worst", flags->worst, "classes to list")->capture_default_str()->check(CLI::NonNegativeNumber);
+  add_recipe_number(*cmd, "--batch", flags->batch, "images at a time");
+  add_number(*cmd, "--worst", flags->worst, any_count, "classes to list");
   flags->image.add(*cmd, "the weights' own, else as their library");
   flags->device.add(*cmd);
-  cmd->add_option("--loader-threads", flags->loader_threads, "for reading images")
-      ->capture_default_str()
-      ->check(CLI::PositiveNumber);
+  add_number(*cmd, "--loader-threads", flags->loader_threads, loader_thread_counts, "for reading images");
   cmd->add_flag("--json", flags->json, "prints one JSON object");
+  cmd->footer(example("shear eval --data photos/ --weights run/model.safetensors"));
   cmd->callback([&chosen, flags] { chosen = [flags] { return run(*flags); }; });
 }
 

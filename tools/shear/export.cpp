@@ -1,11 +1,10 @@
 // shear export
 #include <filesystem>
-#include <iostream>
 #include <nlohmann/json.hpp>
 
 #include "command.h"
 #include "options.h"
-#include "shear/utf8.h"
+#include "output.h"
 #include "table.h"
 
 namespace shear::tool {
@@ -24,17 +23,17 @@ int run(const Flags& flags) {
   if (!flags.naming.empty()) options.naming = flags.naming == "hf" ? ExportNaming::hugging_face : ExportNaming::timm;
   if (flags.dtype != "f32") options.dtype = flags.dtype == "f16" ? DType::f16 : DType::bf16;
   const ExportReport report = export_weights(weights, flags.out, options);
-  for (const std::string& note : report.notes) std::cerr << note << std::endl;
-  for (const std::string& warning : report.warnings) std::cerr << "warning: " << warning << std::endl;
+  for (const std::string& note : report.notes) say(note);
+  for (const std::string& warning : report.warnings) say("warning: " + warning);
   const std::filesystem::path& file = report.written.front();
   const auto bytes = std::filesystem::file_size(file);
   if (flags.json) {
-    nlohmann::ordered_json j{{"out", printable(file.string())}, {"tensors", report.tensors}, {"bytes", bytes}};
-    for (const auto& path : report.written) j["written"].push_back(printable(path.string()));
-    std::cout << j.dump(2) << '\n';
+    nlohmann::ordered_json j{{"out", file.string()}, {"tensors", report.tensors}, {"bytes", bytes}};
+    for (const auto& path : report.written) j["written"].push_back(path.string());
+    print_json(j);
   } else {
-    std::cout << file.string() << ": " << report.tensors << " tensors, " << human_bytes(bytes) << '\n';
-    for (size_t i = 1; i < report.written.size(); ++i) std::cout << report.written[i].string() << '\n';
+    print(text(file.string(), ": ", report.tensors, " tensors, ", human_bytes(bytes)));
+    for (size_t i = 1; i < report.written.size(); ++i) print(report.written[i].string());
   }
   return 0;
 }
@@ -63,6 +62,7 @@ void add_export(CLI::App& app, Run& chosen) {
   cmd->add_flag("--overwrite", flags->overwrite, "of config.json and preprocessor_config.json that are there");
   add_strictness(*cmd, flags->strict, flags->allow_mismatch);
   cmd->add_flag("--json", flags->json, "prints one JSON object");
+  cmd->footer(example("shear export --weights run/last.safetensors --dtype f16 --out small.safetensors"));
   cmd->callback([&chosen, flags] { chosen = [flags] { return run(*flags); }; });
 }
 

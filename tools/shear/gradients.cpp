@@ -4,7 +4,8 @@
 
 #include "command.h"
 #include "model.h"
-#include "shear/utf8.h"
+#include "numbers.h"
+#include "output.h"
 #include "table.h"
 
 namespace shear::tool {
@@ -88,8 +89,8 @@ int run(const Flags& flags) {
   const MemoryUse use = device.peak();
   if (flags.json) {
     const nlohmann::ordered_json j{{"policy", flags.policy}, {"loss", loss_out},         {"gradient_norm", norm},
-                                   {"peak_bytes", use.peak}, {"saved_bytes", use.saved}, {"out", printable(flags.out)}};
-    std::cout << j.dump(2) << '\n';
+                                   {"peak_bytes", use.peak}, {"saved_bytes", use.saved}, {"out", flags.out}};
+    print_json(j);
     return 0;
   }
   Table table({"policy", "loss", "gradient norm", "peak MiB", "saved MiB"});
@@ -110,16 +111,16 @@ void add_gradients(CLI::App& app, Run& chosen) {
   cmd->add_option("--policy", flags->policy, "what the tape remembers, see below")
       ->capture_default_str()
       ->type_name("NAME");
-  cmd->add_option("--seed", flags->seed, "of whatever is drawn")->capture_default_str();
-  cmd->add_option("--smoothing", flags->smoothing, "of the labels")
-      ->capture_default_str()
-      ->check(CLI::Range(0., 0.999999));
+  add_recipe_number(*cmd, "--seed", flags->seed, "of whatever is drawn");
+  add_recipe_number(*cmd, "--smoothing", flags->smoothing, "of the labels");
   cmd->add_option("--out", flags->out, "each parameter's gradient under its name, logits and loss")
       ->required()
       ->type_name("FILE");
   flags->device.add(*cmd);
   cmd->add_flag("--json", flags->json, "prints one JSON object");
-  cmd->footer(policy_help());
+  cmd->footer(
+      policy_help() +
+      example("shear gradients --weights run/model.safetensors --batch batch.safetensors --out gradients.safetensors"));
   cmd->callback([&chosen, flags] { chosen = [flags] { return run(*flags); }; });
 }
 

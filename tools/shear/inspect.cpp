@@ -4,6 +4,8 @@
 #include <nlohmann/json.hpp>
 
 #include "command.h"
+#include "options.h"
+#include "output.h"
 #include "shear/io.h"
 #include "table.h"
 
@@ -31,7 +33,7 @@ int run(const Flags& flags) {
                               {"shape", std::vector<int64_t>(t.shape.begin(), t.shape.end())},
                               {"bytes", t.bytes.size()}});
     j["metadata"] = file.metadata();
-    std::cout << j.dump(2) << '\n';
+    print_json(j);
     return 0;
   }
   Table tensors({"tensor", "type", "shape", "elements"});
@@ -41,7 +43,7 @@ int run(const Flags& flags) {
             << file.tensors().size() << " tensors, " << grouped(elements) << " elements, " << human_bytes(bytes)
             << '\n';
   if (!file.metadata().empty()) std::cout << "\nMetadata:\n";
-  for (const auto& [key, value] : file.metadata()) std::cout << "  " << key << ": " << value << '\n';
+  for (const auto& [key, value] : file.metadata()) print("  " + key + ": " + value);
   return 0;
 }
 
@@ -52,6 +54,7 @@ void add_inspect(CLI::App& app, Run& chosen) {
   CLI::App* cmd = app.add_subcommand("inspect", "what a weight file or checkpoint holds");
   cmd->add_option("FILE", flags->file, "safetensors or .npz")->required();
   cmd->add_flag("--json", flags->json, "prints one JSON object");
+  cmd->footer(example("shear inspect run/last.safetensors"));
   cmd->callback([&chosen, flags] { chosen = [flags] { return run(*flags); }; });
 }
 

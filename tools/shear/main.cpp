@@ -1,13 +1,17 @@
 // shear: one executable, a file per command.  Errors become one sentence on stderr and an exit status.
 #include <unistd.h>
 
-#include <csignal>
 #include <cstdlib>
+#include <filesystem>
 #include <iostream>
 #include <new>
+#include <stdexcept>
+#include <system_error>
 
-#include "command.h"
+#include "command_line.h"
+#include "output.h"
 #include "shear/error.h"
+#include "signals.h"
 
 namespace {
 
@@ -18,8 +22,22 @@ int complain(Fault fault, std::string sentence) {
     if (c == '\n') c = ' ';
   while (!sentence.empty() && sentence.back() == ' ') sentence.pop_back();
   std::cout.flush();
-  std::cerr << "shear: " << sentence << std::endl;
+  shear::tool::say("shear: " + sentence);
   return static_cast<int>(fault);
+}
+
+// What the system refused where nobody looked: the machine's state, or a file of the user's.
+int complain(const std::system_error& error) {
+  const std::error_code code = error.code();
+  const auto is = [&](std::errc e) { return code == e; };
+  if (is(std::errc::not_enough_memory) || is(std::errc::resource_unavailable_try_again))
+    return complain(Fault::memory,
+                    shear::text("the system gives no more memory, threads or processes (", code.message(),
+                                "), expected fewer --threads and --loader-threads, or higher limits"));
+  const auto* file = dynamic_cast<const std::filesystem::filesystem_error*>(&error);
+  const std::string path = file ? file->path1().string() : "";
+  return complain(Fault::input,
+                  shear::text(path.empty() ? "a file" : path, ": ", code.message(), ", expected one that can be used"));
 }
 
 // GCC's OpenMP lets a thread that waits for the others spin for milliseconds.  Where anything else runs on the machine
@@ -31,34 +49,10 @@ void spin_briefly(char** argv) {
   execv("/proc/self/exe", argv);  // comes back only where it cannot be done: then as it was
 }
 
-int run(int argc, char** argv) {
-  CLI::App app("Fine-tunes Vision Transformers with a tape that prunes what it remembers.", "shear");
-  app.set_version_flag("--version", SHEAR_VERSION);
-  app.require_subcommand(0, 1);
-  app.get_formatter()->column_width(34);
-  app.footer(
-      "Exit status: 0 done; 1 a fault of ours; 2 a wrong flag; 3 bad input; 4 does not fit in memory;\n"
-      "5 the device is not there; 130 interrupted, after a checkpoint was written.");
-  shear::tool::Run chosen;
-  shear::tool::add_train(app, chosen);
-  shear::tool::add_eval(app, chosen);
-  shear::tool::add_predict(app, chosen);
-  shear::tool::add_plan(app, chosen);
-  shear::tool::add_compare(app, chosen);
-  shear::tool::add_trace(app, chosen);
-  shear::tool::add_prepare(app, chosen);
-  shear::tool::add_gradients(app, chosen);
-  shear::tool::add_check(app, chosen);
-  shear::tool::add_inspect(app, chosen);
-  shear::tool::add_export(app, chosen);
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& e) {
-    if (e.get_exit_code() == 0) return app.exit(e);  // --help, --version
-    return complain(Fault::usage, e.what());
-  }
-  if (!chosen) return complain(Fault::usage, "a command is missing, expected one of those that shear --help lists");
-  const int status = chosen();
+int run(const std::vector<std::string>& words) {
+  const shear::tool::CommandLine line = shear::tool::parse_command_line(words);
+  std::cout << line.text;
+  const int status = line.run ? line.run() : 0;
   if (!std::cout.flush()) return complain(Fault::input, "standard output cannot be written to");
   return status;
 }
@@ -67,13 +61,17 @@ int run(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   spin_briefly(argv);
-  std::signal(SIGXFSZ, SIG_IGN);  // a file that may not grow is an error with a sentence
+  shear::tool::ignore_write_signals();
   try {
-    return run(argc, argv);
+    return run({argv + std::min(argc, 1), argv + argc});
   } catch (const shear::Error& e) {
     return complain(e.fault(), e.what());
   } catch (const std::bad_alloc&) {
     return complain(Fault::memory, "the machine has no memory left, expected room for the model and its training step");
+  } catch (const std::length_error&) {
+    return complain(Fault::memory, "something is larger than memory can be, expected smaller data or a smaller model");
+  } catch (const std::system_error& e) {
+    return complain(e);
   } catch (const std::exception& e) {
     return complain(Fault::internal, e.what());
   }

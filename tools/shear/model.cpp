@@ -1,7 +1,7 @@
 // A model from a weight file, ready to run.
 #include "model.h"
 
-#include <iostream>
+#include "output.h"
 
 #include "shear/utf8.h"
 
@@ -32,13 +32,13 @@ std::unique_ptr<LoadedModel> load_model(const WeightFlags& flags, const ImageFla
   ModelCard card{spec(config), weights->class_names(), weights->preprocess(config)};
   if (static_cast<int64_t>(card.classes.size()) != config.classes) card.classes.clear();
   apply(image, card.preprocess);
-  for (const std::string& line : weights->describe(config, card.preprocess)) std::cerr << line << std::endl;
+  for (const std::string& line : weights->describe(config, card.preprocess)) say(line);
   auto loaded = std::make_unique<LoadedModel>(std::move(backend), std::move(weights), config, std::move(card));
   WeightsReport report = load_weights(*loaded->weights, loaded->model.parameters(), options);
   if (const std::string guess = loaded->weights->heads_guess(config, flags.model); !guess.empty())
     report.warnings.push_back(guess);
-  for (const std::string& note : report.notes) std::cerr << note << std::endl;
-  for (const std::string& warning : report.warnings) std::cerr << "warning: " << warning << std::endl;
+  for (const std::string& note : report.notes) say(note);
+  for (const std::string& warning : report.warnings) say("warning: " + warning);
   return loaded;
 }
 

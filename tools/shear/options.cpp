@@ -2,9 +2,9 @@
 #include "options.h"
 
 #include <charconv>
-#include <cmath>
-#include <iostream>
-#include <limits>
+
+#include "numbers.h"
+#include "output.h"
 
 namespace shear::tool {
 
@@ -15,11 +15,12 @@ size_t parse_bytes(const std::string& flag, const std::string& value) {
   double number = 0;
   const char* end = value.data() + value.size();
   const auto read = std::from_chars(value.data(), end, number);
-  if (read.ec == std::errc() && number > 0)
+  if (read.ec == std::errc())
     for (const auto& [unit, factor] : units)
-      if (std::string_view(read.ptr, static_cast<size_t>(end - read.ptr)) == unit && number * factor < 0x1p62)
+      if (std::string_view(read.ptr, static_cast<size_t>(end - read.ptr)) == unit && number * factor >= 1 &&
+          number * factor < 0x1p62)
         return static_cast<size_t>(number * factor);
-  fail(Fault::usage, flag, " ", value, ": expected a size such as 4GiB or 800MB");
+  fail(Fault::usage, flag, " ", value, ": expected a size such as 4GiB or 800MB, from one byte to 2^62");
 }
 
 DeviceKind parse_device(const std::string& value) {
@@ -39,23 +40,23 @@ std::vector<std::string> split_policies(const std::string& value) {
 
 void ImageFlags::add(CLI::App& app, const std::string& otherwise) {
   const auto group = "Preprocessing";
-  app.add_option("--image-mean", mean, "subtracted from pixels in [0, 1]: one number, or one per channel")
+  const auto range = [](const char* flag) { return text(" (", recipe_range(flag).str(), ")"); };
+  app.add_option("--image-mean", mean,
+                 "subtracted from pixels in [0, 1]: one number, or one per channel" + range("image-mean"))
       ->default_str(otherwise)
       ->type_name("V[,V,V]")
       ->group(group);
-  app.add_option("--image-std", std, "pixels are divided by it then")
+  app.add_option("--image-std", std, "pixels are divided by it then" + range("image-std"))
       ->default_str(otherwise)
       ->type_name("V[,V,V]")
       ->group(group);
-  app.add_option("--image-crop", crop, "evaluation: the share of the shorter side that the centre cut keeps")
+  add_recipe_number(app, "--image-crop", crop, "evaluation: the share of the shorter side that the centre cut keeps")
       ->default_str(otherwise)
       ->group(group);
   app.add_option("--interpolation", interpolation, "bilinear or bicubic")->default_str(otherwise)->group(group);
   app.add_flag("--squash", squash, "evaluation: resize both sides whatever the ratio, cut nothing")->group(group);
-  app.add_option("--image-size", size, "the side that the model sees; position embeddings are resized to it")
+  add_recipe_number(app, "--image-size", size, "the side that the model sees; position embeddings are resized to it")
       ->default_str("the model's own")
-      ->check(CLI::Range(1, 4096))
-      ->type_name("PIXELS")
       ->group(group);
 }
 
@@ -78,18 +79,7 @@ void add_loading(CLI::App& app, std::string& positions, bool& strict, bool& allo
 
 static std::optional<std::array<double, 3>> read_channels(const std::string& flag, const std::string& value) {
   if (value.empty()) return std::nullopt;
-  std::vector<double> numbers;
-  std::istringstream in(value);
-  for (std::string part; std::getline(in, part, ',');) {
-    double number = 0;
-    const char* end = part.data() + part.size();
-    const auto read = std::from_chars(part.data(), end, number);
-    if (read.ec != std::errc() || read.ptr != end || !std::isfinite(number)) {
-      numbers.clear();
-      break;
-    }
-    numbers.push_back(number);
-  }
+  const std::vector<double> numbers = read_numbers(flag, value, recipe_range(flag.substr(2)));
   if (numbers.size() == 1) return std::array{numbers[0], numbers[0], numbers[0]};
   if (numbers.size() == 3) return std::array{numbers[0], numbers[1], numbers[2]};
   fail(Fault::usage, flag, " ", value, ": expected one number or three, separated by commas");
@@ -107,9 +97,8 @@ ImageOptions ImageFlags::read() const {
 }
 
 void DeviceFlags::add(CLI::App& app) {
-  app.add_option("--threads", threads, "for the computation; 0: all")
-      ->capture_default_str()
-      ->check(CLI::NonNegativeNumber);
+  add_number(app, "--threads", threads, thread_counts,
+             "for the computation; 0: OMP_NUM_THREADS, else the CPUs that the process may use");
   app.add_option("--device", device, "cpu or cuda")->capture_default_str();
   app.add_option("--precision", precision, "of products and of kept activations: f32 or bf16")->capture_default_str();
 }
@@ -118,16 +107,19 @@ std::string policy_help() {
   std::string help = "Policies (NAME[:key=value,...]):\n";
   for (const PolicyDoc& doc : policy_docs()) {
     help += text("  ", doc.name, std::string(doc.name.size() < 12 ? 12 - doc.name.size() : 1, ' '), doc.what);
-    if (!doc.keys.empty()) help += text("  [", doc.keys, "]");
+    std::string keys(doc.keys);
+    for (size_t at = 0; (at = keys.find(',', at)) != std::string::npos; at += 2) keys.replace(at, 1, ", ");
+    if (!keys.empty()) help += "  [" + keys + ']';
     help += '\n';
   }
   help +=
       "All but backrazor and the exact ones also take the bits of LayerNorm's inputs (norm=8) and GELU's slopes "
-      "(gelu=4),\n"
-      "and of queries, keys and values kept whole (qkv=4; without it, but in tokens, they are pruned).\n"
-      "By site, the first that fits: \"tokens@blocks.*.mlp.*|prebr++@blocks.*|full\"\n";
+      "(gelu=4), and of queries, keys and values kept whole (qkv=4; without it, but in tokens, they are pruned).\n"
+      "By site, the first that fits: \"tokens@blocks.*.mlp.*|prebr++@blocks.*|full\"\n\n";
   return help;
 }
+
+std::string example(const std::string& command) { return "Example:\n  " + command; }
 
 void add_data_options(CLI::App& app, DataOptions& options) {
   const auto group = "Data";
@@ -140,11 +132,10 @@ void add_data_options(CLI::App& app, DataOptions& options) {
                  "of folders and CSV: plain (as torchvision: 10 before 2) or natural (as timm: 2 before 10)")
       ->capture_default_str()
       ->group(group);
-  app.add_option("--val-share", options.val_share,
-                 "share of each class's training images to hold out, where there is no validation part")
-      ->capture_default_str()
+  add_recipe_number(app, "--val-share", options.val_share,
+                    "share of each class's training images to hold out, where there is no validation part")
       ->group(group);
-  app.add_option("--split-seed", options.split_seed, "which images are held out")->capture_default_str()->group(group);
+  add_recipe_number(app, "--split-seed", options.split_seed, "which images are held out")->group(group);
   app.add_flag("--official-split", options.official_split,
                "Flowers-102: train on trnid alone and validate on valid (else: train on both, validate on tstid)")
       ->group(group);
@@ -182,13 +173,12 @@ DataSplits DataFlags::open(const std::string& weights) const {
       if (!given("--split-seed")) now.split_seed = then.split_seed;
       if (!given("--official-split")) now.official_split = then.official_split;
     } else if (then.val_share > 0 && !given("--val-share")) {
-      std::cerr << "warning: the run of " << weights << " held a part of " << recipe->data
-                << " out; the same images elsewhere take --val-share " << then.val_share << " --split-seed "
-                << then.split_seed << std::endl;
+      say(text("warning: the run of ", weights, " held a part of ", recipe->data,
+               " out; the same images elsewhere take --val-share ", then.val_share, " --split-seed ", then.split_seed));
     }
   }
   DataSplits splits = open_data(data, val, now);
-  for (const std::string& note : splits.notes) std::cerr << "warning: " << note << std::endl;
+  for (const std::string& note : splits.notes) say("warning: " + note);
   return splits;
 }
 

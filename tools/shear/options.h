@@ -55,8 +55,9 @@ struct DataFlags {
   const CLI::App* app_ = nullptr;
 };
 
-// The policies and their keys, for the end of a help page.
+// For the end of a help page: the policies and their keys, a command to copy.
 std::string policy_help();
+std::string example(const std::string& command);
 
 std::string absolute_path(const std::string& path);  // without . and ..; empty stays empty
 

@@ -4,7 +4,9 @@
 #include <nlohmann/json.hpp>
 
 #include "command.h"
+#include "numbers.h"
 #include "options.h"
+#include "output.h"
 #include "table.h"
 
 namespace shear::tool {
@@ -82,11 +84,11 @@ int run(Flags& flags) {
       j["budget_bytes"] = budget;
       j["choice"] = choice == rows.end() ? nlohmann::ordered_json() : nlohmann::ordered_json(choice->policy);
     }
-    std::cout << j.dump(2) << '\n';
+    print_json(j);
   } else {
-    std::cout << flags.model << ", batch " << options.batch;
-    if (options.accumulate > 1) std::cout << " in " << options.accumulate << " passes";
-    std::cout << ", " << options.optimizer.name << ": MiB at the peak of a training step\n";
+    print(text(flags.model, ", batch ", options.batch,
+               options.accumulate > 1 ? text(" in ", options.accumulate, " passes") : "", ", ", options.optimizer.name,
+               ": MiB at the peak of a training step"));
     std::vector<std::string> header{"policy", "peak", "parameters", "gradients", "optimizer", "saved", "workspace"};
     if (budget > 0) header.insert(header.end(), {"fits", "largest batch"});
     Table table(header);
@@ -122,21 +124,19 @@ void add_plan(CLI::App& app, Run& chosen) {
   cmd->add_option("--model", flags->model, "as for train; a known name has 1000 classes unless it says otherwise")
       ->required()
       ->type_name("NAME");
-  cmd->add_option("--batch", flags->plan.batch, "images per step")->capture_default_str()->check(CLI::PositiveNumber);
-  cmd->add_option("--accumulate", flags->plan.accumulate, "passes per step")
-      ->capture_default_str()
-      ->check(CLI::PositiveNumber);
+  add_recipe_number(*cmd, "--batch", flags->plan.batch, "images per step");
+  add_recipe_number(*cmd, "--accumulate", flags->plan.accumulate, "passes per step");
   cmd->add_option("--policy", flags->policy, "one or several, separated by ';'")
       ->default_str("all")
       ->type_name("P[;P...]");
   cmd->add_option("--budget", flags->budget, "names the first policy that fits: 4GiB, 800MB")->type_name("SIZE");
   cmd->add_option("--optimizer", flags->plan.optimizer.name, "adamw or sgd")->capture_default_str();
-  cmd->add_option("--momentum", flags->plan.optimizer.momentum, "of sgd")->default_str("0.9");
+  add_recipe_number(*cmd, "--momentum", flags->plan.optimizer.momentum, "of sgd");
   cmd->add_option("--train", flags->plan.train, "all or head")->capture_default_str();
   flags->device.add(*cmd);
   cmd->add_flag("--saves", flags->saves, "lists what each op asked to keep and what became of it");
   cmd->add_flag("--json", flags->json, "prints one JSON object");
-  cmd->footer(policy_help());
+  cmd->footer(policy_help() + example("shear plan --model vit_base_patch16_224 --batch 128 --budget 4GiB"));
   cmd->callback([&chosen, flags] { chosen = [flags] { return run(*flags); }; });
 }
 

@@ -1,9 +1,10 @@
 // shear prepare: images as a model sees them
-#include <iostream>
 #include <nlohmann/json.hpp>
 
 #include "command.h"
+#include "numbers.h"
 #include "options.h"
+#include "output.h"
 #include "table.h"
 
 namespace shear::tool {
@@ -63,10 +64,9 @@ int run(const Flags& flags) {
   if (!labels.empty()) tensors.push_back({"labels", DType::i64, {count}, labels.data()});
   write_safetensors(flags.out, tensors);
   if (flags.json)
-    std::cout << nlohmann::ordered_json{{"images", count}, {"channels", p.channels}, {"side", p.image}}.dump(2) << '\n';
+    print_json({{"images", count}, {"channels", p.channels}, {"side", p.image}});
   else
-    std::cout << flags.out << ": " << count << " images of " << p.channels << " x " << p.image << " x " << p.image
-              << '\n';
+    print(text(flags.out, ": ", count, " images of ", p.channels, " x ", p.image, " x ", p.image));
   return 0;
 }
 
@@ -80,14 +80,14 @@ void add_prepare(CLI::App& app, Run& chosen) {
   cmd->add_option("--model", flags->model, "or a model, whose images are prepared as timm does")->type_name("NAME");
   flags->data.add_data(*cmd, "takes images, and their labels, from a data set instead");
   cmd->add_option("--part", flags->part, "train, val or test")->default_str("val where there is one");
-  cmd->add_option("--index", flags->indices, "which of its images, counted from 0")
-      ->delimiter(',')
-      ->type_name("I,J,...");
+  add_indices(*cmd, "--index", flags->indices, "which of its images, counted from 0");
   cmd->add_option("--out", flags->out, "safetensors: images F32 (B, C, H, W), normalised, and labels I64 (B)")
       ->required()
       ->type_name("FILE");
   flags->image.add(*cmd, "the weights' own, else as timm");
   cmd->add_flag("--json", flags->json, "prints one JSON object");
+  cmd->footer(
+      example("shear prepare --weights run/model.safetensors --data photos/ --index 0,1 --out batch.safetensors"));
   cmd->callback([&chosen, flags] { chosen = [flags] { return run(*flags); }; });
 }
 

@@ -5,6 +5,8 @@
 
 #include <iostream>
 
+#include "output.h"
+#include "screen.h"
 #include "table.h"
 
 namespace shear::tool {
@@ -12,13 +14,13 @@ namespace shear::tool {
 Progress::Progress() : terminal_(isatty(STDERR_FILENO) == 1) {}
 
 Progress::~Progress() {
-  if (open_) std::cerr << std::endl;
+  if (open_) std::cerr << '\n' << std::flush;
 }
 
 void Progress::say(const std::string& line) {
   if (open_) std::cerr << "\r\x1b[K";
   open_ = false;
-  std::cerr << line << std::endl;
+  tool::say(line);
 }
 
 void Progress::at(double share, const std::string& rest, bool last) {
@@ -26,14 +28,19 @@ void Progress::at(double share, const std::string& rest, bool last) {
   const auto now = Clock::now();
   if (!last && now - shown_ < (terminal_ ? 100ms : 10s)) return;
   shown_ = now;
-  if (!terminal_) {
-    std::cerr << percent(share) << "  " << rest << std::endl;
-    return;
-  }
-  constexpr size_t cells = 20;
-  const size_t full = static_cast<size_t>(share * cells + 0.5);
-  std::cerr << "\r\x1b[K[" << std::string(full, '=') << std::string(cells - full, ' ') << "] " << rest << std::flush;
+  if (!terminal_) return tool::say(percent(share) + "  " + rest);
+  std::cerr << "\r\x1b[K" + live_line(share, rest, columns_of(STDERR_FILENO)) << std::flush;
   open_ = true;
+}
+
+double seconds_left(const Outlook& o, int64_t step, double step_seconds, double evaluation) {
+  const double steps = static_cast<double>(o.steps - step);
+  if (o.validation_images == 0) return steps * step_seconds;
+  const int64_t last = o.steps % o.eval_every == 0 ? 0 : 1;
+  const double evaluations = static_cast<double>(o.steps / o.eval_every - step / o.eval_every + last);
+  const double image = step_seconds / static_cast<double>(o.batch);
+  return steps * step_seconds +
+         evaluations * (evaluation >= 0 ? evaluation : static_cast<double>(o.validation_images) * image / 3);
 }
 
 void TrainProgress::step(const StepMetrics& m) {
@@ -43,12 +50,12 @@ void TrainProgress::step(const StepMetrics& m) {
   mean(accuracy_, m.accuracy);
   mean(seconds_, m.seconds);
   mean(weight_, 1);
-  const double left = seconds_ / weight_ * static_cast<double>(m.steps - m.step);
+  const double left = seconds_left(outlook_, m.step, seconds_ / weight_, evaluation_);
   const bool last = m.step == m.steps;
   out_.at(static_cast<double>(m.step) / static_cast<double>(m.steps),
-          text("step ", m.step, "/", m.steps, "  epoch ", fixed(m.epoch, 2), "  loss ", fixed(loss_ / weight_, 4),
-               "  accuracy ", percent(accuracy_ / weight_), "  ", fixed(m.images_per_second, 0), " images/s  ",
-               human_time(left), " left  ", human_bytes(m.bytes)),
+          text("step ", m.step, "/", m.steps, "  ", human_time(left), " left  epoch ", fixed(m.epoch, 2), "  loss ",
+               fixed(loss_ / weight_, 4), "  accuracy ", percent(accuracy_ / weight_), "  ",
+               fixed(m.images_per_second, 0), " images/s  ", human_bytes(m.bytes)),
           last);
 }
 
@@ -57,6 +64,7 @@ void TrainProgress::evaluating(int64_t done, int64_t total) {
 }
 
 void TrainProgress::evaluated(const EvalMetrics& m) {
+  evaluation_ = m.seconds;
   out_.say(text("step ", m.step, "  epoch ", fixed(m.epoch, 2), "  validation: loss ", fixed(m.loss, 4), "  accuracy ",
                 percent(m.accuracy), "  top-5 ", percent(m.top5), "  ", human_time(m.seconds),
                 m.best ? "  best so far" : ""));

@@ -3,16 +3,18 @@
 
 #include <nlohmann/json.hpp>
 
+#include "numbers.h"
+
 namespace shear::tool {
 
 void RecipeFlags::add_model(CLI::App& app) {
   app.add_option("--data", recipe.data,
                  "folder of class folders, CSV of path and label, IDX, CIFAR, Flowers-102 or CUB-200-2011")
-      ->type_name("PATH");
+      ->type_name("PATH REQUIRED");
   add_data_options(app, recipe.read);
   app.add_option("--val", recipe.val, "another data set of the same kind for validation")->type_name("PATH");
   app.add_option("--model", recipe.model, "vit_tiny_patch16_224, ..., or vit:image=28,patch=4,dim=192,depth=6,heads=3")
-      ->default_str("the weights' own")
+      ->default_str("the weights' own; needed without --weights")
       ->type_name("NAME");
   app.add_option("--weights", recipe.weights,
                  "safetensors by Shear, timm or Hugging Face, or Google's .npz, to begin with; rows of the head go by "
@@ -24,44 +26,40 @@ void RecipeFlags::add_model(CLI::App& app) {
 void RecipeFlags::add_training(CLI::App& app) {
   app.add_option("--train", recipe.train, "all, or head: the rest is frozen")->capture_default_str();
   const auto optimization = "Optimization";
-  app.add_option("--epochs", recipe.epochs, "passes over the training images")->default_str("10")->group(optimization);
-  app.add_option("--steps", recipe.steps, "or as many updates")->group(optimization);
-  app.add_option("--batch", recipe.batch, "images per step")->capture_default_str()->group(optimization);
-  app.add_option("--accumulate", recipe.accumulate, "cuts each batch into as many passes: less memory, the same result")
-      ->capture_default_str()
+  add_recipe_number(app, "--epochs", recipe.epochs, "passes over the training images")
+      ->default_str("10")
+      ->group(optimization);
+  add_recipe_number(app, "--steps", recipe.steps, "or as many updates")->group(optimization);
+  add_recipe_number(app, "--batch", recipe.batch, "images per step")->group(optimization);
+  add_recipe_number(app, "--accumulate", recipe.accumulate,
+                    "cuts each batch into as many passes: less memory, the same result")
       ->group(optimization);
   app.add_option("--optimizer", recipe.optimizer, "adamw or sgd")->capture_default_str()->group(optimization);
-  app.add_option("--lr", recipe.lr, "highest learning rate; half a cosine leads it to zero")
+  add_recipe_number(app, "--lr", recipe.lr, "highest learning rate; half a cosine leads it to zero")
       ->default_str("0.001 for adamw, 0.01 for sgd")
       ->group(optimization);
-  app.add_option("--momentum", recipe.momentum, "of sgd")->capture_default_str()->group(optimization);
-  app.add_option("--weight-decay", recipe.weight_decay, "of weights; none on biases, norms and embeddings")
+  add_recipe_number(app, "--momentum", recipe.momentum, "of sgd")->group(optimization);
+  add_recipe_number(app, "--weight-decay", recipe.weight_decay, "of weights; none on biases, norms and embeddings")
       ->default_str("0.05 for adamw, 0 for sgd")
       ->group(optimization);
-  app.add_option("--warmup", recipe.warmup, "steps in which the learning rate grows to its highest")
+  add_recipe_number(app, "--warmup", recipe.warmup, "steps in which the learning rate grows to its highest")
       ->default_str("a twentieth of the steps")
       ->group(optimization);
-  app.add_option("--clip", recipe.clip, "the largest norm of the gradient; 0: any")
-      ->capture_default_str()
-      ->group(optimization);
-  app.add_option("--smoothing", recipe.smoothing, "of the labels")->capture_default_str()->group(optimization);
-  app.add_option("--dropout", recipe.dropout, "probability")->capture_default_str()->group(optimization);
+  add_recipe_number(app, "--clip", recipe.clip, "the largest norm of the gradient; 0: any")->group(optimization);
+  add_recipe_number(app, "--smoothing", recipe.smoothing, "of the labels")->group(optimization);
+  add_recipe_number(app, "--dropout", recipe.dropout, "probability")->group(optimization);
   app.add_option(
          "--augment", recipe.augment,
          "none, flip (left-right), pad (and a random cut of the padded image) or crop (random resized, and flip)")
       ->capture_default_str()
       ->group(optimization);
-  app.add_option("--seed", recipe.seed, "of first weights, order, augmentation and dropout")
-      ->capture_default_str()
+  add_recipe_number(app, "--seed", recipe.seed, "of first weights, order, augmentation and dropout")
       ->group(optimization);
   image.add(app, "the weights' own, else as their library");
   const auto running = "Running";
-  app.add_option("--eval-every", recipe.eval_every, "steps between evaluations; 0: an epoch")
-      ->capture_default_str()
-      ->group(running);
-  app.add_option("--checkpoint-every", recipe.checkpoint_every,
-                 "steps between checkpoints, which are also written before each evaluation; 0: an epoch")
-      ->capture_default_str()
+  add_recipe_number(app, "--eval-every", recipe.eval_every, "steps between evaluations; 0: an epoch")->group(running);
+  add_recipe_number(app, "--checkpoint-every", recipe.checkpoint_every,
+                    "steps between checkpoints, which are also written before each evaluation; 0: an epoch")
       ->group(running);
 }
 
@@ -72,9 +70,7 @@ void RecipeFlags::add_running(CLI::App& app) {
       ->type_name("SIZE")
       ->group("Running");
   device.add(app);
-  app.add_option("--loader-threads", loader_threads, "for reading images")
-      ->capture_default_str()
-      ->check(CLI::PositiveNumber);
+  add_number(app, "--loader-threads", loader_threads, loader_thread_counts, "for reading images");
 }
 
 Recipe RecipeFlags::read() const {
@@ -86,7 +82,7 @@ Recipe RecipeFlags::read() const {
 }
 
 static std::string word(const nlohmann::ordered_json& value) {
-  if (value.is_string()) return value;
+  if (value.is_string()) return text_from_json(value);
   if (!value.is_array()) return value.dump();
   std::string words;
   for (const auto& part : value) words += (words.empty() ? "" : ",") + part.dump();

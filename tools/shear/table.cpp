@@ -6,10 +6,13 @@
 #include <cmath>
 #include <cstdio>
 
+#include "shear/utf8.h"
+
 namespace shear::tool {
 
-static size_t width_of(const std::string& cell) {  // in characters, not bytes of UTF-8
-  return static_cast<size_t>(std::count_if(cell.begin(), cell.end(), [](char c) { return (c & 0xC0) != 0x80; }));
+void Table::add(std::vector<std::string> row) {
+  for (std::string& cell : row) cell = printable(cell);
+  rows_.push_back(std::move(row));
 }
 
 static bool numeric(const std::string& cell) {
@@ -24,13 +27,13 @@ std::ostream& operator<<(std::ostream& out, const Table& table) {
   std::vector<bool> right(columns, rows.size() > 1);
   for (size_t r = 0; r < rows.size(); ++r)
     for (size_t c = 0; c < columns; ++c) {
-      widths[c] = std::max(widths[c], width_of(rows[r][c]));
+      widths[c] = std::max(widths[c], display_width(rows[r][c]));
       if (r > 0 && !numeric(rows[r][c])) right[c] = false;
     }
   for (const auto& row : rows) {
     std::string line;
     for (size_t c = 0; c < columns; ++c) {
-      const std::string pad(widths[c] - width_of(row[c]), ' ');
+      const std::string pad(widths[c] - display_width(row[c]), ' ');
       line += (c ? "  " : "") + (right[c] ? pad + row[c] : row[c] + pad);
     }
     line.erase(line.find_last_not_of(' ') + 1);

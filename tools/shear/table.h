@@ -11,7 +11,7 @@ namespace shear::tool {
 class Table {
  public:
   explicit Table(std::vector<std::string> header) : rows_{std::move(header)} {}
-  void add(std::vector<std::string> row) { rows_.push_back(std::move(row)); }
+  void add(std::vector<std::string> row);  // made printable
   friend std::ostream& operator<<(std::ostream&, const Table&);
 
  private:

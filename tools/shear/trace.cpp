@@ -1,13 +1,15 @@
 // shear trace: how the bandit's probabilities moved over a run
 #include <algorithm>
 #include <fstream>
-#include <iostream>
 #include <map>
 #include <nlohmann/json.hpp>
 
 #include "command.h"
+#include "options.h"
+#include "output.h"
 #include "shear/error.h"
 #include "shear/io.h"
+#include "shear/utf8.h"
 #include "svg.h"
 
 namespace shear::tool {
@@ -48,16 +50,21 @@ std::pair<std::string, std::string> split_site(const std::string& site) {
   return {site.substr(0, dot), site.substr(dot + 1)};
 }
 
-void add_line(Trace& trace, const nlohmann::json& line) {
+// False: a number that cannot be.
+bool add_line(Trace& trace, const nlohmann::json& line) {
   const double step = line.at("step");
+  if (!(step >= 0 && step < 1e15)) return false;
   for (const nlohmann::json& layer : line.at("layers")) {
     const auto [row, column] = split_site(layer.at("site"));
     Moment m{step, {layer.at("p_min"), layer.at("p_25"), layer.at("p_50"), layer.at("p_75"), layer.at("p_max")}};
+    for (const double p : m.p)
+      if (!(p >= 0 && p <= 1)) return false;
     trace.panels[{index_in(trace.rows, row), index_in(trace.columns, column)}].push_back(m);
     trace.first = std::min(trace.first, step);
     trace.last = std::max(trace.last, step);
     if (m.p[0] > 0) trace.least = std::min(trace.least, m.p[0]);
   }
+  return true;
 }
 
 Trace read_trace(const fs::path& path) {
@@ -69,12 +76,14 @@ Trace read_trace(const fs::path& path) {
     ++number;
     const nlohmann::json j = nlohmann::json::parse(line, nullptr, false);
     if (!j.is_object() || j.value("kind", nlohmann::json()) != "policy") continue;
+    bool understood = false;
     try {
-      add_line(trace, j);
+      understood = add_line(trace, j);
     } catch (const nlohmann::json::exception&) {
+    }
+    if (!understood)
       fail(Fault::input, path.string(), ", line ", number,
            ": expected \"step\" and \"layers\" with site, p_min, p_25, p_50, p_75 and p_max");
-    }
   }
   if (trace.panels.empty())
     fail(Fault::input, path.string(),
@@ -150,16 +159,15 @@ std::string draw(const Trace& trace, const std::string& run) {
 
 int run(const Flags& flags) {
   const Trace trace = read_trace(fs::path(flags.run) / "metrics.jsonl");
-  write_text_atomically(flags.out, draw(trace, fs::path(flags.run).lexically_normal().string()));
+  write_text_atomically(flags.out, draw(trace, printable(fs::path(flags.run).lexically_normal().string())));
   if (flags.json) {
     const nlohmann::ordered_json j{{"sites", trace.panels.size()},
                                    {"first_step", static_cast<int64_t>(trace.first)},
                                    {"last_step", static_cast<int64_t>(trace.last)},
                                    {"out", flags.out}};
-    std::cout << j.dump(2) << '\n';
+    print_json(j);
   } else {
-    std::cout << flags.out << ": " << trace.panels.size() << " sites, steps " << trace.first << " to " << trace.last
-              << '\n';
+    print(text(flags.out, ": ", trace.panels.size(), " sites, steps ", trace.first, " to ", trace.last));
   }
   return 0;
 }
@@ -172,6 +180,7 @@ void add_trace(CLI::App& app, Run& chosen) {
   cmd->add_option("run", flags->run, "directory of a run under a policy that samples")->required()->type_name("RUN");
   cmd->add_option("--out", flags->out, "the drawing, SVG")->capture_default_str()->type_name("FILE");
   cmd->add_flag("--json", flags->json, "prints one JSON object");
+  cmd->footer(example("shear trace run/ --out trace.svg"));
   cmd->callback([&chosen, flags] { chosen = [flags] { return run(*flags); }; });
 }
 

@@ -1,11 +1,13 @@
 // shear train
-#include <csignal>
 #include <iostream>
 #include <nlohmann/json.hpp>
 
 #include "command.h"
+#include "numbers.h"
+#include "output.h"
 #include "progress.h"
 #include "recipe_flags.h"
+#include "signals.h"
 #include "table.h"
 
 namespace shear::tool {
@@ -20,15 +22,6 @@ struct Flags {
   int64_t stop_after = 0;
   bool overwrite = false, json = false;
 };
-
-std::atomic<bool> stop{false};
-
-// The first signal asks the trainer to stop after its step; the next one finds the system's own answer: the end.
-extern "C" void ask_to_stop(int) {
-  stop.store(true, std::memory_order_relaxed);
-  std::signal(SIGINT, SIG_DFL);
-  std::signal(SIGTERM, SIG_DFL);
-}
 
 // What was given again must be what the run began with, but for where its data lies and how long it goes on.
 Recipe going_on(const CLI::App& app, const Recipe& given, const Recipe& stored, const std::string& directory) {
@@ -51,14 +44,14 @@ Recipe going_on(const CLI::App& app, const Recipe& given, const Recipe& stored, 
   return recipe;
 }
 
-void print(const TrainOutcome& outcome, const Flags& flags) {
+void print_outcome(const TrainOutcome& outcome, const Flags& flags) {
   if (flags.json) {
     nlohmann::ordered_json j;
     if (outcome.end == TrainEnd::interrupted)
       j = {{"interrupted", true}, {"steps", outcome.step}};
     else
       j = nlohmann::ordered_json::parse(outcome.summary);
-    std::cout << j.dump(2) << '\n';
+    print_json(j);
     return;
   }
   if (outcome.end == TrainEnd::interrupted) return;
@@ -108,9 +101,8 @@ int run(const CLI::App& app, Flags& flags) {
     options.memory_limit = parse_bytes("--memory-limit", flags.recipe.memory_limit);
   options.device = parse_device(flags.recipe.device.device);
   options.stop_after = flags.stop_after;
-  options.stop = &stop;
-  std::signal(SIGINT, ask_to_stop);
-  std::signal(SIGTERM, ask_to_stop);
+  options.stop = &interrupted();
+  catch_interrupts();
 
   TrainOutcome outcome;
   {
@@ -121,7 +113,11 @@ int run(const CLI::App& app, Flags& flags) {
     if (outcome.end == TrainEnd::finished_before)
       progress.note("the run in " + flags.out + " is finished, nothing is left to do");
   }
-  print(outcome, flags);
+  try {
+    print_outcome(outcome, flags);
+  } catch (const nlohmann::json::exception&) {  // of a run that was finished before
+    fail(Fault::input, (fs::path(flags.out) / "summary.json").string(), ": is not what shear train writes there");
+  }
   return outcome.end == TrainEnd::interrupted ? 130 : 0;
 }
 
@@ -135,7 +131,7 @@ void add_train(CLI::App& app, Run& chosen) {
   cmd->add_option("--policy", r.recipe.policy, "what the tape remembers, see below")
       ->capture_default_str()
       ->type_name("NAME");
-  cmd->add_option("--out", flags->out, "directory of the run")->type_name("DIR");
+  cmd->add_option("--out", flags->out, "directory of the run (not with --resume)")->type_name("DIR REQUIRED");
   cmd->add_option(
          "--resume", flags->resume,
          "goes on from DIR/last.safetensors, or from the checkpoint named, with its options; --data and --val say "
@@ -144,13 +140,15 @@ void add_train(CLI::App& app, Run& chosen) {
   cmd->add_flag("--overwrite", flags->overwrite, "begins anew in a directory that holds a run");
 
   r.add_training(*cmd);
-  cmd->add_option("--stop-after", flags->stop_after, "as if interrupted after this step; 0: go on to the end")
-      ->capture_default_str()
-      ->check(CLI::NonNegativeNumber)
+  add_number(*cmd, "--stop-after", flags->stop_after, any_count,
+             "as if interrupted after this step; 0: go on to the end")
       ->group("Running");
   r.add_running(*cmd);
   cmd->add_flag("--json", flags->json, "prints the summary as one JSON object");
-  cmd->footer(policy_help());
+  cmd->footer(
+      policy_help() +
+      example("shear train --data photos/ --weights vit_small.safetensors --policy prebr++ --epochs 5 --batch 32 "
+              "--out run/"));
   cmd->callback([&chosen, cmd, flags] { chosen = [cmd, flags] { return run(*cmd, *flags); }; });
 }
 

@@ -1,0 +1,74 @@
+// Little address space, few descriptors, few threads: the user's surroundings are no fault of ours.
+#include "shell.h"
+
+using namespace shear;
+using namespace shear::test;
+
+namespace {
+
+// Under `ulimit`: done, bad input or no memory, with one sentence where it is not done.  A program whose libraries the
+// system cannot load never begins.
+void ends_well(Shell& shear, const std::string& limit, const Args& args) {
+  Args words{"-c", "ulimit " + limit + " && exec \"$0\" \"$@\"", executable()};
+  words.insert(words.end(), args.begin(), args.end());
+  const Result r = shear.run_program("sh", words);
+  INFO("ulimit ", limit, ": ", r.status, ", ", r.err);
+  if (r.status == 127 && r.err.find("loading shared libraries") != std::string::npos) return;
+  CHECK((r.status == 0 || r.status == 3 || r.status == 4));
+  if (r.status == 0) return;
+  CHECK(r.sentence().starts_with("shear: "));
+  CHECK(r.err.find("libgomp") == std::string::npos);
+  CHECK(r.err.find("terminate") == std::string::npos);
+}
+
+}  // namespace
+
+#ifndef __SANITIZE_ADDRESS__  // whose shadow takes terabytes of addresses
+TEST_CASE("with little address space a training is done, or says that there is no memory") {
+  Shell shear;
+  write_idx(shear.dir / "data");
+  const auto train = [&](const char* threads, const char* loaders) {
+    return shear.train("run", {"--threads", threads, "--loader-threads", loaders, "--steps", "2", "--overwrite"});
+  };
+  for (int mebibytes = 12; mebibytes < 2048; mebibytes += std::max(4, mebibytes / 4))
+    ends_well(shear, "-v " + std::to_string(mebibytes * 1024), train("2", "1"));
+  for (const int mebibytes : {24, 40, 56, 90, 150, 300})
+    ends_well(shear, "-v " + std::to_string(mebibytes * 1024), train("16", "16"));
+  Args words{"-c", "ulimit -v 400000; exec \"$0\" \"$@\"", executable()};
+  for (const std::string& word : train("64", "1")) words.push_back(word);
+  shear.refused(shear.run_program("sh", words), 4, {"--threads 64: the system lets", "start", "expected"});
+}
+
+TEST_CASE("with little address space every other command ends as well") {
+  Shell shear;
+  write_idx(shear.dir / "data");
+  REQUIRE(shear(shear.train("run", {"--steps", "1"})).status == 0);
+  const std::string weights = shear.path("run/model.safetensors"), data = shear.path("data");
+  for (const int mebibytes : {14, 18, 22, 30, 40, 60}) {
+    const std::string limit = "-v " + std::to_string(mebibytes * 1024);
+    ends_well(shear, limit, {"eval", "--data", data, "--weights", weights, "--threads", "2"});
+    ends_well(shear, limit, {"predict", "--data", data, "--index", "0", "--weights", weights});
+    ends_well(shear, limit, {"check", "--data", data});
+    ends_well(shear, limit, {"inspect", weights});
+    ends_well(shear, limit, {"plan", "--model", whole_model, "--policy", "prebr"});
+  }
+}
+#endif
+
+TEST_CASE("with few descriptors a training is done, or names the file that cannot be opened") {
+  Shell shear;
+  write_idx(shear.dir / "data");
+  for (int descriptors = 3; descriptors < 12; ++descriptors)
+    ends_well(shear, "-n " + std::to_string(descriptors), shear.train("run", {"--steps", "2", "--overwrite"}));
+  for (const int descriptors : {4, 6, 8})
+    ends_well(shear, "-n " + std::to_string(descriptors), {"check", "--data", shear.path("data")});
+}
+
+TEST_CASE("more threads than the environment allows are a wrong flag") {
+  Shell shear;
+  write_idx(shear.dir / "data");
+  Args words{"OMP_THREAD_LIMIT=2", executable()};
+  for (const std::string& word : shear.train("run", {"--threads", "3"})) words.push_back(word);
+  shear.refused(shear.run_program("env", words), 2, {"--threads 3", "OMP_THREAD_LIMIT allows 2"});
+  shear.refuses(2, shear.train("run", {"--threads", "100000"}), {"--threads 100000", "0 to 1024"});
+}
