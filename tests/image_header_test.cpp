@@ -68,7 +68,7 @@ void check_estimate(const std::string& kind, const Write& write) {
   const ImageHeader header = probe_image(folder / "large");
   CHECK(header.width == width);
   CHECK(header.height == height);
-  if (sanitized) return;
+  if (sanitized || !std::ofstream("/proc/self/clear_refs")) return;  // cannot be measured
   const size_t peak = peak_of_decoding(folder / "large", folder / "small");
   CHECK(peak <= header.decode_bytes + megabyte / 4);
   CHECK(header.decode_bytes <= peak + peak / 8 + megabyte / 2);

@@ -32,6 +32,8 @@ constexpr Signature signatures[] = {
     {0, "%PDF-", "is a PDF document"},
     {0, "%!PS", "is PostScript"},
     {0, {"\0\0\1\0", 4}, "is an icon"},
+    {0, "P5\n", "is a portable greymap"},
+    {0, "P6\n", "is a portable pixmap"},
     {0, "DDS ", "is a DirectDraw surface"},
     {0, "qoif", "is QOI"},
     {0, "#?RADIANCE", "is Radiance HDR"},
