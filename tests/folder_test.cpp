@@ -67,12 +67,15 @@ TEST_CASE("images of kinds that are not read are told of, other files are not") 
 TEST_CASE("an image whose name says nothing is known by its first bytes, and told of") {
   const TempDir root;
   write_images(root.path(), {"a/1", "a/2.png", "b/photo.jpg_large", "b/frame.0001"});
-  write_file(root / "a/README", {'B', 'M', 'x'});
+  const std::string readme = "BMW and others, 40 cars of each";
+  write_file(root / "a/README", {readme.begin(), readme.end()});
+  write_file(root / "b/gif", {'G', 'I', 'F', '8', '9', 'a', 2, 0, 2, 0, 0, 0, 0});
   write_file(root / "b/0", {});
   const DataSplits data = open_data(root.path());
-  CHECK(listing(*data.train, root.path()) == Lines{"a/1 0", "a/2.png 0", "b/frame.0001 1", "b/photo.jpg_large 1"});
+  CHECK(listing(*data.train, root.path()) ==
+        Lines{"a/1 0", "a/2.png 0", "b/frame.0001 1", "b/gif 1", "b/photo.jpg_large 1"});
   REQUIRE(data.notes.size() == 1);
-  CHECK(contains(data.notes[0], ": 3 images are known by their content alone, their names say nothing, the first is"));
+  CHECK(contains(data.notes[0], ": 4 images are known by their content alone, their names say nothing, the first is"));
 }
 
 TEST_CASE("a test part beside val is one of its own, and left out with a word where it cannot be used") {

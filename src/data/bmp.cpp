@@ -175,7 +175,11 @@ int channels(const Header& header, Bytes file, const std::string& name) {
 
 }  // namespace
 
-bool is_bmp(Bytes bytes) { return bytes.size() >= file_header + 4 && begins_with(bytes, "BM"); }
+// Two letters begin texts as well; the size of the second header is a small number.
+bool is_bmp(Bytes bytes) {
+  return bytes.size() >= file_header + 4 && begins_with(bytes, "BM") && bytes[file_header + 1] == 0 &&
+         bytes[file_header + 2] == 0 && bytes[file_header + 3] == 0;
+}
 
 ImageHeader bmp_header(const Encoded& file, const std::string& name) {
   return header_of_beginning(file, [&](Bytes head) {

@@ -41,6 +41,9 @@ ImageHeader header_of_beginning(const Encoded& file, const Parse& parse) {
   }
 }
 
+// Whether a file that begins so, with 32 bytes or more where it has them, is an image of one of the kinds below.
+bool is_image(Bytes head);
+
 bool is_jpeg(Bytes);
 bool is_png(Bytes);
 bool is_webp(Bytes);

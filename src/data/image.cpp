@@ -17,6 +17,7 @@ constexpr Codec codecs[] = {
     {is_jpeg, jpeg_header, decode_jpeg}, {is_png, png_header, decode_png}, {is_webp, webp_header, decode_webp},
     {is_gif, gif_header, decode_gif},    {is_bmp, bmp_header, decode_bmp}, {is_tiff, tiff_header, decode_tiff},
 };
+
 const Codec& codec_of(Bytes head, const std::string& name) {
   for (const Codec& codec : codecs)
     if (codec.is(head)) return codec;
@@ -25,6 +26,10 @@ const Codec& codec_of(Bytes head, const std::string& name) {
 }
 
 }  // namespace
+
+bool is_image(Bytes head) {
+  return std::any_of(std::begin(codecs), std::end(codecs), [&](const Codec& codec) { return codec.is(head); });
+}
 
 void check_dimensions(uint64_t width, uint64_t height, const std::string& name) {
   if (width == 0 || height == 0 || width > max_side || height > max_side || width * height > max_pixels)

@@ -109,10 +109,9 @@ NameKind kind_of_name(const fs::path& path) {
 }
 
 bool begins_as_image(const fs::path& path) {
-  constexpr uint64_t enough = 16;
+  constexpr uint64_t enough = 32;
   try {
-    const std::vector<uint8_t> start = InputFile(path, "an image").read(enough);
-    return is_jpeg(start) || is_png(start) || is_webp(start);
+    return is_image(InputFile(path, "an image").read(enough));
   } catch (const Error&) {
     return false;
   }
