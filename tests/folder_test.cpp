@@ -171,7 +171,7 @@ TEST_CASE("a folder that is missing, empty or holds nothing to train on is told 
   CHECK(contains(opening(root / "gap"), "gap/b: holds no images"));
   write_images(root.path(), {"half/val/a/1.png"});
   CHECK(contains(opening(root / "half"), "half: holds val but no train with class folders"));
-  write_images(root.path(), {"hollow/train/a/1.png"});
+  write_images(root.path(), {"hollow/train/a/1.png", "hollow/train/b/1.png"});
   fs::create_directories(root / "hollow/val/a");
   CHECK(contains(opening(root / "hollow"), "hollow/val: holds no images"));
   CHECK(contains(opening(root / "hollow/train", root / "none"), "none: does not exist"));

@@ -180,7 +180,7 @@ TEST_CASE("who does not train is told of a single class and reads it") {
   CHECK(contains(only_note(flat_one), "flat: one class only, cat, expected at least two"));
   const DataSplits deep = open_data(root / "deep", {}, {.any_classes = true});
   CHECK(deep.train->classes() == Lines{"flowers"});
-  CHECK(contains(deep.notes[0], "whose images lie in the folders rose and tulip"));
+  CHECK(contains(only_note(deep), "whose images lie in the folders rose and tulip"));
 }
 
 TEST_CASE("folders of the same names within every class are refused with these names") {

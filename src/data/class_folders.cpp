@@ -209,12 +209,12 @@ void check_nesting(const fs::path& root, const std::vector<ClassFolder>& classes
     return text("; is ", shown(above.empty() ? root / first.name : root / first.name / above), " meant?");
   };
   if (classes.size() == 1) {
-    if (holds_images_itself(first)) return;  // told of by check_classes
-    if (const Level level = level_of(first.folders); level.names.size() > 1)
-      refuse_or_note(options,
-                     text(shown(root), ": one class only, ", excerpt(first.name), ", whose images lie in the folders ",
-                          listing(level.names), ", expected a folder for each class", meant(level.above)),
-                     notes);
+    const Level level = holds_images_itself(first) ? Level() : level_of(first.folders);
+    if (level.names.size() < 2) return check_count(root, names_of(classes), options, notes);
+    refuse_or_note(options,
+                   text(shown(root), ": one class only, ", excerpt(first.name), ", whose images lie in the folders ",
+                        listing(level.names), ", expected a folder for each class", meant(level.above)),
+                   notes);
     return;
   }
   const auto has_none_itself = [](const ClassFolder& folder) { return !holds_images_itself(folder); };

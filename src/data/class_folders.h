@@ -26,8 +26,8 @@ std::vector<std::string> folders_in(const std::filesystem::path&);
 std::vector<ClassFolder> list_classes(const std::filesystem::path& root, const std::filesystem::path& own,
                                       std::vector<std::string>& notes);
 
-// Refuses (or notes, see refuse_or_note) folders that look like one too many above the classes, or between them and
-// their images.  All of `classes` hold images.
+// Refuses (or notes, see refuse_or_note) a single class, and folders that look like one too many above the classes, or
+// between them and their images.  All of `classes` hold images.
 void check_nesting(const std::filesystem::path& root, const std::vector<ClassFolder>& classes, const DataOptions&,
                    std::vector<std::string>& notes);
 

@@ -12,7 +12,7 @@ namespace shear {
 
 namespace fs = std::filesystem;
 
-void check_classes(const fs::path& data, const DataOptions& options, DataSplits& splits) {
+void check_classes(const fs::path& data, DataSplits& splits) {
   const std::vector<std::string>& classes = splits.train->classes();
   std::unordered_map<std::string, const std::string*> by_key;
   for (const std::string& name : classes) {
@@ -31,14 +31,18 @@ void check_classes(const fs::path& data, const DataOptions& options, DataSplits&
   if (!unseen.empty())
     splits.notes.push_back(text(data.string(), ": ", unseen.size(), " of its ", classes.size(), " classes ",
                                 unseen.size() == 1 ? "has" : "have", " no image to train on: ", listing(unseen)));
-  if (classes.size() == 1)
-    refuse_or_note(options, text(data.string(), ": one class only, ", excerpt(classes[0]), ", expected at least two"),
-                   splits.notes);
 }
 
 void refuse_or_note(const DataOptions& options, const std::string& sentence, std::vector<std::string>& notes) {
   if (!options.any_classes) fail(Fault::input, sentence);
   notes.push_back(sentence);
+}
+
+void check_count(const fs::path& data, const std::vector<std::string>& classes, const DataOptions& options,
+                 std::vector<std::string>& notes) {
+  if (classes.size() == 1)
+    refuse_or_note(options, text(data.string(), ": one class only, ", excerpt(classes[0]), ", expected at least two"),
+                   notes);
 }
 
 std::string unknown_class(const std::string& name, const std::vector<std::string>& classes) {

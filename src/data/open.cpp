@@ -89,7 +89,8 @@ DataSplits open_data(const fs::path& data, const fs::path& val, const DataOption
   if (options.official_split && kind.open != open_flowers)
     fail(Fault::usage, "--official-split is for Flowers-102, ", data.string(), " holds ", kind.files);
   DataSplits splits = kind.open(data, val, options);
-  check_classes(data, options, splits);
+  check_classes(data, splits);
+  if (kind.open != open_folders) check_count(data, splits.train->classes(), options, splits.notes);  // which did
   if (options.val_share > 0 && splits.val)
     splits.notes.push_back(text(val.empty() ? data.string() : val.string(),
                                 ": is validated on, so that no share (--val-share ", options.val_share,
