@@ -15,7 +15,7 @@ constexpr int interrupts[] = {SIGINT, SIGTERM, SIGHUP};
 
 std::atomic<bool> stop{false};
 std::atomic<pid_t> child{0};
-std::atomic<int64_t> asked{0};  // milliseconds
+std::atomic<int64_t> asked{0};  // when the first one came, in milliseconds; 0: none came
 std::atomic<bool> terminal{false};
 
 int64_t now() {
@@ -33,15 +33,17 @@ void answer() {
 
 extern "C" void on_interrupt(int signal) {
   const int error = errno;
-  const bool again = stop.exchange(true);
   const pid_t process = child;
-  if (!again) {
-    asked = now();
+  const int64_t time = now();
+  int64_t first = 0;
+  // One exchange says both who is the first and when: handlers of several signals run beside each other.
+  if (asked.compare_exchange_strong(first, time)) {
+    stop = true;
     if (process > 0)
       kill(process, SIGTERM);  // which answers
     else
       answer();
-  } else if (now() - asked > 1000) {
+  } else if (time - first > 1000) {
     if (process > 0) {
       kill(process, SIGTERM);
     } else {
