@@ -11,12 +11,12 @@ namespace shear::tool {
 
 namespace {
 
-struct Flags {
+struct ExportFlags {
   std::string weights, model, out, naming, dtype = "f32";
   bool overwrite = false, strict = false, json = false;
 };
 
-int run(const Flags& flags) {
+int run_export(const ExportFlags& flags) {
   const Weights weights(flags.weights);
   ExportOptions options{.naming = {}, .model = flags.model, .overwrite = flags.overwrite};
   if (!flags.naming.empty()) options.naming = flags.naming == "hf" ? ExportNaming::hugging_face : ExportNaming::timm;
@@ -45,7 +45,7 @@ int run(const Flags& flags) {
 }  // namespace
 
 void add_export(CLI::App& app, Run& chosen) {
-  auto flags = std::make_shared<Flags>();
+  auto flags = std::make_shared<ExportFlags>();
   CLI::App* cmd = app.add_subcommand("export", "the parameters alone, for timm or Hugging Face, in f32, f16 or bf16");
   cmd->add_option("--weights", flags->weights, "a run's checkpoint, or whatever --weights of train takes")
       ->required()
@@ -67,7 +67,7 @@ void add_export(CLI::App& app, Run& chosen) {
   cmd->add_flag("--strict", flags->strict, "tensors that are no parameters are an error");
   cmd->add_flag("--json", flags->json, "prints one JSON object");
   cmd->footer(example("shear export --weights run/last.safetensors --dtype f16 --out small.safetensors"));
-  cmd->callback([&chosen, flags] { chosen = [flags] { return run(*flags); }; });
+  cmd->callback([&chosen, flags] { chosen = [flags] { return run_export(*flags); }; });
 }
 
 }  // namespace shear::tool
