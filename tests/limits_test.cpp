@@ -56,6 +56,10 @@ TEST_CASE("with little address space every other command ends as well") {
     ends_well(shear, limit, {"inspect", weights});
     ends_well(shear, limit, {"plan", "--model", whole_model, "--policy", "prebr"});
   }
+  // What is reserved is no more than the limit leaves.
+  const Result r = shear.run_program("sh", {"-c", "ulimit -v 200000; exec \"$0\" \"$@\"", executable(), "eval",
+                                            "--data", data, "--weights", weights, "--threads", "1"});
+  CHECK_MESSAGE(r.status == 0, r.err);
 }
 #endif
 

@@ -114,6 +114,16 @@ TEST_CASE("a training whose stderr nobody reads any more goes on to its end") {
   CHECK(contents(shear.dir / "out").find("accuracy") != std::string::npos);
 }
 
+TEST_CASE("what is printed where a standard stream is closed ends in no file") {
+  Shell shear;
+  write_idx(shear.dir / "data");
+  Args words{"-c", "exec \"$0\" \"$@\" <&- >&- 2>&-", executable()};
+  for (const std::string& word : shear.train("run", {"--steps", "20", "--eval-every", "5"})) words.push_back(word);
+  CHECK(shear.run_program("sh", words).status == 3);  // the table at the end has nowhere to go
+  CHECK(step_of(shear.dir / "run/last.safetensors") == 20);
+  for (const std::string& line : lines_of(shear.dir / "run/metrics.jsonl")) CHECK(nlohmann::json::accept(line));
+}
+
 TEST_CASE("results that cannot be written are one sentence, whatever takes them") {
   Shell shear;
   for (const char* where : {">/dev/full", ">&-", "| true"}) {

@@ -270,7 +270,7 @@ TEST_CASE("a recipe survives its JSON, and refuses what makes no sense") {
 
 TEST_CASE("a path that is not UTF-8 survives a recipe's JSON") {
   Recipe r;
-  for (const std::string path : {"/data/cr\xe8me", "/\xff\x80\x01", "/plain", "/\xc3\xa9", ""}) {
+  for (const std::string path : {"/data/cr\xe8me", "/\xff\x80\x01", "/plain", "/\xc3\xa9", "", "bytes:2f"}) {
     r.data = r.weights = path;
     const std::string json = to_json(r);
     CHECK(is_utf8(json));

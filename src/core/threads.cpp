@@ -90,13 +90,24 @@ int default_threads() {
   return limit > 0 ? std::min(threads, limit) : threads;
 }
 
+// The heap gives a thread that asks for the first time an arena of its own, 64 MiB of addresses: a thread that is only
+// started takes less than one that works.
+static void ask_for_memory() {
+  void* volatile block = std::malloc(1);
+  std::free(block);
+}
+
 void require_threads(int count, const char* flag) {
   std::latch all_tried(1);
   std::vector<std::jthread> started;
   started.reserve(static_cast<size_t>(count));
   std::string problem;
   try {
-    while (static_cast<int>(started.size()) + 1 < count) started.emplace_back([&] { all_tried.wait(); });
+    while (static_cast<int>(started.size()) + 1 < count)
+      started.emplace_back([&] {
+        ask_for_memory();
+        all_tried.wait();
+      });
   } catch (const std::system_error& error) {
     problem = error.code().message();
   }

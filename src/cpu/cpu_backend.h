@@ -42,7 +42,7 @@ class CpuBackend final : public Backend {
   std::string_view name() const override { return "cpu"; }
   Precision precision() const override { return precision_; }
   Allocator& memory() override { return memory_; }
-  size_t slab_bytes() const override;  // the machine's memory: reserved, not touched
+  size_t slab_bytes() const override;  // the machine's memory, or what limits leave: reserved, not touched
   size_t resident_bytes() const override { return packs_.size() * PackBuffer::bytes; }
 
   void upload(void* device, const void* host, size_t bytes) override;

@@ -1,9 +1,12 @@
 // The CPU backend itself, and what moves bytes.
 #include <omp.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cstring>
+#include <fstream>
+#include <limits>
 
 #include "cpu/cpu_backend.h"
 #include "shear/error.h"
@@ -38,8 +41,20 @@ CpuBackend::CpuBackend(int threads, Precision precision)
   partial_.resize(static_cast<size_t>(threads_));
 }
 
+// What a limit leaves of what is counted so far, in pages, with a half of it for all else.
+static size_t left_of(int resource, size_t pages, size_t page) {
+  rlimit limit{};
+  if (getrlimit(resource, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return std::numeric_limits<size_t>::max();
+  const size_t used = pages * page;
+  return limit.rlim_cur > used ? (limit.rlim_cur - used) / 2 : 0;
+}
+
 size_t CpuBackend::slab_bytes() const {
-  return static_cast<size_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<size_t>(sysconf(_SC_PAGE_SIZE));
+  const size_t page = static_cast<size_t>(sysconf(_SC_PAGE_SIZE));
+  size_t size = 0, resident = 0, shared = 0, text = 0, libraries = 0, data = 0;
+  std::ifstream("/proc/self/statm") >> size >> resident >> shared >> text >> libraries >> data;
+  return std::min({static_cast<size_t>(sysconf(_SC_PHYS_PAGES)) * page, left_of(RLIMIT_AS, size, page),
+                   left_of(RLIMIT_DATA, data, page)});
 }
 
 void CpuBackend::upload(void* device, const void* host, size_t bytes) { std::memcpy(device, host, bytes); }

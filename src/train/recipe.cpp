@@ -141,7 +141,7 @@ Recipe recipe_from_json(std::string_view text) {
 static constexpr std::string_view as_bytes = "bytes:";
 
 std::string text_to_json(const std::string& text) {
-  if (is_utf8(text)) return text;
+  if (is_utf8(text) && !text.starts_with(as_bytes)) return text;
   static constexpr char digits[] = "0123456789abcdef";
   std::string out(as_bytes);
   for (const char c : text) {

@@ -12,7 +12,7 @@ namespace shear::tool {
 
 namespace {
 
-struct Flags {
+struct CheckFlags {
   DataFlags data;
   bool json = false;
 };
@@ -57,7 +57,7 @@ void print_tables(const CheckReport& report, const std::string& path) {
   for (const std::string& sentence : report.broken) print("  " + sentence);
 }
 
-int run(const Flags& flags) {
+int run_check(const CheckFlags& flags) {
   const CheckReport report = check_data(flags.data.open());
   if (flags.json)
     print_report(report);
@@ -73,14 +73,14 @@ int run(const Flags& flags) {
 }  // namespace
 
 void add_check(CLI::App& app, Run& chosen) {
-  auto flags = std::make_shared<Flags>();
+  auto flags = std::make_shared<CheckFlags>();
   CLI::App* cmd = app.add_subcommand("check", "reads every sample of a data set and lists what is broken");
   flags->data.options.allow_absent = true;
   flags->data.add_data(*cmd, "as for train")->required();
   flags->data.add_val(*cmd);
   cmd->add_flag("--json", flags->json, "prints one JSON object");
   cmd->footer(example("shear check --data photos/"));
-  cmd->callback([&chosen, flags] { chosen = [flags] { return run(*flags); }; });
+  cmd->callback([&chosen, flags] { chosen = [flags] { return run_check(*flags); }; });
 }
 
 }  // namespace shear::tool

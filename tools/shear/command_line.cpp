@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "options.h"
 #include "screen.h"
 #include "shear/error.h"
 #include "shear/suggest.h"
@@ -51,7 +52,23 @@ class Pages final : public CLI::Formatter {
   }
 };
 
-std::unique_ptr<CLI::App> make_app(Run& chosen) {
+struct Command {
+  std::string_view name;
+  void (*add)(CLI::App&, Run& chosen);
+};
+constexpr Command commands[] = {{"train", add_train},     {"eval", add_eval},           {"predict", add_predict},
+                                {"plan", add_plan},       {"compare", add_compare},     {"trace", add_trace},
+                                {"prepare", add_prepare}, {"gradients", add_gradients}, {"check", add_check},
+                                {"inspect", add_inspect}, {"export", add_export}};
+
+std::vector<std::string> command_names() {
+  std::vector<std::string> names;
+  for (const Command& command : commands) names.emplace_back(command.name);
+  return names;
+}
+
+// With the flags of one command; empty: of all, for the page that lists them.
+std::unique_ptr<CLI::App> make_app(std::string_view only, Run& chosen) {
   auto app =
       std::make_unique<CLI::App>("Fine-tunes Vision Transformers with a tape that prunes what it remembers.", "shear");
   app->formatter(std::make_shared<Pages>());
@@ -63,22 +80,14 @@ std::unique_ptr<CLI::App> make_app(Run& chosen) {
   app->footer(
       "shear help COMMAND tells of a command's flags.\n\n"
       "Exit status: 0 done; 1 a fault of ours; 2 a wrong flag; 3 bad input; 4 does not fit in memory; 5 the device is "
-      "not "
-      "there; 130 interrupted, after a checkpoint was written.\n\n"
-      "Example:\n  shear train --data photos/ --model vit_small_patch16_224 --weights vit_small.safetensors --policy "
-      "prebr++ --out run/");
-  for (const auto add : {add_train, add_eval, add_predict, add_plan, add_compare, add_trace, add_prepare, add_gradients,
-                         add_check, add_inspect, add_export})
-    add(*app, chosen);
+      "not there; 130 interrupted, after a checkpoint was written.\n\n" +
+      example(
+          "shear train --data photos/ --model vit_small_patch16_224 --weights vit_small.safetensors --policy prebr++ "
+          "--out run/"));
+  for (const Command& command : commands)
+    if (only.empty() || only == command.name) command.add(*app, chosen);
   for (CLI::App* command : app->get_subcommands([](const CLI::App*) { return true; })) command->group("Commands");
   return app;
-}
-
-std::vector<std::string> command_names(const CLI::App& app) {
-  std::vector<std::string> names;
-  for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; }))
-    names.push_back(command->get_name());
-  return names;
 }
 
 std::string listed(const std::vector<std::string>& names) {
@@ -134,19 +143,20 @@ void refuse_extra(const CLI::App& app, const std::vector<std::string>& extra) {
 }  // namespace
 
 CommandLine parse_command_line(std::vector<std::string> words) {
-  CommandLine line;
-  line.app = make_app(line.run);
-  CLI::App& app = *line.app;
   if (!words.empty() && words[0] == "help") {
     words.erase(words.begin());
     words.resize(std::min<size_t>(words.size(), 1));
     words.emplace_back("--help");
   }
   if (words.empty()) words.emplace_back("--help");
-  const std::vector<std::string> commands = command_names(app);
-  if (!words[0].starts_with('-') && std::find(commands.begin(), commands.end(), words[0]) == commands.end())
-    fail(Fault::usage, "unknown command ", words[0], did_you_mean(words[0], commands), ", expected one of ",
-         listed(commands));
+  const std::vector<std::string> names = command_names();
+  const bool command = !words[0].starts_with('-');
+  if (command && std::find(names.begin(), names.end(), words[0]) == names.end())
+    fail(Fault::usage, "unknown command ", words[0], did_you_mean(words[0], names), ", expected one of ",
+         listed(names));
+  CommandLine line;
+  line.app = make_app(command ? words[0] : "", line.run);
+  CLI::App& app = *line.app;
   const auto asked = [&]() -> const CLI::App& {
     const auto parsed = app.get_subcommands();
     return parsed.empty() ? app : *parsed.front();
@@ -158,8 +168,9 @@ CommandLine parse_command_line(std::vector<std::string> words) {
     line.run = {};
     line.text = e.get_name() == "CallForVersion" ? text(SHEAR_VERSION, '\n') : app.help();
     return line;
-  } catch (const CLI::ExtrasError&) {
+  } catch (const CLI::ExtrasError& e) {
     refuse_extra(asked(), app.remaining(true));
+    fail(Fault::usage, e.what());
   } catch (const CLI::RequiredError&) {  // which may be there, but mistyped
     refuse_extra(asked(), app.remaining(true));
     refuse_missing(asked());
@@ -168,7 +179,7 @@ CommandLine parse_command_line(std::vector<std::string> words) {
   } catch (const CLI::ParseError& e) {
     fail(Fault::usage, e.what());
   }
-  if (!line.run) fail(Fault::usage, "a command is missing, expected one of ", listed(commands));
+  if (!line.run) fail(Fault::usage, "a command is missing, expected one of ", listed(names));
   return line;
 }
 

@@ -15,7 +15,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-struct Flags {
+struct CompareFlags {
   RecipeFlags recipe;
   std::string policies = "full;lean", out;
   int64_t seeds = 3;
@@ -45,7 +45,7 @@ std::string model_of(const std::string& weights) {
 }
 
 // Seed by seed, so that what changes on the machine over the hours meets every policy alike.
-std::vector<ComparedRun> plan_runs(const Flags& flags) {
+std::vector<ComparedRun> plan_runs(const CompareFlags& flags) {
   const std::vector<std::string> policies = split_policies(flags.policies);
   std::map<std::string, std::string> names;
   for (const std::string& policy : policies) {
@@ -92,7 +92,7 @@ std::vector<ComparedRun> plan_runs(const Flags& flags) {
 }
 
 // 0, or the status that all of it ends with.
-int complete(ComparedRun& run, const Flags& flags, const std::string& which) {
+int complete(ComparedRun& run, const CompareFlags& flags, const std::string& which) {
   const Standing from = standing(run, flags.overwrite);
   say(which + (from == Standing::done ? ": is there already" : from == Standing::half ? ": goes on" : ""));
   if (from != Standing::done)
@@ -111,7 +111,7 @@ int complete(ComparedRun& run, const Flags& flags, const std::string& which) {
   return 0;
 }
 
-int run(const Flags& flags) {
+int run_compare(const CompareFlags& flags) {
   std::vector<ComparedRun> runs = plan_runs(flags);
   for (const ComparedRun& r : runs) standing(r, flags.overwrite);  // a run with other options is told of now
   std::error_code error;
@@ -144,7 +144,7 @@ int run(const Flags& flags) {
 }  // namespace
 
 void add_compare(CLI::App& app, Run& chosen) {
-  auto flags = std::make_shared<Flags>();
+  auto flags = std::make_shared<CompareFlags>();
   CLI::App* cmd =
       app.add_subcommand("compare", "the same training under each policy: accuracy, memory, time, gradients");
   flags->recipe.add_model(*cmd);
@@ -165,7 +165,7 @@ void add_compare(CLI::App& app, Run& chosen) {
   cmd->add_flag("--json", flags->json, "prints compare.json");
   cmd->footer(policy_help() + example("shear compare --data photos/ --weights vit_small.safetensors --policy "
                                       "\"full;prebr++\" --seeds 2 --epochs 5 --batch 32 --out compare/"));
-  cmd->callback([&chosen, flags] { chosen = [flags] { return run(*flags); }; });
+  cmd->callback([&chosen, flags] { chosen = [flags] { return run_compare(*flags); }; });
 }
 
 }  // namespace shear::tool

@@ -38,7 +38,9 @@ pid_t start(std::vector<std::string> words) {
   const int error = posix_spawn(&pid, "/proc/self/exe", &files, &attributes, argv.data(), environ);
   posix_spawnattr_destroy(&attributes);
   posix_spawn_file_actions_destroy(&files);
-  if (error != 0) fail(Fault::internal, "compare: a training cannot be started: ", std::strerror(error));
+  if (error != 0)
+    fail(error == EAGAIN || error == ENOMEM ? Fault::memory : Fault::input, "compare: a training cannot be started (",
+         std::strerror(error), "), expected room for another process, and /proc");
   pass_interrupts_to(pid);
   return pid;
 }
@@ -50,8 +52,9 @@ int status_of(pid_t pid) {
   pass_interrupts_to(0);
   if (WIFEXITED(status)) return WEXITSTATUS(status);
   if (interrupted()) return 130;
-  fail(Fault::internal, "compare: the training was ended by signal ", WTERMSIG(status), " (",
-       strsignal(WTERMSIG(status)), "); the same command goes on from its last checkpoint");
+  // Who is killed outright did nothing: the system takes memory back that way.
+  fail(WTERMSIG(status) == SIGKILL ? Fault::memory : Fault::internal, "compare: the training was ended by signal ",
+       WTERMSIG(status), " (", strsignal(WTERMSIG(status)), "); the same command goes on from its last checkpoint");
 }
 
 fs::path cosine_path(const ComparedRun& run) { return run.directory / "cosine.json"; }

@@ -14,7 +14,7 @@ namespace shear::tool {
 
 namespace {
 
-struct Flags {
+struct EvalFlags {
   DataFlags data;
   WeightFlags weights;
   std::string part;
@@ -51,7 +51,7 @@ std::vector<ClassResult> by_class(const Evaluation& e) {
 
 double share(const ClassResult& r) { return static_cast<double>(r.right) / static_cast<double>(r.samples); }
 
-int run(const Flags& flags) {
+int run_eval(const EvalFlags& flags) {
   const auto loaded = load_model(flags.weights, flags.image, flags.device);
   const DataSplits data = flags.data.open(flags.weights.weights);
   const Dataset& part = choose_part(data, flags.part, flags.data.data);
@@ -102,7 +102,7 @@ int run(const Flags& flags) {
 }  // namespace
 
 void add_eval(CLI::App& app, Run& chosen) {
-  auto flags = std::make_shared<Flags>();
+  auto flags = std::make_shared<EvalFlags>();
   CLI::App* cmd = app.add_subcommand("eval", "accuracy and loss of a model on a data set");
   flags->data.add_data(*cmd, "as for train")->required();
   flags->data.add_val(*cmd);
@@ -115,7 +115,7 @@ void add_eval(CLI::App& app, Run& chosen) {
   add_number(*cmd, "--loader-threads", flags->loader_threads, loader_thread_counts, "for reading images");
   cmd->add_flag("--json", flags->json, "prints one JSON object");
   cmd->footer(example("shear eval --data photos/ --weights run/model.safetensors"));
-  cmd->callback([&chosen, flags] { chosen = [flags] { return run(*flags); }; });
+  cmd->callback([&chosen, flags] { chosen = [flags] { return run_eval(*flags); }; });
 }
 
 }  // namespace shear::tool

@@ -11,12 +11,12 @@ namespace shear::tool {
 
 namespace {
 
-struct Flags {
+struct ExportFlags {
   std::string weights, model, out, naming, dtype = "f32";
   bool overwrite = false, strict = false, allow_mismatch = false, json = false;
 };
 
-int run(const Flags& flags) {
+int run_export(const ExportFlags& flags) {
   const Weights weights(flags.weights);
   ExportOptions options{
       .naming = {}, .model = flags.model, .overwrite = flags.overwrite, .allow_mismatch = flags.allow_mismatch};
@@ -41,7 +41,7 @@ int run(const Flags& flags) {
 }  // namespace
 
 void add_export(CLI::App& app, Run& chosen) {
-  auto flags = std::make_shared<Flags>();
+  auto flags = std::make_shared<ExportFlags>();
   CLI::App* cmd = app.add_subcommand("export", "the parameters alone, for timm or Hugging Face, in f32, f16 or bf16");
   cmd->add_option("--weights", flags->weights, "a run's checkpoint, or whatever --weights of train takes")
       ->required()
@@ -63,7 +63,7 @@ void add_export(CLI::App& app, Run& chosen) {
   add_strictness(*cmd, flags->strict, flags->allow_mismatch);
   cmd->add_flag("--json", flags->json, "prints one JSON object");
   cmd->footer(example("shear export --weights run/last.safetensors --dtype f16 --out small.safetensors"));
-  cmd->callback([&chosen, flags] { chosen = [flags] { return run(*flags); }; });
+  cmd->callback([&chosen, flags] { chosen = [flags] { return run_export(*flags); }; });
 }
 
 }  // namespace shear::tool

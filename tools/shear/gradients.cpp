@@ -12,7 +12,7 @@ namespace shear::tool {
 
 namespace {
 
-struct Flags {
+struct GradientsFlags {
   WeightFlags weights;
   std::string batch, out, policy = "full";
   uint64_t seed = 0;
@@ -27,7 +27,7 @@ const TensorView& named(const SafeTensors& file, const char* name) {
   return *t;
 }
 
-int run(const Flags& flags) {
+int run_gradients(const GradientsFlags& flags) {
   const auto policy = make_policy(flags.policy, flags.seed);
   const auto loaded = load_model(flags.weights, {}, flags.device);
   Device& device = loaded->device;
@@ -102,7 +102,7 @@ int run(const Flags& flags) {
 }  // namespace
 
 void add_gradients(CLI::App& app, Run& chosen) {
-  auto flags = std::make_shared<Flags>();
+  auto flags = std::make_shared<GradientsFlags>();
   CLI::App* cmd = app.add_subcommand("gradients", "logits, loss and every parameter's gradient for a given batch");
   flags->weights.add(*cmd);
   cmd->add_option("--batch", flags->batch, "safetensors with images F32 (B, C, H, W), normalised, and labels I64 (B)")
@@ -121,7 +121,7 @@ void add_gradients(CLI::App& app, Run& chosen) {
   cmd->footer(
       policy_help() +
       example("shear gradients --weights run/model.safetensors --batch batch.safetensors --out gradients.safetensors"));
-  cmd->callback([&chosen, flags] { chosen = [flags] { return run(*flags); }; });
+  cmd->callback([&chosen, flags] { chosen = [flags] { return run_gradients(*flags); }; });
 }
 
 }  // namespace shear::tool

@@ -13,12 +13,12 @@ namespace shear::tool {
 
 namespace {
 
-struct Flags {
+struct InspectFlags {
   std::string file;
   bool json = false;
 };
 
-int run(const Flags& flags) {
+int run_inspect(const InspectFlags& flags) {
   const std::unique_ptr<const TensorFile> opened = open_tensors(flags.file);
   const TensorFile& file = *opened;
   int64_t elements = 0;
@@ -50,12 +50,12 @@ int run(const Flags& flags) {
 }  // namespace
 
 void add_inspect(CLI::App& app, Run& chosen) {
-  auto flags = std::make_shared<Flags>();
+  auto flags = std::make_shared<InspectFlags>();
   CLI::App* cmd = app.add_subcommand("inspect", "what a weight file or checkpoint holds");
   cmd->add_option("FILE", flags->file, "safetensors or .npz")->required();
   cmd->add_flag("--json", flags->json, "prints one JSON object");
   cmd->footer(example("shear inspect run/last.safetensors"));
-  cmd->callback([&chosen, flags] { chosen = [flags] { return run(*flags); }; });
+  cmd->callback([&chosen, flags] { chosen = [flags] { return run_inspect(*flags); }; });
 }
 
 }  // namespace shear::tool

@@ -1,4 +1,5 @@
 // shear: one executable, a file per command.  Errors become one sentence on stderr and an exit status.
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <cstdlib>
@@ -34,10 +35,12 @@ int complain(const std::system_error& error) {
     return complain(Fault::memory,
                     shear::text("the system gives no more memory, threads or processes (", code.message(),
                                 "), expected fewer --threads and --loader-threads, or higher limits"));
+  if (is(std::errc::too_many_files_open) || is(std::errc::too_many_files_open_in_system))
+    return complain(Fault::input, shear::text(error.what(), ", expected a higher limit of open files (ulimit -n)"));
   const auto* file = dynamic_cast<const std::filesystem::filesystem_error*>(&error);
   const std::string path = file ? file->path1().string() : "";
-  return complain(Fault::input,
-                  shear::text(path.empty() ? "a file" : path, ": ", code.message(), ", expected one that can be used"));
+  return complain(Fault::input, shear::text(path.empty() ? "a file" : path, ": ", code.message(),
+                                            ", expected a file or folder that can be used"));
 }
 
 // GCC's OpenMP lets a thread that waits for the others spin for milliseconds.  Where anything else runs on the machine
@@ -47,6 +50,12 @@ void spin_briefly(char** argv) {
   if (std::getenv("GOMP_SPINCOUNT") || std::getenv("OMP_WAIT_POLICY")) return;
   setenv("GOMP_SPINCOUNT", "1000", 1);
   execv("/proc/self/exe", argv);  // comes back only where it cannot be done: then as it was
+}
+
+// Where a standard stream is closed the next file to be opened would get its number, and what is printed.
+void hold_standard_streams() {
+  for (const int stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO})
+    if (fcntl(stream, F_GETFD) < 0) (void)!open("/dev/null", O_RDONLY);  // which takes no output either
 }
 
 int run(const std::vector<std::string>& words) {
@@ -61,6 +70,7 @@ int run(const std::vector<std::string>& words) {
 
 int main(int argc, char** argv) {
   spin_briefly(argv);
+  hold_standard_streams();
   shear::tool::ignore_write_signals();
   try {
     return run({argv + std::min(argc, 1), argv + argc});

@@ -13,7 +13,7 @@ namespace shear::tool {
 
 namespace {
 
-struct Flags {
+struct PlanFlags {
   std::string model, policy, budget;
   DeviceFlags device;
   PlanOptions plan;
@@ -40,7 +40,7 @@ void print_saves(const Row& row) {
   std::cout << "\nWhat " << row.policy << " keeps, in the order of the forward pass:\n" << table;
 }
 
-int run(Flags& flags) {
+int run_plan(PlanFlags& flags) {
   PlanOptions& options = flags.plan;
   options.model = parse_vit(flags.model);
   options.threads = flags.device.threads;
@@ -119,7 +119,7 @@ int run(Flags& flags) {
 }  // namespace
 
 void add_plan(CLI::App& app, Run& chosen) {
-  auto flags = std::make_shared<Flags>();
+  auto flags = std::make_shared<PlanFlags>();
   CLI::App* cmd = app.add_subcommand("plan", "memory of a training step under each policy, without computing anything");
   cmd->add_option("--model", flags->model, "as for train; a known name has 1000 classes unless it says otherwise")
       ->required()
@@ -137,7 +137,7 @@ void add_plan(CLI::App& app, Run& chosen) {
   cmd->add_flag("--saves", flags->saves, "lists what each op asked to keep and what became of it");
   cmd->add_flag("--json", flags->json, "prints one JSON object");
   cmd->footer(policy_help() + example("shear plan --model vit_base_patch16_224 --batch 128 --budget 4GiB"));
-  cmd->callback([&chosen, flags] { chosen = [flags] { return run(*flags); }; });
+  cmd->callback([&chosen, flags] { chosen = [flags] { return run_plan(*flags); }; });
 }
 
 }  // namespace shear::tool

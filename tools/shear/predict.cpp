@@ -17,7 +17,7 @@ namespace shear::tool {
 
 namespace {
 
-struct Flags {
+struct PredictFlags {
   std::vector<std::string> images;
   DataFlags data;
   WeightFlags weights;
@@ -137,7 +137,7 @@ class Predictor {
   std::vector<std::string> broken_;
 };
 
-int run(const Flags& flags) {
+int run_predict(const PredictFlags& flags) {
   if (flags.data.data.empty() != flags.indices.empty())
     fail(Fault::usage, "--data and --index name images together, expected both or none");
   if (flags.images.empty() && flags.indices.empty())
@@ -165,7 +165,7 @@ int run(const Flags& flags) {
 }  // namespace
 
 void add_predict(CLI::App& app, Run& chosen) {
-  auto flags = std::make_shared<Flags>();
+  auto flags = std::make_shared<PredictFlags>();
   CLI::App* cmd = app.add_subcommand("predict", "class names with probabilities for images");
   cmd->add_option("IMAGE", flags->images, "JPEG, PNG, WebP, GIF, BMP or TIFF files, or folders of them");
   flags->weights.add(*cmd);
@@ -177,7 +177,7 @@ void add_predict(CLI::App& app, Run& chosen) {
   flags->device.add(*cmd);
   cmd->add_flag("--json", flags->json, "prints one JSON object");
   cmd->footer(example("shear predict --weights run/model.safetensors cat.jpg dog.jpg"));
-  cmd->callback([&chosen, flags] { chosen = [flags] { return run(*flags); }; });
+  cmd->callback([&chosen, flags] { chosen = [flags] { return run_predict(*flags); }; });
 }
 
 }  // namespace shear::tool

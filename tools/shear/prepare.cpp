@@ -11,7 +11,7 @@ namespace shear::tool {
 
 namespace {
 
-struct Flags {
+struct PrepareFlags {
   std::vector<std::string> images;
   DataFlags data;
   std::string weights, model, part, out;
@@ -20,7 +20,7 @@ struct Flags {
   bool json = false;
 };
 
-Preprocess choose_preprocess(const Flags& flags) {
+Preprocess choose_preprocess(const PrepareFlags& flags) {
   if (flags.weights.empty() == flags.model.empty())
     fail(Fault::usage, "--weights and --model say how images are prepared, expected one of them");
   const ImageOptions options = flags.image.read();
@@ -36,7 +36,7 @@ Preprocess choose_preprocess(const Flags& flags) {
   return p;
 }
 
-int run(const Flags& flags) {
+int run_prepare(const PrepareFlags& flags) {
   if (flags.data.data.empty() != flags.indices.empty())
     fail(Fault::usage, "--data and --index name images together, expected both or none");
   if (flags.images.empty() == flags.indices.empty())
@@ -73,7 +73,7 @@ int run(const Flags& flags) {
 }  // namespace
 
 void add_prepare(CLI::App& app, Run& chosen) {
-  auto flags = std::make_shared<Flags>();
+  auto flags = std::make_shared<PrepareFlags>();
   CLI::App* cmd = app.add_subcommand("prepare", "images as a model sees them in evaluation: a batch for gradients");
   cmd->add_option("IMAGE", flags->images, "JPEG, PNG, WebP, GIF, BMP or TIFF files");
   cmd->add_option("--weights", flags->weights, "as for eval: how their images are prepared")->type_name("FILE");
@@ -88,7 +88,7 @@ void add_prepare(CLI::App& app, Run& chosen) {
   cmd->add_flag("--json", flags->json, "prints one JSON object");
   cmd->footer(
       example("shear prepare --weights run/model.safetensors --data photos/ --index 0,1 --out batch.safetensors"));
-  cmd->callback([&chosen, flags] { chosen = [flags] { return run(*flags); }; });
+  cmd->callback([&chosen, flags] { chosen = [flags] { return run_prepare(*flags); }; });
 }
 
 }  // namespace shear::tool

@@ -18,7 +18,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-struct Flags {
+struct TraceFlags {
   std::string run, out = "trace.svg";
   bool json = false;
 };
@@ -157,7 +157,7 @@ std::string draw(const Trace& trace, const std::string& run) {
   return svg.done();
 }
 
-int run(const Flags& flags) {
+int run_trace(const TraceFlags& flags) {
   const Trace trace = read_trace(fs::path(flags.run) / "metrics.jsonl");
   write_text_atomically(flags.out, draw(trace, printable(fs::path(flags.run).lexically_normal().string())));
   if (flags.json) {
@@ -175,13 +175,13 @@ int run(const Flags& flags) {
 }  // namespace
 
 void add_trace(CLI::App& app, Run& chosen) {
-  auto flags = std::make_shared<Flags>();
+  auto flags = std::make_shared<TraceFlags>();
   CLI::App* cmd = app.add_subcommand("trace", "draws how the sampling probabilities of a run moved");
   cmd->add_option("run", flags->run, "directory of a run under a policy that samples")->required()->type_name("RUN");
   cmd->add_option("--out", flags->out, "the drawing, SVG")->capture_default_str()->type_name("FILE");
   cmd->add_flag("--json", flags->json, "prints one JSON object");
   cmd->footer(example("shear trace run/ --out trace.svg"));
-  cmd->callback([&chosen, flags] { chosen = [flags] { return run(*flags); }; });
+  cmd->callback([&chosen, flags] { chosen = [flags] { return run_trace(*flags); }; });
 }
 
 }  // namespace shear::tool

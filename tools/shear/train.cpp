@@ -16,7 +16,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-struct Flags {
+struct TrainFlags {
   RecipeFlags recipe;
   std::string out, resume;
   int64_t stop_after = 0;
@@ -44,7 +44,7 @@ Recipe going_on(const CLI::App& app, const Recipe& given, const Recipe& stored, 
   return recipe;
 }
 
-void print_outcome(const TrainOutcome& outcome, const Flags& flags) {
+void print_outcome(const TrainOutcome& outcome, const TrainFlags& flags) {
   if (flags.json) {
     nlohmann::ordered_json j;
     if (outcome.end == TrainEnd::interrupted)
@@ -76,7 +76,7 @@ void print_outcome(const TrainOutcome& outcome, const Flags& flags) {
   std::cout << table;
 }
 
-int run(const CLI::App& app, Flags& flags) {
+int run_train(const CLI::App& app, TrainFlags& flags) {
   RunOptions options;
   Recipe recipe = flags.recipe.read();
   if (!flags.resume.empty()) {
@@ -124,7 +124,7 @@ int run(const CLI::App& app, Flags& flags) {
 }  // namespace
 
 void add_train(CLI::App& app, Run& chosen) {
-  auto flags = std::make_shared<Flags>();
+  auto flags = std::make_shared<TrainFlags>();
   CLI::App* cmd = app.add_subcommand("train", "trains or fine-tunes a model");
   RecipeFlags& r = flags->recipe;
   r.add_model(*cmd);
@@ -149,7 +149,7 @@ void add_train(CLI::App& app, Run& chosen) {
       policy_help() +
       example("shear train --data photos/ --weights vit_small.safetensors --policy prebr++ --epochs 5 --batch 32 "
               "--out run/"));
-  cmd->callback([&chosen, cmd, flags] { chosen = [cmd, flags] { return run(*cmd, *flags); }; });
+  cmd->callback([&chosen, cmd, flags] { chosen = [cmd, flags] { return run_train(*cmd, *flags); }; });
 }
 
 }  // namespace shear::tool
