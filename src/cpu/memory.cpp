@@ -17,10 +17,9 @@ namespace cpu {
 
 CpuBackend::CpuBackend(int threads, Precision precision)
     : threads_(threads > 0 ? threads : omp_get_num_procs()), precision_(precision) {
-  omp_set_dynamic(0);  // as many threads as asked for: the split of work, and so the bits, depend on their number
   packs_.reserve(static_cast<size_t>(threads_));
   for (int t = 0; t < threads_; ++t) packs_.emplace_back(memory_);
-  partial_.resize(static_cast<size_t>(threads_));
+  row_sums_.resize(rows_at_once);
 }
 
 size_t CpuBackend::slab_bytes() const {
