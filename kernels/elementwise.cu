@@ -156,6 +156,10 @@ struct Gelu {
 struct GeluTanh {
   __device__ __forceinline__ float operator()(float x) const { return gelu_tanh(x); }
 };
+template <class F>
+struct OfRounded {
+  __device__ __forceinline__ float operator()(float x) const { return F{}(Rounded{}(x)); }
+};
 struct GeluGrad {
   __device__ __forceinline__ float operator()(float x, float dy) const { return dy * gelu_slope(x); }
 };
@@ -220,7 +224,10 @@ void CudaBackend::relu_grad(ConstView y, ConstView dy, float beta, View dx) {
 }
 
 void CudaBackend::gelu(GeluForm form, ConstView x, View y) {
-  form == GeluForm::exact ? map(on("gelu"), x, 0, y, Gelu{}) : map(on("gelu"), x, 0, y, GeluTanh{});
+  const auto run = [&](auto f) {
+    precision_ == Precision::bf16 ? map(on("gelu"), x, 0, y, OfRounded<decltype(f)>{}) : map(on("gelu"), x, 0, y, f);
+  };
+  form == GeluForm::exact ? run(Gelu{}) : run(GeluTanh{});
 }
 
 void CudaBackend::gelu_grad(GeluForm form, ConstView x, ConstView dy, float beta, View dx) {

@@ -9,6 +9,7 @@
 #include "kernels/column_sums.cuh"
 #include "kernels/dynamic.cuh"
 #include "kernels/reduce.cuh"
+#include "kernels/short_types.cuh"
 
 namespace shear::cuda {
 
@@ -24,19 +25,23 @@ __device__ __forceinline__ float normalised(float x, float mean, float rstd, flo
   return fmaf((x - mean) * rstd, gamma, beta);
 }
 
+template <class Taken>
 __global__ void __launch_bounds__(warps * 32)
-    layernorm_kernel(int64_t rows, int64_t cols, const float* x, int64_t x_stride, const float* gamma,
+    layernorm_kernel(Taken taken, int64_t rows, int64_t cols, const float* x, int64_t x_stride, const float* gamma,
                      const float* beta, float epsilon, float* y, int64_t y_stride, float* mean, float* rstd) {
   const int64_t r = int64_t{blockIdx.x} * warps + threadIdx.x / 32;
   const int lane = threadIdx.x % 32;
   if (r >= rows) return;  // the whole warp
   const float* row = x + r * x_stride;
   float sum = 0, squares = 0;
-  for (int64_t c = lane; c < cols; c += 32) sum += row[c];
+  for (int64_t c = lane; c < cols; c += 32) sum += taken(row[c]);
   const float m = warp_sum(sum) / static_cast<float>(cols);
-  for (int64_t c = lane; c < cols; c += 32) squares += (row[c] - m) * (row[c] - m);  // of what is left: no cancelling
+  for (int64_t c = lane; c < cols; c += 32) {  // of what is left: no cancelling
+    const float left = taken(row[c]) - m;
+    squares += left * left;
+  }
   const float s = 1.f / sqrtf(warp_sum(squares) / static_cast<float>(cols) + epsilon);
-  for (int64_t c = lane; c < cols; c += 32) y[r * y_stride + c] = normalised(row[c], m, s, gamma[c], beta[c]);
+  for (int64_t c = lane; c < cols; c += 32) y[r * y_stride + c] = normalised(taken(row[c]), m, s, gamma[c], beta[c]);
   if (lane == 0) mean[r] = m, rstd[r] = s;
 }
 
@@ -106,8 +111,11 @@ unsigned row_blocks(int64_t rows) { return static_cast<unsigned>((rows + warps -
 }  // namespace
 
 void CudaBackend::layernorm(ConstView x, ConstView gamma, ConstView beta, float epsilon, View y, View mean, View rstd) {
-  launch(layernorm_kernel, row_blocks(x.rows), warps * 32, 0, on("layernorm"), x.rows, x.cols, x.row(0), x.stride,
-         gamma.row(0), beta.row(0), epsilon, y.row(0), y.stride, mean.row(0), rstd.row(0));
+  const auto run = [&](auto taken) {
+    launch(layernorm_kernel<decltype(taken)>, row_blocks(x.rows), warps * 32, 0, on("layernorm"), taken, x.rows, x.cols,
+           x.row(0), x.stride, gamma.row(0), beta.row(0), epsilon, y.row(0), y.stride, mean.row(0), rstd.row(0));
+  };
+  precision_ == Precision::bf16 ? run(Rounded{}) : run(AsItIs{});
 }
 
 void CudaBackend::layernorm_apply(ConstView x, ConstView mean, ConstView rstd, ConstView gamma, ConstView beta,

@@ -25,4 +25,12 @@ __device__ __forceinline__ __nv_bfloat16 narrowed<__nv_bfloat16>(float x) {
   return __float2bfloat16_rn(x);
 }
 
+// How a kernel takes a number of its input: as it is, or under Precision::bf16 rounded.
+struct AsItIs {
+  __device__ __forceinline__ float operator()(float x) const { return x; }
+};
+struct Rounded {
+  __device__ __forceinline__ float operator()(float x) const { return widened(narrowed<__nv_bfloat16>(x)); }
+};
+
 }  // namespace shear::cuda

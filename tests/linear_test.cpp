@@ -133,6 +133,8 @@ TEST_CASE("a linear layer saves its input once where the weight is trainable, an
   tape.reset();
 
   w.trainable = false;
+  x.slot = {};
+  tape.watch(x);
   y = linear(tape, "fc", x, w, &b);
   CHECK(tape.report().empty());
   CHECK(device.meter().live(Category::saved) == 0);

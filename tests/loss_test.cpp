@@ -130,5 +130,5 @@ TEST_CASE("cross entropy refuses labels that do not fit, with its site, their ty
   CHECK(sentence(Fault::internal, [&] { cross_entropy(tape, "loss", x, two); }) ==
         "cross_entropy loss: logits (3, 10) do not fit labels I32 (2)");
   CHECK(sentence(Fault::internal, [&] { cross_entropy(tape, "loss", x, floats); }) ==
-        "cross_entropy loss: logits (3, 10) do not fit labels F32 (3)");
+        "cross_entropy loss: input 2 is F32 (3), expected I32");
 }

@@ -3,6 +3,8 @@
 
 #include <cmath>
 
+#include "backend.h"
+#include "shear/io.h"
 #include "vit_run.h"
 
 using namespace shear;
@@ -57,4 +59,26 @@ TEST_CASE("under bf16 every policy's gradients are near those under f32, and the
     // What a policy draws does not depend on the precision; what it selects by size may.
     CHECK(relative < (policy == "full" || policy == "lean" || policy == "checkpoint" ? 0.02 : 0.2));
   }
+}
+
+TEST_CASE("under bf16 LayerNorm and GELU are of their input rounded to bf16, as it sleeps") {
+  Device wide(make_backend(test_device(), 2, Precision::f32)), narrow(make_backend(test_device(), 2, Precision::bf16));
+  Stream stream(1, Purpose::test);
+  std::vector<float> x(size_t{33} * 47), rounded;
+  for (float& v : x) v = 3 * stream.normal();
+  for (const float v : x) rounded.push_back(bf16_to_f32(f32_to_bf16(v)));
+  const std::vector<float> gamma(47, 1.3f), beta(47, -0.2f);
+  const auto results = [&](Device& device, const std::vector<float>& input) {
+    Tape tape(device);
+    const Tensor in = device.upload({33, 47}, Category::workspace, input);
+    Param g, b;
+    g.value = device.upload({47}, Category::parameters, gamma);
+    b.value = device.upload({47}, Category::parameters, beta);
+    return std::array{device.download(layernorm(tape, "norm", in, g, b, 1e-6f)),
+                      device.download(gelu(tape, "act", in, GeluForm::exact)),
+                      device.download(gelu(tape, "act", in, GeluForm::tanh))};
+  };
+  const auto found = results(narrow, x);
+  CHECK(found == results(wide, rounded));
+  CHECK(found != results(wide, x));
 }

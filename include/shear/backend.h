@@ -1,5 +1,7 @@
 // The kernels, on plain views.  A backend owns no tensors: what it reads and writes is handed to it.
 //
+// The same call gives the same bits again, on any number of threads.  A backend takes one call at a time.
+//
 // Matrices are row-major with a row stride in elements; vectors are one row.  Where a kernel takes `beta`, the
 // result is added to beta times what is there (beta 0 does not read it).  Shapes are the caller's duty: ops check
 // them once, with their site in the message.  f32 unless a view says otherwise.
@@ -53,7 +55,8 @@ struct View {
 
 enum class Transposed : bool { no, yes };
 // What products of matrices are computed in: bf16 rounds both operands to 8 bits of precision, adds up in f32, and
-// wants half of the memory for what it reads.
+// wants half of the memory for what it reads.  LayerNorm and GELU then take their input rounded too, which is how it
+// sleeps: made again from there, their outputs have the bits that they had.
 enum class Precision : uint8_t { f32, bf16 };
 enum class GeluForm : uint8_t { exact, tanh };  // x * Phi(x) by erf, or Hendrycks & Gimpel's tanh approximation
 
@@ -157,22 +160,23 @@ class Backend {
   virtual void gemm(Transposed ta, ConstView a, Transposed tb, ConstView b, float beta, View c,
                     ConstView bias = {}) = 0;
   virtual void column_sums(ConstView x, float beta, View out) = 0;  // out: one row
-  virtual double sum_squares(ConstView x) = 0;  // accumulated in f64, in an order fixed by the shape and threads
+  virtual double sum_squares(ConstView x) = 0;  // accumulated in f64, in an order fixed by the shape
 
   // -- Elementwise --------------------------------------------------------------------------------------------------
   virtual void add(ConstView a, ConstView b, View out) = 0;
   virtual void add_row(ConstView x, ConstView row, View out) = 0;             // out[r, c] = x[r, c] + row[c]
   virtual void multiply(ConstView a, ConstView b, float beta, View out) = 0;  // out = a * b + beta * out; may be b
   virtual void relu(ConstView x, View y) = 0;
-  virtual void relu_grad(ConstView y, ConstView dy, float beta, View dx) = 0;  // dx may be dy
-  virtual void gelu(GeluForm, ConstView x, View y) = 0;
+  virtual void relu_grad(ConstView y, ConstView dy, float beta, View dx) = 0;            // dx may be dy
+  virtual void gelu(GeluForm, ConstView x, View y) = 0;                                  // of x as Precision has it
   virtual void gelu_grad(GeluForm, ConstView x, ConstView dy, float beta, View dx) = 0;  // dx may be dy
   // y = x / (1 - p) where kept, else 0, plus beta * y; element i of the (contiguous) view is kept where word i of
   // the stream says so.  Forward and backward are the same kernel: no mask is stored.
   virtual void dropout(ConstView x, float p, StreamKey, float beta, View y) = 0;
 
   // -- Rows ---------------------------------------------------------------------------------------------------------
-  // y = (x - mean) * rstd * gamma + beta, statistics over a row (biased variance); mean and rstd: one per row.
+  // y = (x - mean) * rstd * gamma + beta, statistics over a row (biased variance); mean and rstd: one per row.  Of x as
+  // Precision has it; layernorm_apply and layernorm_grad are given that.
   virtual void layernorm(ConstView x, ConstView gamma, ConstView beta, float epsilon, View y, View mean, View rstd) = 0;
   virtual void layernorm_apply(ConstView x, ConstView mean, ConstView rstd, ConstView gamma, ConstView beta,
                                View y) = 0;

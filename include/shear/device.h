@@ -1,4 +1,9 @@
 // A device: a backend, and the memory that a model and its training step live in, counted and limited.
+//
+// One thread at a time uses a device and all that lies on it: tensors, parameters, tapes, optimizers.  Another thread
+// may go on with them where the first has come to an end.  Devices know nothing of each other: each may have a thread
+// of its own, also where both are of one kind.  What a kernel spreads over threads is over when its call returns, on
+// the CPU.
 #pragma once
 #include <memory>
 #include <optional>
@@ -32,6 +37,8 @@ class Device {
   const Backend& run() const { return *backend_; }
   const Meter& meter() const { return *meter_; }
   const Arena& arena() const { return *arena_; }
+
+  bool owns(const Tensor& t) const { return t.storage().home() == meter_.get(); }
 
   // Contents undefined.
   Tensor empty(const Shape&, Category, DType = DType::f32);

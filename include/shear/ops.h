@@ -1,9 +1,10 @@
 // The ops: each computes forward at once, saves what its gradient needs through the tape, and records that gradient.
 //
 // `site` names the place in the model ("blocks.3.mlp.fc1") for policies, reports and errors; it must outlive the
-// tape's report.  M stands for the product of all dimensions but the last.  Shape errors throw with op, site and
-// numbers.
+// tape's report.  M stands for the product of all dimensions but the last.  What cannot be worked with throws with op,
+// site and numbers: shapes that do not fit, and what Tape::admit refuses.
 #pragma once
+#include <span>
 #include <string_view>
 
 #include "shear/tape.h"
@@ -53,7 +54,10 @@ Tensor add_tokens(Tape&, Site, const Tensor& patches, Param& cls, Param& pos);
 Tensor take_token(Tape&, Site, const Tensor& x, int64_t index);
 
 // Mean over the batch of the cross entropy of logits (B, C) against labels (B) I32 in [0, C), with label smoothing
-// (Szegedy et al. 2016) -> (1).  Holds the logits and the labels.
+// (Szegedy et al. 2016) -> (1).  Holds the logits and the labels.  Where the host can read the labels they are checked;
+// what goes to another device is checked by who sends it.
 Tensor cross_entropy(Tape&, Site, const Tensor& logits, const Tensor& labels, float smoothing = 0);
+// Throws Fault::input where a label is not in [0, classes), naming it.
+void check_labels(std::string_view op, Site, std::span<const int32_t> labels, int64_t classes);
 
 }  // namespace shear

@@ -1,4 +1,6 @@
 // The parameters of a model: named values with their gradients.
+//
+// For one thread at a time, as their device is: a tape's backward, an optimizer and whoever reads them take turns.
 #pragma once
 #include <deque>
 #include <string>

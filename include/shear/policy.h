@@ -1,5 +1,8 @@
 // A memory policy decides how each saved activation waits for backward.  It knows neither ops nor storage, and
 // never packs, frees or copies: it answers with a verdict, and the tape carries it out or says why not.
+//
+// A policy has state (what it drew, what it learnt) and belongs to one tape at a time, and to that tape's thread: no
+// two tapes share one.  A policy without state of its own may be handed to several.
 #pragma once
 #include <memory>
 #include <string>

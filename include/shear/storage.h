@@ -6,7 +6,7 @@
 
 namespace shear {
 
-// A handle to a block of bytes.  Copies share; the last one out gives the bytes back.  One thread only.
+// A handle to a block of bytes.  Copies share; the last one out gives the bytes back.  One thread at a time.
 class Storage {
  public:
   Storage() = default;
@@ -24,6 +24,7 @@ class Storage {
   void* data() const { return block_ ? block_->data : nullptr; }
   size_t bytes() const { return block_ ? block_->bytes : 0; }  // as allocated: a multiple of `alignment`
   Category category() const { return block_->category; }
+  const Allocator* home() const { return block_ ? block_->home : nullptr; }  // where the bytes came from
   bool unique() const { return block_ && block_->handles == 1; }
   void relabel(Category to) const;  // for every handle of the block
   explicit operator bool() const { return block_ != nullptr; }

@@ -5,7 +5,8 @@
 //   tape.backward(loss);                        // newest first; adds into Param::grad
 //   tape.reset();                               // ready for the next step, nothing is given back to the system
 //
-// One tape serves every step.  After the first one it allocates nothing.
+// One tape serves every step.  After the first one it allocates nothing.  It belongs to its device's thread, and its
+// policy is its own.
 #pragma once
 #include <array>
 #include <cstring>
@@ -22,6 +23,19 @@
 namespace shear {
 
 class Backward;
+
+// Something that an op is given: a tensor, or a parameter, whose values it is; or null, which is nothing.
+struct Given {
+  Given(const Tensor& t, DType d = DType::f32) : tensor(&t), dtype(d) {}
+  Given(const Tensor* t) : tensor(t) {}
+  Given(const Param& p) : Given(&p) {}
+  Given(const Param* p) : tensor(p ? &p->value : nullptr), parameter(true), name(p ? p->name : std::string_view()) {}
+
+  const Tensor* tensor;
+  DType dtype = DType::f32;
+  bool parameter = false;
+  std::string_view name;  // a parameter's
+};
 
 // A ticket for a saved value: opened during backward, closed once per save.
 struct Saved {
@@ -49,6 +63,9 @@ class Tape {
   bool recording() const { return training() && !paused_; }  // not in the first pass of a segment that is made again
 
   // -- What ops call, forward ---------------------------------------------------------------------------------------
+  // Every op, first of all.  Throws Fault::internal with op and site where something that it was given is empty, is of
+  // another type, lies on another device, or comes from another tape, from before a reset, or from before backward.
+  void admit(std::string_view op, std::string_view site, std::initializer_list<Given>) const;
   Tensor empty(const Shape&, DType = DType::f32);  // an activation: contents undefined, in the step's slab
   // Puts the value to sleep in the form that the policy chooses.  A value saved by several ops sleeps once.
   // `weight`: whose gradient wants it.  `parts`: tensors side by side in its rows, each pruned by itself.  `slope`: the
@@ -76,7 +93,8 @@ class Tape {
   void watch(Tensor&);
 
   // -- What a training step calls -----------------------------------------------------------------------------------
-  void backward(const Tensor& loss, float seed = 1);  // loss: one element
+  // loss: one element, computed on this tape since its last reset.  Backward goes through a value once.
+  void backward(const Tensor& loss, float seed = 1);
   const Tensor& grad(const Tensor& watched) const;
   void reset();  // forgets values, gradients and records; keeps their room
 
@@ -123,9 +141,12 @@ class Tape {
   void release(Saved);
   void release_sources(const Kept&);
   Slot new_slot(const Shape&);
+  bool current(Slot s) const { return s.pass == pass_; }
+  bool passed(Slot s) const { return passed_[static_cast<size_t>(s.id)]; }
 
   Device& device_;
   MemoryPolicy* policy_ = nullptr;
+  uint32_t pass_;                               // of the slots since the last reset
   bool paused_ = false, would_record_ = false;  // while the forward pass of a segment is not recorded
   bool in_backward_ = false;
   std::vector<Entry> entries_;
@@ -133,6 +154,7 @@ class Tape {
   std::vector<Recipe> recipes_;
   std::vector<Tensor> grads_;  // by slot
   std::vector<Shape> shapes_;  // of the values whose gradients they are, however consumers reshape them
+  std::vector<bool> passed_;   // backward has gone through the op that made the value
   std::vector<SaveRow> report_;
   std::vector<Param*> touched_;
   std::vector<float> host_floats_;

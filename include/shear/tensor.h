@@ -1,4 +1,6 @@
 // A tensor: a shape over shared bytes, contiguous and row-major, with a serial number that names its value.
+//
+// Tensors that share bytes are for one thread at a time, as their device is: copies count each other without a lock.
 #pragma once
 #include <cstdint>
 
@@ -10,6 +12,7 @@ namespace shear {
 // Where the gradient of a value is gathered during backward.  Holds no data; -1: nobody asked for it.
 struct Slot {
   int id = -1;
+  uint32_t pass = 0;  // of which tape, between which of its resets
   bool wanted() const { return id >= 0; }
 };
 
@@ -31,7 +34,7 @@ class Tensor {
     return static_cast<T*>(storage_.data());
   }
   const Storage& storage() const { return storage_; }
-  explicit operator bool() const { return static_cast<bool>(storage_); }
+  explicit operator bool() const { return static_cast<bool>(storage_); }  // an empty tensor has no bytes
 
   // Names the value.  An address would not do: once a value is packed its address is used again.
   uint64_t serial() const { return serial_; }

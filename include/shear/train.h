@@ -50,8 +50,9 @@ class TrainStep {
   // Tells the policy what will be trained: parameters are frozen before, policy state is loaded after.
   TrainStep(Device&, Parameters&, Forward, MemoryPolicy&, Optimizer&, const StepOptions&);
 
-  // `step` counts from 0.  Throws Fault::input where the loss or a gradient is not finite, naming the step and the
-  // first parameter, in the model's order, whose gradient is not; the parameters are then as before the step.
+  // `step` counts from 0.  Throws Fault::input where a label is not in [0, classes), and where the loss or a gradient
+  // is not finite, naming the step and the first parameter, in the model's order, whose gradient is not; the parameters
+  // are then as before the step.
   // Throws Fault::internal where a trainable parameter got no gradient at the first call.
   StepResult operator()(int64_t step, float lr, const Batch&);
 
@@ -184,8 +185,8 @@ Recipe recipe_from_json(std::string_view);
 std::string text_to_json(const std::string&);
 std::string text_from_json(const std::string&);
 
-// What changes where and how a training runs, not what it yields.  (The number of threads changes the order of sums,
-// so a resumed run keeps it unless told otherwise.)
+// What changes where and how a training runs, not what it yields: on the CPU to the bit, on any number of threads, but
+// for builds with a BLAS.  A resumed run keeps its threads unless told otherwise.
 struct RunOptions {
   std::filesystem::path out;
   bool resume = false;         // continue from out/last.safetensors

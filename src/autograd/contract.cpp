@@ -51,6 +51,19 @@ void add_rows(Backward& bw, const Rows& x, ConstView dy, View dw, float beta) {
 
 }  // namespace
 
+ConstView rows_as_taken(Backward& bw, const Kept& kept, int64_t first, View room) {
+  const ConstView rows = bw.rows(kept, first, room);
+  if (form_of(kept) != Form::dense || bw.run().precision() == Precision::f32) return rows;
+  const Tensor halves = bw.scratch({rows.rows, (rows.cols + 1) / 2}),
+               scratch = bw.scratch({bw.run().pack_scratch(rows.cols)});
+  PackedView packed;
+  packed.code = Code::bf16, packed.rows = rows.rows, packed.cols = rows.cols, packed.sample_rows = rows.rows;
+  packed.values = halves.data<void>();
+  bw.run().pack({.x = rows}, packed, scratch);
+  bw.run().unpack(packed, 0, room);
+  return room;
+}
+
 void weight_grad(Backward& bw, const Kept& x, const Tensor& dy, const Tensor& dw, float beta) {
   std::visit(match{
                  [&](const Dense& d) { bw.run().gemm(Transposed::yes, dy, Transposed::no, d.values, beta, dw); },

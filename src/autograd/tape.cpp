@@ -2,15 +2,42 @@
 #include "shear/tape.h"
 
 #include <algorithm>
+#include <atomic>
 
 #include "autograd/pack.h"
 
 namespace shear {
 
-Tape::Tape(Device& device, MemoryPolicy& policy) : device_(device), policy_(&policy) {}
-Tape::Tape(Device& device) : device_(device) {}
+// No two tapes have the same, nor one tape before and after a reset.
+static uint32_t next_pass() {
+  static std::atomic<uint32_t> last = 0;
+  return last.fetch_add(1, std::memory_order_relaxed) + 1;
+}
+
+Tape::Tape(Device& device, MemoryPolicy& policy) : device_(device), policy_(&policy), pass_(next_pass()) {}
+Tape::Tape(Device& device) : device_(device), pass_(next_pass()) {}
 
 // -- Forward --------------------------------------------------------------------------------------------------------
+
+void Tape::admit(std::string_view op, std::string_view site, std::initializer_list<Given> all) const {
+  int input = 0;
+  for (const Given& given : all) {
+    if (!given.parameter) ++input;
+    if (!given.tensor) continue;
+    const auto refuse = [&](const auto&... why) {
+      const std::string_view gap = site.empty() ? "" : " ";
+      if (given.parameter) fail(Fault::internal, op, gap, site, ": parameter ", given.name, why...);
+      fail(Fault::internal, op, gap, site, ": input ", input, why...);
+    };
+    const Tensor& t = *given.tensor;
+    if (!t) refuse(" is an empty tensor, expected a value");
+    if (t.dtype() != given.dtype) refuse(" is ", name(t.dtype()), " ", t.shape(), ", expected ", name(given.dtype));
+    if (!device_.owns(t)) refuse(" lies on another device than the tape");
+    if (!training() || !t.slot.wanted()) continue;
+    if (!current(t.slot)) refuse(" was computed on another tape, or before this one was reset");
+    if (passed(t.slot)) refuse(" was computed before backward, which went through it; expected a reset after backward");
+  }
+}
 
 Tensor Tape::empty(const Shape& shape, DType dtype) { return device_.empty(shape, Category::workspace, dtype); }
 
@@ -26,10 +53,12 @@ bool Tape::wants_grad(const Tensor& x, std::initializer_list<const Param*> param
 Slot Tape::new_slot(const Shape& shape) {
   grads_.emplace_back();
   shapes_.push_back(shape);
-  return {static_cast<int>(grads_.size()) - 1};
+  passed_.push_back(false);
+  return {static_cast<int>(grads_.size()) - 1, pass_};
 }
 
 void Tape::watch(Tensor& x) {
+  admit("watch", "", {Given(x, x.dtype())});
   if (recording()) x.slot = new_slot(x.shape());
 }
 
@@ -207,6 +236,10 @@ class Tape::Observation final : public GradientView {
 void Tape::backward(const Tensor& loss, float seed) {
   require(recording() && loss.slot.wanted(),
           "backward: this value was not computed from anything that wants a gradient");
+  require(current(loss.slot), "backward: this value was computed on another tape, or before this one was reset");
+  require(!in_backward_, "backward: the last one broke off; expected a reset, and the loss computed anew");
+  require(!passed(loss.slot),
+          "backward: went through this value already; expected a reset after backward, and the loss computed anew");
   require(loss.elements() == 1, "backward: a loss has one element, found ", loss.shape());
   Tensor& at_loss = grads_[static_cast<size_t>(loss.slot.id)];
   at_loss = empty(loss.shape());
@@ -216,11 +249,12 @@ void Tape::backward(const Tensor& loss, float seed) {
   while (!nodes_.empty()) {  // a segment that is made again appends to them
     const Node node = nodes_.back();
     nodes_.pop_back();
-    Tensor& arrived = grads_[static_cast<size_t>(node.out.id)];
-    if (!arrived) continue;  // an output that the loss does not depend on
+    const auto out = static_cast<size_t>(node.out.id);
+    passed_[out] = true;
+    if (!grads_[out]) continue;  // an output that the loss does not depend on
     const At here(node.site);
     node.run(node.grad.data(), bw);
-    grads_[static_cast<size_t>(node.out.id)] = {};
+    grads_[out] = {};
   }
   in_backward_ = false;
   for (const Param* p : touched_) {
@@ -231,6 +265,7 @@ void Tape::backward(const Tensor& loss, float seed) {
 
 const Tensor& Tape::grad(const Tensor& watched) const {
   require(watched.slot.wanted(), "grad: this value was not watched");
+  require(current(watched.slot), "grad: this value was watched on another tape, or before this one was reset");
   return grads_[static_cast<size_t>(watched.slot.id)];
 }
 
@@ -241,9 +276,11 @@ void Tape::reset() {
   recipes_.clear();
   grads_.clear();
   shapes_.clear();
+  passed_.clear();
   report_.clear();
   touched_.clear();
   paused_ = in_backward_ = false;
+  pass_ = next_pass();
 }
 
 Backward::Sink Backward::sink(Slot x, const Shape& shape) {

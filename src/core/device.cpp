@@ -39,6 +39,8 @@ Tensor Device::upload(const Shape& shape, Category category, std::span<const int
 }
 
 std::vector<float> Device::download(const Tensor& t) {
+  require(static_cast<bool>(t), "download: the tensor is empty, expected a value");
+  require(owns(t), "download: the tensor lies on another device");
   require(t.dtype() == DType::f32, "download: f32 expected, found ", name(t.dtype()));
   std::vector<float> values(static_cast<size_t>(t.elements()));
   backend_->download(values.data(), t.data<void>(), t.bytes());

@@ -1,13 +1,16 @@
 // Tensors.
 #include "shear/tensor.h"
 
+#include <atomic>
+
 #include "shear/error.h"
 
 namespace shear {
 
+// No two values of a process have the same, whichever threads made them.
 static uint64_t next_serial() {
-  static thread_local uint64_t last = 0;
-  return ++last;
+  static std::atomic<uint64_t> last = 0;
+  return last.fetch_add(1, std::memory_order_relaxed) + 1;
 }
 
 static size_t bytes_of(const Shape& shape, DType dtype) {

@@ -1,7 +1,8 @@
 // The CPU backend: Eigen's GEMM kernel in gemm.cpp, OpenMP loops for the rest, a file per family.
 //
-// Results depend on shapes and the number of threads, never on timing: work is split statically and partial sums are
-// added in the order of the threads.
+// Results depend on shapes alone, neither on timing nor on the number of threads: a sum that threads share is cut into
+// parts that follow from its shape, and the parts are added in their order.  (A BLAS, where Shear was built with one,
+// splits products its own way.)
 #pragma once
 #include <vector>
 
@@ -33,7 +34,7 @@ void gemm_serial(Transposed ta, ConstView a, Transposed tb, ConstView b, float b
 struct Slice {
   int64_t first, count;
 };
-Slice slice(int64_t n, int64_t grain, int index, int parts);
+Slice slice(int64_t n, int64_t grain, int64_t index, int64_t parts);
 
 class CpuBackend final : public Backend {
  public:
@@ -93,11 +94,13 @@ class CpuBackend final : public Backend {
   void adamw(const AdamWStep&, View w, ConstView g, View m, View v, ConstView active) override;
 
  private:
+  static constexpr size_t rows_at_once = 4096;  // whose sums wait to be added
+
   int threads_;
   Precision precision_;
   HostAllocator memory_;
   std::vector<PackBuffer> packs_;  // one per thread
-  std::vector<double> partial_;    // one per thread, for reductions
+  std::vector<double> row_sums_;   // of sum_squares
 };
 
 }  // namespace shear::cpu

@@ -1,27 +1,14 @@
 // Kernels in which every element minds its own business.
 #include "cpu/cpu_backend.h"
 #include "cpu/gelu_slope.h"
+#include "cpu/pieces.h"
+#include "cpu/short_types.h"
 #include "cpu/vector_math.h"
 #include "shear/error.h"
 
 namespace shear::cpu {
 
 namespace {
-
-// Elements are independent, so a contiguous view is one long row, cut into pieces that a thread's cache holds.
-constexpr int64_t piece = 4096;
-constexpr int64_t worth_threads = 16384;
-
-// f(first, count) for pieces of every row; `rows` are views over the same (rows, cols).
-template <class F>
-void pieces(int threads, int64_t rows, int64_t cols, F f) {
-  const int64_t per_row = (cols + piece - 1) / piece;
-#pragma omp parallel for num_threads(threads) schedule(static) if (rows * cols > worth_threads)
-  for (int64_t i = 0; i < rows * per_row; ++i) {
-    const int64_t first = i % per_row * piece;
-    f(i / per_row, first, std::min(piece, cols - first));
-  }
-}
 
 template <class View>
 View flat(View v) {
@@ -89,10 +76,14 @@ void CpuBackend::relu_grad(ConstView y, ConstView dy, float beta, View dx) {
 }
 
 void CpuBackend::gelu(GeluForm form, ConstView x, View y) {
+  const auto exact = [](float v) { return v * normal_cdf(v, normal(v)); };
+  const auto by_tanh = [](float v) { return 0.5f * v * (1.f + tanh(tanh_inner * (v + tanh_cubic * v * v * v))); };
+  const auto of_rounded = [](auto f) { return [f](float v) { return f(rounded_to_bf16(v)); }; };
+  const bool rounded = precision_ == Precision::bf16;
   if (form == GeluForm::exact)
-    map(threads_, x, y, [](float v) { return v * normal_cdf(v, normal(v)); });
+    rounded ? map(threads_, x, y, of_rounded(exact)) : map(threads_, x, y, exact);
   else
-    map(threads_, x, y, [](float v) { return 0.5f * v * (1.f + tanh(tanh_inner * (v + tanh_cubic * v * v * v))); });
+    rounded ? map(threads_, x, y, of_rounded(by_tanh)) : map(threads_, x, y, by_tanh);
 }
 
 void CpuBackend::gelu_grad(GeluForm form, ConstView x, ConstView dy, float beta, View dx) {

@@ -2,7 +2,8 @@
 //
 // Eigen's blocked kernel does the work, called below its expression layer: so the packing buffers are ours (no
 // allocation in a step), the blocking does not depend on the machine's caches (the same bits everywhere the
-// instruction set is the same), and the split over threads is by output rows or columns alone.
+// instruction set is the same), and the split over threads is by output rows or columns alone, at places that do not
+// change how an element is added up.
 #define EIGEN_DONT_PARALLELIZE
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
@@ -82,11 +83,17 @@ constexpr bool wide_vectors = true;
 constexpr bool wide_vectors = false;
 #endif
 
+// What slices of rows and of columns are multiples of.  Eigen's kernel takes `mr` columns at a time, and adds up those
+// that are left over in another order: as slices begin where a panel of `mr` does, these are always the last ones.
+constexpr int64_t row_grain = 16, column_grain = wide_vectors ? 16 : Traits::mr;
+static_assert(row_grain % Traits::nr == 0 && PackBuffer::long_side % Traits::nr == 0);
+static_assert(wide_vectors || PackBuffer::wide % column_grain == 0);
+
 }  // namespace
 
 PackBuffer::PackBuffer(Allocator& memory) : storage_(memory, bytes, Category::workspace) {}
 
-Slice slice(int64_t n, int64_t grain, int index, int parts) {
+Slice slice(int64_t n, int64_t grain, int64_t index, int64_t parts) {
   const int64_t units = (n + grain - 1) / grain;
   const int64_t first = std::min(n, units * index / parts * grain);
   const int64_t last = std::min(n, units * (index + 1) / parts * grain);
@@ -130,10 +137,10 @@ void CpuBackend::gemm(Transposed ta, ConstView a, Transposed tb, ConstView b, fl
     const int t = omp_get_thread_num(), n = omp_get_num_threads();
     PackBuffer& pack = packs_[static_cast<size_t>(t)];
     if (by_rows) {
-      const auto [first, count] = slice(c.rows, 16, t, n);
+      const auto [first, count] = slice(c.rows, row_grain, t, n);
       serial(at ? a.columns(first, count) : a.band(first, count), b, c.band(first, count), bias, pack);
     } else {
-      const auto [first, count] = slice(c.cols, 16, t, n);
+      const auto [first, count] = slice(c.cols, column_grain, t, n);
       serial(a, bt ? b.band(first, count) : b.columns(first, count), View(c.row(0) + first, c.rows, count, c.stride),
              bias.data ? bias.columns(first, count) : bias, pack);
     }

@@ -35,10 +35,10 @@ namespace cpu {
 CpuBackend::CpuBackend(int threads, Precision precision)
     : threads_(threads > 0 ? threads : default_threads()), precision_(precision) {
   if (threads_ > most_threads) fail(Fault::usage, "--threads ", threads_, ": expected at most ", most_threads);
-  omp_set_dynamic(0);  // as many threads as asked for: the split of work, and so the bits, depend on their number
+  omp_set_dynamic(0);  // as many threads as asked for
   packs_.reserve(static_cast<size_t>(threads_));
   for (int t = 0; t < threads_; ++t) packs_.emplace_back(memory_);
-  partial_.resize(static_cast<size_t>(threads_));
+  row_sums_.resize(rows_at_once);
 }
 
 // What a limit leaves of what is counted so far, in pages, with a half of it for all else.

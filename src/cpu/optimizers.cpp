@@ -2,6 +2,7 @@
 #include <cmath>
 
 #include "cpu/cpu_backend.h"
+#include "cpu/pieces.h"
 #include "shear/error.h"
 
 namespace shear::cpu {
@@ -13,13 +14,15 @@ template <class Update>
 void each(int threads, View w, ConstView active, Update update) {
   const int64_t n = w.elements(), cols = w.cols;
   if (!active.data) {
-#pragma omp parallel for simd num_threads(threads) schedule(static) if (n > 16384)
-    for (int64_t i = 0; i < n; ++i) update(i);
+    pieces(threads, 1, n, [=](int64_t, int64_t first, int64_t count) {
+#pragma omp simd
+      for (int64_t i = first; i < first + count; ++i) update(i);
+    });
     return;
   }
   require(active.elements() == cols, "optimizer: ", active.elements(), " flags for ", cols, " columns");
   const float* on = active.row(0);
-#pragma omp parallel for num_threads(threads) schedule(static) if (n > 16384)
+#pragma omp parallel for num_threads(threads) schedule(static) if (n > worth_threads)
   for (int64_t r = 0; r < w.rows; ++r)
     for (int64_t c = 0; c < cols; ++c)
       if (on[c] != 0) update(r * cols + c);

@@ -1,10 +1,10 @@
 // Kernels that look at whole rows or columns: LayerNorm, sums, the loss.
-#include <omp.h>
-
 #include <algorithm>
 #include <cmath>
+#include <type_traits>
 
 #include "cpu/cpu_backend.h"
+#include "cpu/short_types.h"
 #include "cpu/vector_math.h"
 
 namespace shear::cpu {
@@ -35,30 +35,40 @@ inline void normalise(const float* x, float mean, float rstd, const float* gamma
   for (int64_t i = 0; i < n; ++i) y[i] = (x[i] - mean) * rstd * gamma[i] + beta[i];
 }
 
-// out[c] = sum of f(x[r, c]) over the rows + beta * out[c].  Each thread owns a range of columns and walks down the
-// rows: the order of addition is that of the rows.  16 columns to a cache line, four lines at a time.
+constexpr int64_t strip = 64;  // columns: 16 to a cache line, four lines at a time
+
+// out[c] = sum of f(x[r, c]) over the rows + beta * out[c], in the order of the rows, for `n` columns from `first`.
+template <class F, class Count>
+void add_up(ConstView x, F f, int64_t first, Count n, float beta, View out) {
+  float sums[strip] = {};
+  for (int64_t r = 0; r < x.rows; ++r) {
+    const float* row = x.row(r) + first;
+#pragma omp simd
+    for (int64_t c = 0; c < n; ++c) sums[c] += f(row[c]);
+  }
+  float* to = out.row(0) + first;
+  for (int64_t c = 0; c < n; ++c) to[c] = beta == 0 ? sums[c] : sums[c] + beta * to[c];
+}
+
+template <class F>
+void add_up_strip(ConstView x, F f, int64_t first, float beta, View out) {
+  if (x.cols - first >= strip)
+    add_up(x, f, first, std::integral_constant<int64_t, strip>{}, beta, out);  // its sums stay in registers
+  else
+    add_up(x, f, first, x.cols - first, beta, out);
+}
+
 template <class F>
 void add_up_columns(int threads, ConstView x, F f, float beta, View out) {
 #pragma omp parallel for num_threads(threads) schedule(static) if (x.elements() > 16384)
-  for (int64_t first = 0; first < x.cols; first += 64) {
-    const int64_t n = std::min<int64_t>(64, x.cols - first);
-    float sums[64] = {};
-    for (int64_t r = 0; r < x.rows; ++r) {
-      const float* row = x.row(r) + first;
-#pragma omp simd
-      for (int64_t c = 0; c < n; ++c) sums[c] += f(row[c]);
-    }
-    float* to = out.row(0) + first;
-    for (int64_t c = 0; c < n; ++c) to[c] = beta == 0 ? sums[c] : sums[c] + beta * to[c];
-  }
+  for (int64_t first = 0; first < x.cols; first += strip) add_up_strip(x, f, first, beta, out);
 }
+
+constexpr auto as_it_is = [](float v) { return v; };
 
 }  // namespace
 
-void CpuBackend::column_sums(ConstView x, float beta, View out) {
-  add_up_columns(
-      threads_, x, [](float v) { return v; }, beta, out);
-}
+void CpuBackend::column_sums(ConstView x, float beta, View out) { add_up_columns(threads_, x, as_it_is, beta, out); }
 
 void CpuBackend::column_square_sums(ConstView x, View out) {
   add_up_columns(
@@ -66,22 +76,19 @@ void CpuBackend::column_square_sums(ConstView x, View out) {
 }
 
 double CpuBackend::sum_squares(ConstView x) {
-  std::fill(partial_.begin(), partial_.end(), 0.0);  // there may be fewer threads than asked for
-#pragma omp parallel num_threads(threads_)
-  {
-    const auto [first, count] = slice(x.rows, 1, omp_get_thread_num(), omp_get_num_threads());
-    double sum = 0;
-    for (int64_t r = first; r < first + count; ++r) {
-      const float* row = x.row(r);
+  double sum = 0;
+  for (int64_t first = 0; first < x.rows; first += rows_at_once) {
+    const int64_t rows = std::min<int64_t>(rows_at_once, x.rows - first);
+#pragma omp parallel for num_threads(threads_) schedule(static) if (rows * x.cols > 16384)
+    for (int64_t r = 0; r < rows; ++r) {
+      const float* row = x.row(first + r);
       double of_row = 0;
 #pragma omp simd reduction(+ : of_row)
       for (int64_t c = 0; c < x.cols; ++c) of_row += static_cast<double>(row[c]) * static_cast<double>(row[c]);
-      sum += of_row;
+      row_sums_[static_cast<size_t>(r)] = of_row;
     }
-    partial_[static_cast<size_t>(omp_get_thread_num())] = sum;
+    for (int64_t r = 0; r < rows; ++r) sum += row_sums_[static_cast<size_t>(r)];
   }
-  double sum = 0;
-  for (double p : partial_) sum += p;
   return sum;
 }
 
@@ -96,9 +103,14 @@ void CpuBackend::mean(ConstView x, View out) {
 
 void CpuBackend::layernorm(ConstView x, ConstView gamma, ConstView beta, float epsilon, View y, View mean, View rstd) {
   const int64_t n = x.cols;
+  const bool rounded = precision_ == Precision::bf16;
 #pragma omp parallel for num_threads(threads_) schedule(static) if (x.elements() > 16384)
   for (int64_t r = 0; r < x.rows; ++r) {
     const float* row = x.row(r);
+    if (rounded) {
+      round_to_bf16(row, n, y.row(r));
+      row = y.row(r);
+    }
     const float m = sum2(n, [&](int64_t i) { return RowSums{row[i], 0}; }).a / static_cast<float>(n);
     // A second pass, over a row that is in cache: the squares of what is left do not cancel.
     const float v = sum2(n,
@@ -120,37 +132,46 @@ void CpuBackend::layernorm_apply(ConstView x, ConstView mean, ConstView rstd, Co
     normalise(x.row(r), mean.row(0)[r], rstd.row(0)[r], gamma.row(0), beta.row(0), x.cols, y.row(r));
 }
 
-int64_t CpuBackend::layernorm_scratch(int64_t cols) const { return 2 * threads_ * ((cols + 15) / 16 * 16); }
+namespace {
+
+// The gradients of gamma and beta are sums over rows.  Each stretch of rows is cut into parts, whose sums are added in
+// their order: the cuts follow from the rows, not from who works on them.  A caller may hand over a matrix in bands of
+// whole stretches.
+constexpr int64_t stretch_rows = 1152, most_parts = 32;
+
+// One for every 16 rows, and an even number where there are several, so that two threads have the same to do.
+int64_t parts_of(int64_t rows) {
+  const int64_t parts = std::min(most_parts, (rows + 15) / 16);
+  return parts > 1 ? (parts + 1) / 2 * 2 : parts;
+}
+
+int64_t padded(int64_t n) { return (n + 15) / 16 * 16; }
+
+}  // namespace
+
+int64_t CpuBackend::layernorm_scratch(int64_t cols) const { return 2 * most_parts * padded(cols); }
 
 // With xh = (x - mean) rstd and g = gamma dy: dx = rstd (g - mean(g) - xh mean(g xh)), dgamma = sum dy xh, dbeta = sum
 // dy.
 void CpuBackend::layernorm_grad(ConstView x, ConstView mean, ConstView rstd, ConstView gamma, ConstView dy,
                                 float beta_dx, View dx, float beta_params, View dgamma, View dbeta, View scratch) {
-  const int64_t n = x.cols, padded = (n + 15) / 16 * 16;
+  const int64_t n = x.cols;
   const bool wants_x = dx.data != nullptr, wants_params = dgamma.data != nullptr || dbeta.data != nullptr;
-  float* partial = scratch.row(0);  // per thread: dgamma, dbeta
-  int used = 1;
-#pragma omp parallel num_threads(threads_)
-  {
-    const int t = omp_get_thread_num();
-#pragma omp single
-    used = omp_get_num_threads();
-    float* its_gamma = partial + 2 * t * padded;
-    float* its_beta = its_gamma + padded;
-    std::fill_n(its_gamma, 2 * padded, 0.f);
-    const auto [first, count] = slice(x.rows, 1, t, used);
-    for (int64_t r = first; r < first + count; ++r) {
+  const View gammas(scratch.row(0), most_parts, n, 2 * padded(n)),
+      betas(gammas.row(0) + padded(n), most_parts, n, 2 * padded(n));  // of each part
+  const auto part_grad = [&](int64_t begin, int64_t end, float* its_gamma, float* its_beta) {
+    std::fill_n(its_gamma, n, 0.f);
+    std::fill_n(its_beta, n, 0.f);
+    for (int64_t r = begin; r < end; ++r) {
       const float *row = x.row(r), *up = dy.row(r), *g = gamma.row(0);
       const float m = mean.row(0)[r], s = rstd.row(0)[r];
-      if (wants_params) {
-#pragma omp simd
-        for (int64_t i = 0; i < n; ++i) {
-          its_gamma[i] += up[i] * ((row[i] - m) * s);
-          its_beta[i] += up[i];
-        }
-      }
+      const RowSums sums = sum2(n, [&](int64_t i) {
+        const float hat = (row[i] - m) * s;
+        its_gamma[i] += up[i] * hat;
+        its_beta[i] += up[i];
+        return RowSums{g[i] * up[i], g[i] * up[i] * hat};
+      });
       if (!wants_x) continue;
-      const RowSums sums = sum2(n, [&](int64_t i) { return RowSums{g[i] * up[i], g[i] * up[i] * ((row[i] - m) * s)}; });
       const float mean_g = sums.a / static_cast<float>(n), mean_gx = sums.b / static_cast<float>(n);
       float* to = dx.row(r);
       if (beta_dx == 0) {
@@ -162,18 +183,24 @@ void CpuBackend::layernorm_grad(ConstView x, ConstView mean, ConstView rstd, Con
           to[i] = s * (g[i] * up[i] - mean_g - (row[i] - m) * s * mean_gx) + beta_dx * to[i];
       }
     }
-  }
-  const auto gather = [&](View out, int64_t offset) {
-    if (!out.data) return;
-    float* to = out.row(0);
-    for (int64_t i = 0; i < n; ++i) {
-      float sum = 0;
-      for (int t = 0; t < used; ++t) sum += partial[2 * t * padded + offset + i];
-      to[i] = beta_params == 0 ? sum : sum + beta_params * to[i];
-    }
   };
-  gather(dgamma, 0);
-  gather(dbeta, padded);
+#pragma omp parallel num_threads(threads_) if (x.elements() > 16384)
+  for (int64_t stretch = 0; stretch == 0 || stretch < x.rows; stretch += stretch_rows) {
+    const int64_t rows = std::min(stretch_rows, x.rows - stretch);
+    const int64_t parts = parts_of(rows);
+#pragma omp for schedule(static)
+    for (int64_t p = 0; p < parts; ++p) {
+      const auto [first, count] = slice(rows, 1, p, parts);
+      part_grad(stretch + first, stretch + first + count, gammas.row(p), betas.row(p));
+    }
+    if (!wants_params) continue;
+    const float beta = stretch == 0 ? beta_params : 1.f;
+#pragma omp for schedule(static)
+    for (int64_t first = 0; first < n; first += strip) {
+      if (dgamma.data) add_up_strip(gammas.band(0, parts), as_it_is, first, beta, dgamma);
+      if (dbeta.data) add_up_strip(betas.band(0, parts), as_it_is, first, beta, dbeta);
+    }
+  }
 }
 
 // -- Loss -----------------------------------------------------------------------------------------------------------

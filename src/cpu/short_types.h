@@ -45,6 +45,13 @@ inline uint32_t bf16_in_high_half(float x) {
   return x == x ? bits + 0x7fffu + (bits >> 16 & 1u) : bits | 0x400000u;
 }
 
+inline float rounded_to_bf16(float x) { return std::bit_cast<float>(bf16_in_high_half(x) & 0xffff0000u); }
+
+inline void round_to_bf16(const float* x, int64_t n, float* y) {
+#pragma omp simd
+  for (int64_t i = 0; i < n; ++i) y[i] = rounded_to_bf16(x[i]);
+}
+
 inline void to_bf16(const float* x, int64_t n, uint16_t* y) {
 #pragma omp simd
   for (int64_t i = 0; i < n; ++i) y[i] = static_cast<uint16_t>(bf16_in_high_half(x[i]) >> 16);

@@ -1,6 +1,6 @@
 // y = a + b
+#include "ops/entry.h"
 #include "ops/in_place.h"
-#include "shear/ops.h"
 
 namespace shear {
 
@@ -19,7 +19,7 @@ struct AddGrad {
 }  // namespace
 
 Tensor add(Tape& tape, Site site, Tensor a, Tensor b) {
-  const At here(site);
+  const Entry here(tape, "add", site, {a, b});
   require(a.shape() == b.shape(), "add ", site, ": ", a.shape(), " and ", b.shape(), " differ");
   // The sum takes the place of one that nobody else holds.  Of a first: a stream of sums then stays where it began.
   Tensor y = over(tape, a.storage().unique() ? a : b);

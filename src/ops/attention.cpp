@@ -1,7 +1,7 @@
 // context = softmax(q k^T / sqrt(width)) v, per head
 #include <algorithm>
 
-#include "shear/ops.h"
+#include "ops/entry.h"
 
 namespace shear {
 
@@ -57,7 +57,7 @@ struct AttentionGrad {
 }  // namespace
 
 Tensor attention(Tape& tape, Site site, const Tensor& qkv, int64_t heads) {
-  const At here(site);
+  const Entry here(tape, "attention", site, {qkv});
   const Shape& s = qkv.shape();
   require(s.rank() == 3 && heads > 0 && s[2] % (3 * heads) == 0, "attention ", site, ": expected (B, N, 3 * ", heads,
           " * width), found ", s);

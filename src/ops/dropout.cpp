@@ -1,5 +1,5 @@
 // y = x / (1 - p) where kept, else 0
-#include "shear/ops.h"
+#include "ops/entry.h"
 
 namespace shear {
 
@@ -19,7 +19,7 @@ struct DropoutGrad {
 }  // namespace
 
 Tensor dropout(Tape& tape, Site site, const Tensor& x, float p, StreamKey key) {
-  const At here(site);
+  const Entry here(tape, "dropout", site, {x});
   require(p >= 0 && p < 1, "dropout ", site, ": p is ", p, ", expected 0 <= p < 1");
   if (p == 0 || !tape.training()) return x;
   Tensor y = tape.empty(x.shape());

@@ -1,7 +1,7 @@
 // y = x Phi(x)
 #include "autograd/contract.h"
+#include "ops/entry.h"
 #include "ops/in_place.h"
-#include "shear/ops.h"
 
 namespace shear {
 
@@ -36,14 +36,14 @@ struct RemakeOutput {
   GeluForm form;
 
   void operator()(Backward& bw, int64_t first, View band) const {
-    bw.run().gelu(form, bw.rows(bw.open(input), first, band), band);
+    bw.run().gelu(form, rows_as_taken(bw, bw.open(input), first, band), band);
   }
 };
 
 }  // namespace
 
 Tensor gelu(Tape& tape, Site site, Tensor x, GeluForm form) {
-  const At here(site);
+  const Entry here(tape, "gelu", site, {x});
   const Slot slot = x.slot;
   const bool wanted = tape.wants_grad(x, {});
   Saved input;

@@ -2,7 +2,7 @@
 #include <algorithm>
 
 #include "autograd/contract.h"
-#include "shear/ops.h"
+#include "ops/entry.h"
 
 namespace shear {
 
@@ -54,7 +54,7 @@ struct RemakeOutput {
   const Param *gamma, *beta;
 
   void operator()(Backward& bw, int64_t first, View band) const {
-    bw.run().layernorm_apply(bw.rows(bw.open(input), first, band), part(bw.dense(mean), first, band.rows),
+    bw.run().layernorm_apply(rows_as_taken(bw, bw.open(input), first, band), part(bw.dense(mean), first, band.rows),
                              part(bw.dense(rstd), first, band.rows), gamma->value, beta->value, band);
   }
 };
@@ -62,7 +62,7 @@ struct RemakeOutput {
 }  // namespace
 
 Tensor layernorm(Tape& tape, Site site, const Tensor& x, Param& gamma, Param& beta, float epsilon) {
-  const At here(site);
+  const Entry here(tape, "layernorm", site, {x, gamma, beta});
   require(x.cols() == gamma.value.elements() && x.cols() == beta.value.elements(), "layernorm ", site, ": input ",
           x.shape(), " does not fit gamma ", gamma.value.shape(), " and beta ", beta.value.shape());
   Tensor y = tape.empty(x.shape()), mean = tape.empty({x.rows()}), rstd = tape.empty({x.rows()});

@@ -1,7 +1,7 @@
 // y = x w^T + b, or onto + x w^T + b
 #include "autograd/contract.h"
+#include "ops/entry.h"
 #include "ops/in_place.h"
-#include "shear/ops.h"
 
 namespace shear {
 
@@ -35,7 +35,7 @@ struct LinearGrad {
 }  // namespace
 
 Tensor linear(Tape& tape, Site site, const Tensor& x, Param& w, Param* b, Tensor onto) {
-  const At here(site);
+  const Entry here(tape, "linear", site, {x, w, b, onto ? &onto : nullptr});
   require(w.value.shape().rank() == 2 && x.cols() == w.value.cols(), "linear ", site, ": input ", x.shape(),
           " does not fit weight ", w.value.shape());
   require(!b || b->value.elements() == w.value.rows(), "linear ", site, ": bias ", b ? b->value.shape() : Shape{},

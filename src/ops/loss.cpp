@@ -1,5 +1,5 @@
 // loss = mean over the batch of -sum target log softmax(logits)
-#include "shear/ops.h"
+#include "ops/entry.h"
 
 namespace shear {
 
@@ -22,10 +22,20 @@ struct CrossEntropyGrad {
 
 }  // namespace
 
+void check_labels(std::string_view op, Site site, std::span<const int32_t> labels, int64_t classes) {
+  for (size_t i = 0; i < labels.size(); ++i)
+    if (labels[i] < 0 || labels[i] >= classes)
+      fail(Fault::input, op, site.empty() ? "" : " ", site, ": label ", i, " is ", labels[i], ", expected 0 to ",
+           classes - 1);
+}
+
 Tensor cross_entropy(Tape& tape, Site site, const Tensor& logits, const Tensor& labels, float smoothing) {
-  const At here(site);
-  require(labels.dtype() == DType::i32 && labels.elements() == logits.rows(), "cross_entropy ", site, ": logits ",
-          logits.shape(), " do not fit labels ", name(labels.dtype()), " ", labels.shape());
+  const Entry here(tape, "cross_entropy", site, {logits, {labels, DType::i32}});
+  require(labels.elements() == logits.rows(), "cross_entropy ", site, ": logits ", logits.shape(),
+          " do not fit labels ", name(labels.dtype()), " ", labels.shape());
+  if (tape.run().computes() && tape.run().on_host())  // on a device they were checked before they went there
+    check_labels("cross_entropy", site, {labels.data<int32_t>(), static_cast<size_t>(labels.elements())},
+                 logits.cols());
   const Tensor losses = tape.empty({logits.rows()});
   Tensor loss = tape.empty({1});
   tape.run().cross_entropy(logits, labels, smoothing, losses);

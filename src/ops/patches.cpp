@@ -1,6 +1,6 @@
 // Patch embedding: a convolution of stride p as a product of patches, made in bands, with the kernel
 #include "autograd/contract.h"
-#include "shear/ops.h"
+#include "ops/entry.h"
 
 namespace shear {
 
@@ -38,7 +38,7 @@ struct PatchEmbedGrad {
 }  // namespace
 
 Tensor patch_embed(Tape& tape, Site site, const Tensor& images, int64_t patch, Param& w, Param& b) {
-  const At here(site);
+  const Entry here(tape, "patch_embed", site, {images, w, b});
   const Shape& s = images.shape();
   require(s.rank() == 4 && patch > 0 && s[2] % patch == 0 && s[3] % patch == 0, "patch_embed ", site, ": images ", s,
           " do not divide into patches of ", patch);

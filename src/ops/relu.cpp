@@ -1,5 +1,5 @@
 // y = max(x, 0)
-#include "shear/ops.h"
+#include "ops/entry.h"
 
 namespace shear {
 
@@ -19,7 +19,7 @@ struct ReluGrad {
 }  // namespace
 
 Tensor relu(Tape& tape, Site site, const Tensor& x) {
-  const At here(site);
+  const Entry here(tape, "relu", site, {x});
   Tensor y = tape.empty(x.shape());
   tape.run().relu(x, y);
   if (tape.wants_grad(x, {})) tape.record(y, ReluGrad{x.slot, {}, tape.save(site, "relu", y, Form::dense)});

@@ -1,5 +1,5 @@
 // The class token and the position embedding, and taking one token out again
-#include "shear/ops.h"
+#include "ops/entry.h"
 
 namespace shear {
 
@@ -49,7 +49,7 @@ struct TakeTokenGrad {
 }  // namespace
 
 Tensor add_tokens(Tape& tape, Site site, const Tensor& patches, Param& cls, Param& pos) {
-  const At here(site);
+  const Entry here(tape, "add_tokens", site, {patches, cls, pos});
   const Shape& s = patches.shape();
   require(s.rank() == 3 && cls.value.elements() == s[2] && pos.value.elements() == (s[1] + 1) * s[2], "add_tokens ",
           site, ": patches ", s, " do not fit class token ", cls.value.shape(), " and positions ", pos.value.shape());
@@ -64,7 +64,7 @@ Tensor add_tokens(Tape& tape, Site site, const Tensor& patches, Param& cls, Para
 }
 
 Tensor take_token(Tape& tape, Site site, const Tensor& x, int64_t index) {
-  const At here(site);
+  const Entry here(tape, "take_token", site, {x});
   const Shape& s = x.shape();
   require(s.rank() == 3 && index >= 0 && index < s[1], "take_token ", site, ": no token ", index, " in ", s);
   Tensor y = tape.empty({s[0], s[2]});

@@ -36,6 +36,7 @@ std::optional<Evaluation> evaluate(Device& device, const Forward& forward, const
     const Tensor logits = forward(tape, images, {});
     require(logits.shape() == Shape({batch->count, classes}), "evaluate: logits ", logits.shape(), ", expected ",
             Shape({batch->count, classes}));
+    check_labels("evaluate", "", batch->labels, labels.empty() ? classes : static_cast<int64_t>(labels.size()));
     host.resize(static_cast<size_t>(logits.elements()));
     run.download(host.data(), logits.data<void>(), logits.bytes());
     for (int64_t i = 0; i < batch->count; ++i) {

@@ -27,6 +27,13 @@ TrainStep::TrainStep(Device& device, Parameters& parameters, Forward forward, Me
 StepResult TrainStep::operator()(int64_t step, float lr, const Batch& batch) {
   require(batch.count > 0 && batch.count % options_.accumulate == 0, "train step: ", batch.count,
           " images do not divide into ", options_.accumulate, " passes");
+  const auto floats = static_cast<size_t>(batch.count * options_.input.elements());
+  require(!device_.run().computes() ||
+              (batch.images.size() == floats && batch.labels.size() == static_cast<size_t>(batch.count)),
+          "train step: ", batch.images.size(), " values and ", batch.labels.size(), " labels, expected ", floats,
+          " and ", batch.count, " for ", batch.count, " images");
+  tape_.reset();  // what a step that broke off has left behind
+  parameters_.forget_gradients();
   const int64_t images = batch.count / options_.accumulate;
   StepResult result;
   policy_.begin_step(step);
@@ -55,6 +62,7 @@ void TrainStep::pass(int64_t step, int64_t index, int64_t count, const Batch& ba
       run.upload(labels.data<void>(), batch.labels.data() + index * count, labels.bytes());
     }
     const Tensor logits = forward_(tape_, images, {options_.seed, step * options_.accumulate + index});
+    if (run.computes()) check_labels("train step", "", batch.labels, logits.cols());
     loss = cross_entropy(tape_, "loss", logits, labels, options_.smoothing);
     if (run.computes()) {
       logits_.resize(static_cast<size_t>(logits.elements()));
@@ -103,6 +111,8 @@ void TrainStep::not_finite(int64_t step, double loss) const {
 }
 
 int64_t rank_of(std::span<const float> logits, int64_t label) {
+  require(label >= 0 && label < static_cast<int64_t>(logits.size()), "rank: label ", label, ", expected 0 to ",
+          static_cast<int64_t>(logits.size()) - 1);
   const float own = logits[static_cast<size_t>(label)];
   if (std::isnan(own)) return static_cast<int64_t>(logits.size()) - 1;
   int64_t above = 0;

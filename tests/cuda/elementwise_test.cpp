@@ -90,6 +90,14 @@ TEST_CASE("CUDA: GELU and its gradient, both forms, are those of the reference")
   });
 }
 
+TEST_CASE("CUDA: under bf16 GELU is that of the rounded input") {
+  for_sizes([](const Size& s) {
+    const Matrix x(s.rows, s.cols, s.gap, 1, 2), y(s.rows, s.cols, s.gap, 3);
+    for (const GeluForm form : {GeluForm::exact, GeluForm::tanh})
+      check_takes_rounded(x, y, [&](Side& at, const Matrix& in) { at.run().gelu(form, at(in), at(y)); });
+  });
+}
+
 TEST_CASE("CUDA: GELU keeps its digits far below zero") {
   Matrix x(1, 80, 0, 1), y(1, 80, 0, 2);
   for (int64_t c = 0; c < 80; ++c) x(0, c) = -0.1f * static_cast<float>(c);

@@ -8,6 +8,7 @@
 
 #include "../matrix.h"
 #include "shear/backend.h"
+#include "shear/io.h"
 
 namespace shear::test {
 
@@ -56,6 +57,10 @@ inline Backend& cuda_backend() {
   static const std::unique_ptr<Backend> backend = make_backend(DeviceKind::cuda, 1);
   return *backend;
 }
+inline Backend& cuda_backend_of_bf16() {
+  static const std::unique_ptr<Backend> backend = make_backend(DeviceKind::cuda, 1, Precision::bf16);
+  return *backend;
+}
 inline Backend& cpu_backend() {
   static const std::unique_ptr<Backend> backend = make_backend(DeviceKind::cpu, 2);
   return *backend;
@@ -84,6 +89,21 @@ class Both {
  private:
   Side cpu_{cpu_backend()}, cuda_{cuda_backend()};
 };
+
+// f(Side&, x) under bf16 writes the bits to `out` that it writes under f32 where x is rounded first, and no others.
+template <class F>
+void check_takes_rounded(const Matrix& x, const Matrix& out, F f) {
+  Matrix rounded = x;
+  for (float& v : rounded.data()) v = bf16_to_f32(f32_to_bf16(v));
+  const auto result = [&](Backend& backend, const Matrix& in) {
+    Side at(backend);
+    f(at, in);
+    return at.result(out);
+  };
+  const Matrix found = result(cuda_backend_of_bf16(), x);
+  CHECK(found.same_bits(result(cuda_backend(), rounded)));
+  CHECK((x.data().size() < 100 || !found.same_bits(result(cuda_backend(), x))));
+}
 
 // f(Side&, out, beta) for several beta, compared with reference + beta * what was there.  At beta 0 there is nan.
 template <class F, class Reference>

@@ -112,6 +112,18 @@ TEST_CASE("CUDA: LayerNorm is that of the reference, and made again from its sta
   });
 }
 
+TEST_CASE("CUDA: under bf16 LayerNorm and its statistics are those of the rounded input") {
+  for_sizes([](const Size& s) {
+    if (s.cols == 0) return;
+    const Matrix x(s.rows, s.cols, s.gap, 1), gamma(1, s.cols, 0, 2), beta(1, s.cols, 0, 3),
+        y(s.rows, s.cols, s.gap, 4), mean(1, s.rows, 0, 6), rstd(1, s.rows, 0, 7);
+    for (const Matrix* out : {&y, &mean, &rstd})
+      check_takes_rounded(x, *out, [&](Side& at, const Matrix& in) {
+        at.run().layernorm(at(in), at(gamma), at(beta), epsilon, at(y), at(mean), at(rstd));
+      });
+  });
+}
+
 TEST_CASE("CUDA: LayerNorm's gradients are those of the reference, in place, each without the others, and added") {
   constexpr Size wide{5, 6001, 2};  // more columns than shared memory has room to gather
   std::vector<Size> all(std::begin(sizes), std::end(sizes));
