@@ -189,7 +189,7 @@ TEST_CASE("a CSV lists images with their labels and parts, in any order of colum
   CHECK(listing(data.test.get(), root.path()) == Lines{"4.png 1"});
   CHECK(data.val->read(0).channels == 3);
 
-  write_text(root / "all.csv", "path,label\n4.png,a\n5.png,b10\n5.png,b9\n");
+  write_text(root / "all.csv", "path,label\n4.png,a\n5.png,b10\nx/1.png,b9\n");
   CHECK(open_data(root / "all.csv").val == nullptr);
   CHECK(open_data(root / "all.csv").train->classes() == Lines{"a", "b10", "b9"});
   CHECK(open_data(root / "all.csv", {}, {.class_order = "natural"}).train->classes() == Lines{"a", "b9", "b10"});
@@ -201,7 +201,7 @@ TEST_CASE("a CSV lists images with their labels and parts, in any order of colum
 
 TEST_CASE("what is wrong with a CSV is told of with its line") {
   const TempDir root;
-  write_png(root / "1.png", flat(2, 2, {9}));
+  for (const char* name : {"1.png", "2.png", "3.png"}) write_png(root / name, flat(2, 2, {9}));
   const auto of = [&](const std::string& content) {
     write_text(root / "list.csv", content);
     return opening(root / "list.csv");
@@ -227,15 +227,15 @@ TEST_CASE("what is wrong with a CSV is told of with its line") {
   CHECK(contains(of("path,label\n1.png,a\n"), "list.csv: one class only, a, expected at least two"));
   CHECK(contains(of("path,label\n\"1.png,a\n"), "line 2: a quoted field has no end"));
   CHECK(contains(of("path,label\n\"1\".png,a\n"), "line 2: a quoted field goes on after its second \""));
-  CHECK(contains(of("path,label,split\n1.png,a,train\n1.png,b,val\n"),
+  CHECK(contains(of("path,label,split\n1.png,a,train\n2.png,b,val\n"),
                  "line 3: the class \"b\" is not among the 1 classes of the training set"));
-  CHECK(contains(of("path,label,split\n1.png,a,train\n1.png,b,train\n1.png,A,val\n"),
+  CHECK(contains(of("path,label,split\n1.png,a,train\n2.png,b,train\n3.png,A,val\n"),
                  "line 4: the class \"A\" is not among the 2 classes of the training set (which has \"a\")"));
-  const std::string absent = of("path,label\n1.png,a\n\"two\nlines.png\",a\n3.png,a\n");
+  const std::string absent = of("path,label\n1.png,a\n\"two\nlines.png\",a\n4.png,a\n");
   CHECK(contains(absent, "list.csv: 2 of its 3 images are not there, the first is"));
   CHECK(contains(absent, "(line 3), expected a file for each"));
-  fs::create_directories(root / "2.png");
-  CHECK(contains(of("path,label\n1.png,a\n2.png,a\n"), "2.png (line 3: a folder), expected a file for each"));
+  fs::create_directories(root / "5.png");
+  CHECK(contains(of("path,label\n1.png,a\n5.png,a\n"), "5.png (line 3: a folder), expected a file for each"));
 }
 
 TEST_CASE("columns go by their usual names, and what stands between fields by the header") {
@@ -315,13 +315,36 @@ TEST_CASE("a list that is not UTF-8 is refused with the line, or with what it is
 
 TEST_CASE("labels that differ by what nobody sees are told of") {
   const TempDir root;
-  write_png(root / "1.png", flat(2, 2, {9}));
-  write_text(root / "list.csv", "path,label\n1.png,cat\n1.png,cat \n1.png,dog\n1.png,Dog\n1.png,bird\n");
+  for (const char* name : {"1.png", "2.png", "3.png", "4.png", "5.png"}) write_png(root / name, flat(2, 2, {9}));
+  write_text(root / "list.csv", "path,label\n1.png,cat\n2.png,cat \n3.png,dog\n4.png,Dog\n5.png,bird\n");
   const DataSplits data = open_data(root / "list.csv");
   CHECK(data.train->classes().size() == 5);
   REQUIRE(data.notes.size() == 2);
   CHECK(contains(data.notes[0], "list.csv: the classes \"cat\" and \"cat \" differ by blanks, case or spelling of"));
   CHECK(contains(data.notes[1], "the classes \"Dog\" and \"dog\" differ by"));
+}
+
+TEST_CASE("an image that a list names again is told of, and refused with another label") {
+  const TempDir root;
+  for (const char* name : {"1.png", "2.png", "3.png"}) write_png(root / name, flat(2, 2, {9}));
+  write_text(root / "same.csv", "path,label\n1.png,cat\n2.png,dog\n./1.png,cat\n1.png,cat\n");
+  const DataSplits same = open_data(root / "same.csv");
+  CHECK(same.train->size() == 4);
+  REQUIRE(same.notes.size() == 1);
+  CHECK(contains(same.notes[0],
+                 "same.csv: lists images again (2 lines, as ./1.png on lines 2 and 4), each counts as often as it is"));
+
+  write_text(root / "parts.csv",
+             "path,label,split\n1.png,cat,train\n2.png,dog,train\n1.png,cat,val\n3.png,dog,val\n3.png,dog,test\n");
+  const DataSplits parts = open_data(root / "parts.csv");
+  REQUIRE(parts.notes.size() == 1);
+  CHECK(contains(parts.notes[0],
+                 "parts.csv: lists images to train on in another part too (1 line, as 1.png on lines 2 "
+                 "and 4), so accuracies are of images that were trained on"));
+
+  write_text(root / "two.csv", "path,label\n1.png,cat\n2.png,dog\n1.png,dog\n");
+  CHECK(contains(opening(root / "two.csv"),
+                 "two.csv, line 4: 1.png is \"dog\", but \"cat\" on line 2, expected one label for an image"));
 }
 
 TEST_CASE("a check reads a list whose images are not all there, and names each that is not") {

@@ -118,6 +118,39 @@ struct Rows {
   }
 };
 
+// An image has one class.  Listed again with the same one it counts twice; in another part it gives the game away.
+void check_listed_twice(const fs::path& path, const std::vector<Row>& rows, const std::vector<PartName>& parts,
+                        std::vector<std::string>& notes) {
+  std::unordered_map<std::string, size_t> first;
+  size_t again = 0, shared = 0, example = 0, shared_example = 0;
+  const auto before = [&](size_t i) { return first.at(fs::path(rows[i].path).lexically_normal().string()); };
+  for (size_t i = 0; i < rows.size(); ++i) {
+    const auto [place, is_new] = first.emplace(fs::path(rows[i].path).lexically_normal().string(), i);
+    if (is_new) continue;
+    const Row& other = rows[place->second];
+    if (other.label != rows[i].label)
+      fail(Fault::input, path.string(), ", line ", rows[i].line, ": ", excerpt(rows[i].path), " is \"",
+           excerpt(rows[i].label), "\", but \"", excerpt(other.label), "\" on line ", other.line,
+           ", expected one label for an image");
+    const PartName part = parts.empty() ? PartName::train : parts[i];
+    const PartName other_part = parts.empty() ? PartName::train : parts[place->second];
+    if (part == other_part)
+      example = again++ == 0 ? i : example;
+    else if (part == PartName::train || other_part == PartName::train)
+      shared_example = shared++ == 0 ? i : shared_example;
+  }
+  const auto places = [&](size_t i) {
+    return text(", as ", excerpt(rows[i].path), " on lines ", rows[before(i)].line, " and ", rows[i].line);
+  };
+  if (again > 0)
+    notes.push_back(text(path.string(), ": lists images again (", again, again == 1 ? " line" : " lines",
+                         places(example), "), each counts as often as it is listed"));
+  if (shared > 0)
+    notes.push_back(text(path.string(), ": lists images to train on in another part too (", shared,
+                         shared == 1 ? " line" : " lines", places(shared_example),
+                         "), so accuracies are of images that were trained on"));
+}
+
 Rows read_rows(const fs::path& path, const DataOptions& options, std::vector<std::string>& notes) {
   CsvLines csv(path);
   const Columns columns = read_header(csv, path, notes);
@@ -144,6 +177,7 @@ Rows read_rows(const fs::path& path, const DataOptions& options, std::vector<std
   if (!options.allow_absent) missing.refuse(path);
   for (std::vector<PartName>& maybe : maybe_parts)
     if (parts.empty() && std::find(maybe.begin(), maybe.end(), PartName::none) == maybe.end()) parts = std::move(maybe);
+  check_listed_twice(path, all, parts, notes);
   Rows rows;
   for (size_t i = 0; i < all.size(); ++i)
     rows.of(parts.empty() ? PartName::train : parts[i]).push_back(std::move(all[i]));

@@ -1,6 +1,7 @@
 // The images of a folder that is no data set.
 #include <algorithm>
 
+#include "data/class_folders.h"
 #include "data/files.h"
 #include "data/listed.h"
 #include "shear/error.h"
@@ -11,7 +12,7 @@ namespace fs = std::filesystem;
 
 static void add_below(const fs::path& folder, std::vector<fs::path>& images) {
   for (const fs::directory_entry& entry : list_folder(folder)) {
-    if (entry.path().filename().native().starts_with('.')) continue;
+    if (is_left_behind(entry)) continue;
     std::error_code error;
     if (entry.is_directory(error)) {
       if (!entry.is_symlink(error)) add_below(entry, images);  // a link could lead back up
