@@ -67,7 +67,7 @@ std::optional<Size> size_of(const Json& j, const char* key, const std::string& w
 
 // As ConvNext's processor, whose `size` is what the model sees.
 void convnext(const Json& j, const Size& size, const std::string& where, Preprocess& p) {
-  if (!size.shortest) refuse(where, "size", j["size"], "shortest_edge");
+  if (!size.shortest) refuse(where, "size", j.value("size", Json()), "shortest_edge");
   if (flag(j, "do_center_crop", where, false)) refuse(where, "do_center_crop", true, "false for ConvNext's processor");
   p.image = p.resize = static_cast<int>(size.side);
   if (size.side >= 384) return;

@@ -34,9 +34,9 @@ Recipe going_on(const CLI::App& app, const Recipe& given, const Recipe& stored, 
   for (const CLI::Option* option : app.get_options()) {
     if (option->count() == 0 || option->get_lnames().empty()) continue;
     const std::string name = option->get_lnames().front();
-    if (!ours.contains(name) || ours[name] == theirs[name]) continue;
-    fail(Fault::usage, "--", name, " ", ours[name].dump(), ": the run in ", directory, " began with ",
-         theirs[name].dump(),
+    if (!ours.contains(name) || ours.at(name) == theirs.value(name, nlohmann::json())) continue;
+    fail(Fault::usage, "--", name, " ", ours.at(name).dump(), ": the run in ", directory, " began with ",
+         theirs.value(name, nlohmann::json()).dump(),
          ", expected the same or none; what may change is --data, --val, --epochs and --steps, and",
          " anything else in a new run that begins with its weights: --weights ",
          (fs::path(directory) / "last.safetensors").string(), " --out another directory");
@@ -56,22 +56,23 @@ void print_outcome(const TrainOutcome& outcome, const TrainFlags& flags) {
   }
   if (outcome.end == TrainEnd::interrupted) return;
   const auto s = nlohmann::json::parse(outcome.summary);
-  const std::string part = s["accuracy_of"] == "val" ? "validation" : "training batches";
+  const std::string part = s.at("accuracy_of") == "val" ? "validation" : "training batches";
   Table table({"", ""});
   const auto number = [](const nlohmann::json& v, int digits) {
     return v.is_number() ? fixed(v.get<double>(), digits) : "nan";
   };
-  table.add({"accuracy (" + part + ")", number(s["accuracy"], 4)});
-  table.add({"loss (" + part + ")", number(s["loss"], 4)});
+  table.add({"accuracy (" + part + ")", number(s.at("accuracy"), 4)});
+  table.add({"loss (" + part + ")", number(s.at("loss"), 4)});
   if (s.contains("best_accuracy"))
-    table.add({"best accuracy", number(s["best_accuracy"], 4) + text(" after step ", s["best_step"].get<int64_t>())});
-  table.add({"steps", grouped(s["steps"])});
-  table.add({"time", human_time(s["seconds"])});
-  table.add({"step, median", number(s["step_seconds_median"], 4) + " s"});
-  table.add({"memory of a step", human_bytes(s["peak_bytes"])});
+    table.add(
+        {"best accuracy", number(s.at("best_accuracy"), 4) + text(" after step ", s.at("best_step").get<int64_t>())});
+  table.add({"steps", grouped(s.at("steps"))});
+  table.add({"time", human_time(s.at("seconds"))});
+  table.add({"step, median", number(s.at("step_seconds_median"), 4) + " s"});
+  table.add({"memory of a step", human_bytes(s.at("peak_bytes"))});
   for (const char* part_of : {"parameter", "gradient", "optimizer", "saved", "workspace"})
-    table.add({std::string("  ") + part_of, human_bytes(s[std::string(part_of) + "_bytes"])});
-  table.add({"process, peak", human_bytes(s["rss_peak_bytes"])});
+    table.add({std::string("  ") + part_of, human_bytes(s.at(std::string(part_of) + "_bytes"))});
+  table.add({"process, peak", human_bytes(s.at("rss_peak_bytes"))});
   table.add({"weights", (fs::path(flags.out) / "model.safetensors").string()});
   std::cout << table;
 }
