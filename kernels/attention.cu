@@ -9,7 +9,7 @@
 // and the probabilities 4 N / D = 12.3 more, the least 20.4; each tile of them reads its queries and keys anew, 81.7.
 #include <cmath>
 
-#include "cuda/cuda_backend.h"
+#include "backends/cuda/cuda_backend.h"
 #include "kernels/attention.cuh"
 
 namespace shear::cuda {

@@ -3,8 +3,8 @@
 // A block is 64 threads and works on 32 queries and 32 keys at a time.  Of a tile of scores a thread has four rows and
 // four columns, eight apart: rows by y, columns by x; the eight threads of a row are neighbours in a warp.
 #pragma once
+#include "backends/cuda/launch.h"
 #include "kernels/dynamic.cuh"
-#include "kernels/launch.h"
 #include "kernels/reduce.cuh"
 #include "shear/backend.h"
 #include "shear/error.h"

@@ -15,7 +15,7 @@
 // context's would save two, but the context is not handed to us.
 #include <cmath>
 
-#include "cuda/cuda_backend.h"
+#include "backends/cuda/cuda_backend.h"
 #include "kernels/attention.cuh"
 
 namespace shear::cuda {

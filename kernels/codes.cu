@@ -108,12 +108,18 @@ __global__ void __launch_bounds__(pack_threads)
 // f.template operator()<bits>() for the code's bits.
 template <class F>
 void with_bits(Code code, F f) {
-  if (code == Code::u8)
-    f.template operator()<8>();
-  else if (code == Code::u4)
-    f.template operator()<4>();
-  else
-    f.template operator()<2>();
+  switch (code) {
+    case Code::u8:
+      return f.template operator()<8>();
+    case Code::u4:
+      return f.template operator()<4>();
+    case Code::u2:
+      return f.template operator()<2>();
+    case Code::f32:
+    case Code::f16:
+    case Code::bf16:
+      return;  // no affine codes
+  }
 }
 
 }  // namespace

@@ -7,7 +7,7 @@
 #pragma once
 #include <algorithm>
 
-#include "kernels/launch.h"
+#include "backends/cuda/launch.h"
 #include "shear/backend.h"
 
 namespace shear::cuda {

@@ -4,7 +4,7 @@
 // column chosen, `scatter_columns_kernel` for each element of x: read it, and write out's two, 12 (beta 0), or read one
 // and write one (beta 1), with the index and scale of its column: the least is 12.02, counted 28, since a column that
 // is written alone costs its sector.  `column_square_sums`: see column_sums.cuh.
-#include "cuda/cuda_backend.h"
+#include "backends/cuda/cuda_backend.h"
 #include "kernels/column_sums.cuh"
 #include "kernels/pack.cuh"
 

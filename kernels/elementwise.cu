@@ -3,7 +3,7 @@
 // Bytes moved: each operand is read once and the result written once, which is the least and what is counted: 4 for
 // `fill`, 6 for a conversion to 16 bits, 8 for one operand, 12 for two, and 4 more where beta adds to what is there.
 // `add_row`: 8.01, counted 12, its row comes from the cache.  `dropout` makes its mask anew from the counter: 8.
-#include "cuda/cuda_backend.h"
+#include "backends/cuda/cuda_backend.h"
 #include "kernels/gelu.cuh"
 #include "kernels/short_types.cuh"
 #include "kernels/vectors.cuh"

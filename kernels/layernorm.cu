@@ -5,7 +5,7 @@
 // 16.33.  `layernorm_grad_kernel` at least 12.05, counted 30.67, with two looks at x, dy and gamma; its sums for gamma
 // and beta gather in shared memory and add `partitions` rows of 8 bytes a column, which is little where rows are many:
 // at these 394 rows 17.25, counted 35.86.
-#include "cuda/cuda_backend.h"
+#include "backends/cuda/cuda_backend.h"
 #include "kernels/column_sums.cuh"
 #include "kernels/dynamic.cuh"
 #include "kernels/reduce.cuh"

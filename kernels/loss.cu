@@ -2,7 +2,7 @@
 //
 // Bytes moved, for each of 1000 logits: the loss at least 4.01, counted 12.1, in three looks at a row of which two find
 // it in the cache.  Its gradient at least 8, counted 17.06.
-#include "cuda/cuda_backend.h"
+#include "backends/cuda/cuda_backend.h"
 #include "kernels/reduce.cuh"
 
 namespace shear::cuda {

@@ -4,7 +4,7 @@
 // the least, and counted.  Columns that are left alone are not touched; their neighbours in a sector may be.
 #include <cmath>
 
-#include "cuda/cuda_backend.h"
+#include "backends/cuda/cuda_backend.h"
 #include "shear/error.h"
 
 namespace shear::cuda {

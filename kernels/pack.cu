@@ -5,7 +5,7 @@
 // is read by sectors, and its index from the cache.
 #include "kernels/pack.cuh"
 
-#include "cuda/cuda_backend.h"
+#include "backends/cuda/cuda_backend.h"
 #include "shear/error.h"
 
 namespace shear::cuda {
@@ -67,30 +67,32 @@ int64_t CudaBackend::pack_scratch(int64_t) const { return 0; }
 void CudaBackend::pack(const PackSource& what, const PackedView& out, View) {
   if (out.rows == 0 || out.cols == 0) return;
   const Source source(what, out.cols);
-  if (out.masked())
-    pack_largest(on("pack"), source, out, partial<uint32_t>(), partial_room<uint32_t>());
-  else if (out.code == Code::f32)
-    pack_rows<float>(on("pack"), source, out);
-  else if (out.code == Code::f16)
-    pack_rows<__half>(on("pack"), source, out);
-  else if (out.code == Code::bf16)
-    pack_rows<__nv_bfloat16>(on("pack"), source, out);
-  else
-    encode(on("pack"), source, out, what.rounding);
+  if (out.masked()) return pack_largest(on("pack"), source, out, partial<uint32_t>(), partial_room<uint32_t>());
+  switch (format_of(out.code).scheme) {
+    case Scheme::floats:
+      return pack_rows<float>(on("pack"), source, out);
+    case Scheme::halves:
+      return pack_rows<__half>(on("pack"), source, out);
+    case Scheme::brains:
+      return pack_rows<__nv_bfloat16>(on("pack"), source, out);
+    case Scheme::affine:
+      return encode(on("pack"), source, out, what.rounding);
+  }
 }
 
 void CudaBackend::unpack(const PackedView& in, int64_t first_row, View out) {
   if (out.rows == 0 || in.cols == 0) return;
-  if (in.masked())
-    unmask(on("unpack"), in, first_row, out);
-  else if (in.code == Code::f32)
-    unpack_rows<float>(on("unpack"), in, first_row, out);
-  else if (in.code == Code::f16)
-    unpack_rows<__half>(on("unpack"), in, first_row, out);
-  else if (in.code == Code::bf16)
-    unpack_rows<__nv_bfloat16>(on("unpack"), in, first_row, out);
-  else
-    decode(on("unpack"), in, first_row, out);
+  if (in.masked()) return unmask(on("unpack"), in, first_row, out);
+  switch (format_of(in.code).scheme) {
+    case Scheme::floats:
+      return unpack_rows<float>(on("unpack"), in, first_row, out);
+    case Scheme::halves:
+      return unpack_rows<__half>(on("unpack"), in, first_row, out);
+    case Scheme::brains:
+      return unpack_rows<__nv_bfloat16>(on("unpack"), in, first_row, out);
+    case Scheme::affine:
+      return decode(on("unpack"), in, first_row, out);
+  }
 }
 
 }  // namespace shear::cuda

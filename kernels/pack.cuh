@@ -1,6 +1,6 @@
 // What the files that put matrices to sleep and wake them say to each other, and what they share.
 #pragma once
-#include "kernels/launch.h"
+#include "backends/cuda/launch.h"
 #include "kernels/reduce.cuh"
 #include "kernels/short_types.cuh"
 #include "kernels/source.cuh"

@@ -2,7 +2,7 @@
 //
 // Bytes moved: each pixel is read once and written once, 8 bytes, the least and counted; reads come in runs of a
 // patch's side.
-#include "cuda/cuda_backend.h"
+#include "backends/cuda/cuda_backend.h"
 
 namespace shear::cuda {
 

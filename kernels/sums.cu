@@ -5,7 +5,7 @@
 // (4.00, counted 4.02).
 #include <array>
 
-#include "cuda/cuda_backend.h"
+#include "backends/cuda/cuda_backend.h"
 #include "kernels/column_sums.cuh"
 #include "kernels/reduce.cuh"
 

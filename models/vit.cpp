@@ -77,7 +77,11 @@ Vit::Vit(Device& device, const VitConfig& config, uint64_t seed, Values values)
 
 std::deque<Vit::Block> Vit::make_blocks(Parameters& parameters, const VitConfig& config) {
   std::deque<Block> blocks;
-  for (int i = 0; i < config.depth; ++i) blocks.emplace_back(parameters, config, i);
+  for (int i = 0; i < config.depth; ++i) {
+    parameters.set_block(i);
+    blocks.emplace_back(parameters, config, i);
+  }
+  parameters.set_block(-1);
   return blocks;
 }
 

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Prints tests/crop_golden.h: the crops that torchvision's RandomResizedCrop draws, from Shear's random numbers, and what
+"""Prints tests/data/crop_golden.h: the crops that torchvision's RandomResizedCrop draws, from Shear's random numbers, and what
 timm and transformers make of an image by their configs, in evaluation.
 
-    python3 tools/golden_crops.py > tests/crop_golden.h
+    python3 tools/golden_crops.py > tests/data/crop_golden.h
 
 torch's own generators are replaced by the stream of include/shear/random.h, so that the same draws must give the same
 geometry.  Needs torchvision, timm, transformers, numpy and Pillow 13 or later.
@@ -89,7 +89,7 @@ SIZES = [(101, 64), (64, 101), (97, 41), (33, 50), (20, 61)]
 
 
 def pattern(width, height):
-    """As pattern() in tests/image_files.h."""
+    """As pattern() in tests/support/image_files.h."""
     y, x, c = numpy.mgrid[0:height, 0:width, 0:3]
     smooth = (3 * x * x + 5 * y * y + 7 * x * y + 37 * c) // 2 % 256
     return Image.fromarray(numpy.where((x // 4 + y // 3) % 5 == 0, 255, smooth).astype(numpy.uint8))

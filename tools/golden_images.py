@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes tests/golden/images/, small images of every kind, and tests/image_golden.h, what Pillow decodes them to.
+"""Makes tests/golden/images/, small images of every kind, and tests/data/image_golden.h, what Pillow decodes them to.
 
     python3 tools/golden_images.py
 
@@ -322,7 +322,7 @@ for name, data in sorted(files.items()):
     size = f"{colour.width}, {colour.height}, {1 if grey else 3}"
     lines.append(f'    {{"{name}", {size}, {fnv1a(pixels.tobytes()):#018x}}},')
 
-(ROOT / "image_golden.h").write_text(f"""// Printed by tools/golden_images.py; not to be edited.
+(ROOT / "data" / "image_golden.h").write_text(f"""// Printed by tools/golden_images.py; not to be edited.
 // Pillow {PIL.__version__}.
 #pragma once
 #include <cstdint>

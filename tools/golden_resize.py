@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Prints tests/resize_golden.h: what Pillow and torchvision make of images that a formula draws.
+"""Prints tests/data/resize_golden.h: what Pillow and torchvision make of images that a formula draws.
 
-    python3 tools/golden_resize.py > tests/resize_golden.h
+    python3 tools/golden_resize.py > tests/data/resize_golden.h
 
 Needs Pillow 13 or later, numpy and torchvision.  (Earlier versions take the width first even where the height shrinks
 much more, which rounds differently.)
@@ -16,7 +16,7 @@ FILTERS = {"bilinear": Image.BILINEAR, "bicubic": Image.BICUBIC}
 
 
 def pattern(width, height, channels):
-    """As pattern() in tests/image_files.h: a curved gradient with hard edges, so that bicubic overshoots."""
+    """As pattern() in tests/support/image_files.h: a curved gradient with hard edges, so that bicubic overshoots."""
     y, x, c = numpy.mgrid[0:height, 0:width, 0:channels]
     smooth = (3 * x * x + 5 * y * y + 7 * x * y + 37 * c) // 2 % 256
     return numpy.where((x // 4 + y // 3) % 5 == 0, 255, smooth).astype(numpy.uint8)

@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "shear/allocator.h"
+#include "shear/code.h"
 #include "shear/random.h"
 #include "shear/tensor.h"
 
@@ -76,14 +77,6 @@ struct HeadGrid {
   int64_t model() const { return heads * width; }
 };
 
-// How a value that sleeps is written: whole, as f16 or bf16, or as affine codes of 8, 4 or 2 bits per row (offset +
-// scale * code).
-enum class Code : uint8_t { f32, f16, u8, u4, u2, bf16 };
-constexpr int bits_of(Code c) {
-  constexpr int bits[] = {32, 16, 8, 4, 2, 16};
-  return bits[static_cast<size_t>(c)];
-}
-
 // A matrix asleep.  Without a mask every value is there, row by row.  With one, of each sample's sample_rows rows the
 // `kept` largest magnitudes are (f32 or f16), and a set bit says where; ties go to the lowest index, row by row.  Where
 // a row is `parts` tensors side by side (the queries, keys and values of one linear), each part of each sample has its
@@ -101,9 +94,6 @@ struct PackedView {
   int64_t row_bytes() const { return (cols * bits_of(code) + 7) / 8; }  // of a row without a mask
 };
 
-// A function whose slope at x can be packed in place of x.
-enum class Slope : uint8_t { none, gelu, gelu_tanh };
-
 // What is packed: x, or its chosen rows, or its chosen columns, gathered on the way; or the slope of a function there.
 struct PackSource {
   ConstView x;
@@ -112,19 +102,9 @@ struct PackSource {
       nullptr;                          // (groups, cols): rows_per_group rows after another have a choice of their own
   int64_t rows_per_group = 0;           // 0: one choice for all rows
   const StreamKey* rounding = nullptr;  // codes are rounded at random, without bias; null: to the nearest
-  // Slopes lie between -0.13 and 1.13.  Their codes are on a fixed grid on which 0 and 1 are exact, see slope_grid.
+  // Slopes have a fixed grid, see slope_grid.
   Slope slope = Slope::none;
 };
-// The affine map of a slope's codes: u8, u4, u2.
-struct SlopeGrid {
-  float offset, scale;
-};
-constexpr SlopeGrid slope_grid(Code c) {
-  if (c == Code::u8) return {-26.f / 200, 1.f / 200};  // -0.13 ... 1.145
-  if (c == Code::u4) return {-2.f / 12, 1.f / 12};     // -0.17 ... 1.08
-  return {0.f, 0.5f};                                  // 0, 0.5, 1, and a code that rounding never gives
-}
-
 struct SgdStep {
   float lr, momentum, weight_decay, gradient_scale;
   bool nesterov;

@@ -11,8 +11,6 @@
 
 namespace shear {
 
-using Site = std::string_view;
-
 // y = x w^T + b, to which `onto` is added where there is one.   x (..., in), w (out, in), b (out) or null, onto as y ->
 // y (..., out).  Saves x where w is trainable.  An `onto` that is given away is written over.
 Tensor linear(Tape&, Site, const Tensor& x, Param& w, Param* b, Tensor onto = {});

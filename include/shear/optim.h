@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "shear/gradient_sink.h"
 #include "shear/parameters.h"
 
 namespace shear {
@@ -41,11 +42,42 @@ struct SgdOptions {
 // v = momentum * v + (g + weight_decay * w);  w -= lr * v.  As PyTorch's, dampening 0.
 std::unique_ptr<Optimizer> make_sgd(Device&, std::vector<ParamGroup>, SgdOptions = {});
 
+// The same, for a tape's sink: each parameter is updated as soon as its gradient is complete, and no gradient outlives
+// the op that completes it.  A step has one pass, and no clipping: the norm of all gradients is not known in time.  The
+// weights have the bits that make_sgd gives them after backward.
+class SgdInBackward final : public GradientsInStep {
+ public:
+  SgdInBackward(Device&, std::vector<ParamGroup>, SgdOptions = {});
+  void set_lr(float lr) { lr_ = lr; }  // of the steps from here on
+  void begin_step(std::span<Param* const>, int64_t passes) override;
+  std::vector<StateTensor> state();
+
+ private:
+  void use(Device&, Param&, const Tensor& gradient) override;
+
+  struct State {
+    const Param* param;
+    float weight_decay, lr_scale;
+    Tensor velocity;
+  };
+  std::vector<State> all_;
+  SgdOptions options_;
+  float lr_ = 0;
+};
+
 struct AdamWOptions {
   float beta1 = 0.9f, beta2 = 0.999f, epsilon = 1e-8f;
 };
 // Decoupled weight decay (Loshchilov & Hutter 2019): w -= lr * (m^ / (sqrt(v^) + epsilon) + weight_decay * w).
 std::unique_ptr<Optimizer> make_adamw(Device&, std::vector<ParamGroup>, AdamWOptions = {});
+
+struct OptimizerOptions {
+  std::string name = "adamw";  // or "sgd"
+  float momentum = 0.9f;       // of sgd
+  float weight_decay = 0;
+};
+// Throws Fault::usage for another name.
+std::unique_ptr<Optimizer> make_optimizer(Device&, Parameters&, const OptimizerOptions&);
 
 // ||g|| over all parameters that have a gradient, in f64.  Not finite where any gradient is not.
 double gradient_norm(Parameters&);

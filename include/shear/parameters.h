@@ -25,7 +25,8 @@ class Parameters {
   Parameters(const Parameters&) = delete;
 
   Param& add(std::string name, const Shape&, Init, bool decay);
-  void draw(Param&);  // as `add` does where values are drawn
+  void set_block(int block) { block_ = block; }  // of what is added from here on; -1: of none
+  void draw(Param&);                             // as `add` does where values are drawn
   Param* find(std::string_view name);
 
   auto begin() { return params_.begin(); }
@@ -44,6 +45,7 @@ class Parameters {
   Device& device_;
   uint64_t seed_;
   Values values_;
+  int block_ = -1;
   std::deque<Param> params_;
   std::deque<Init> inits_;  // as params_
 };

@@ -1,14 +1,18 @@
 // A memory policy decides how each saved activation waits for backward.  It knows neither ops nor storage, and
 // never packs, frees or copies: it answers with a verdict, and the tape carries it out or says why not.
 //
+// The tape calls it, in this order: prepare once, then for each step begin_step, wants and decide in forward order,
+// observe in backward; active_columns after begin_step.  Nobody else has to.
+//
 // A policy has state (what it drew, what it learnt) and belongs to one tape at a time, and to that tape's thread: no
 // two tapes share one.  A policy without state of its own may be handed to several.
 #pragma once
+#include <array>
 #include <memory>
 #include <string>
 #include <vector>
 
-#include "shear/saved.h"
+#include "shear/verdict.h"
 
 namespace shear {
 
@@ -22,7 +26,7 @@ enum class Way : uint8_t {
 class GradientView {
  public:
   virtual ~GradientView() = default;
-  virtual const Param& param() const = 0;
+  virtual ParamInfo param() const = 0;
   // The sum of squares of each column of a (out, in) weight's gradient; valid until the next call.
   virtual std::span<const float> column_square_sums() = 0;
 };
@@ -45,19 +49,19 @@ class MemoryPolicy {
  public:
   virtual ~MemoryPolicy() = default;
 
-  virtual std::string name() const = 0;                   // as the user spelled it: "lean"
-  virtual void prepare(std::span<const Param* const>) {}  // once, before the first step: what will be trained
-  virtual void begin_step(int64_t /*step*/) {}            // once per optimizer step: draw this step's subsets
-  virtual bool wants(Way, std::string_view /*site*/) const { return false; }
+  virtual std::string name() const = 0;                // as the user spelled it: "lean"
+  virtual void prepare(std::span<const ParamInfo>) {}  // once, before the first step: what will be trained
+  virtual void begin_step(int64_t /*step*/) {}         // once per optimizer step: draw this step's subsets
+  virtual bool wants(Way, const Place&) const { return false; }
   virtual Verdict decide(const SaveRequest&) = 0;  // once per value, in forward order
-  virtual void observe(GradientView&) {}           // after backward, for each param that got a gradient
+  virtual void observe(GradientView&) {}           // once per pass for each param whose gradient is complete
 
   // Whether every step needs the same bytes at the same moments, whatever is drawn; else a plan looks at many draws.
   virtual bool steady() const { return true; }
 
   // The columns of a parameter's gradient that this step left out by choice, and whose momentum and weight decay are
   // to be left alone too (0 in a mask of one float per column); empty: all of them count.
-  virtual std::span<const float> active_columns(const Param&) const { return {}; }
+  virtual std::span<const float> active_columns(const ParamInfo&) const { return {}; }
 
   virtual std::vector<PolicyState> state() { return {}; }
   virtual std::vector<SamplingReport> report() const { return {}; }

@@ -4,6 +4,9 @@
 
 namespace shear {
 
+// Where an op stands in the model: "blocks.3.mlp.fc1".  Names the op in policies, reports and errors.
+using Site = std::string_view;
+
 // Until it goes out of scope, this thread works for `site`, which must outlive what is recorded there.  Scopes may lie
 // in each other.
 class At {

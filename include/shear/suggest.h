@@ -15,4 +15,7 @@ std::string nearest(std::string_view word, const std::vector<std::string>& known
 // " (did you mean NAME?)", or nothing: for the middle of a sentence.
 std::string did_you_mean(std::string_view word, const std::vector<std::string>& known);
 
+// "a, b, c"
+std::string listed(const std::vector<std::string>&);
+
 }  // namespace shear

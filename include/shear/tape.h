@@ -1,40 +1,46 @@
 // The tape: ops hand it what their gradients need, a policy decides how that sleeps, backward wakes it.
 //
-//   Tape tape(device, policy);
+//   Tape tape(device, policy, model.parameters());
+//   tape.begin_step(step);
 //   Tensor y = linear(tape, "fc", x, w, b);     // saves x through the policy, records its gradient
-//   tape.backward(loss);                        // newest first; adds into Param::grad
-//   tape.reset();                               // ready for the next step, nothing is given back to the system
+//   tape.backward(loss);                        // newest first; gradients go to the sink
+//   tape.reset();                               // ready for the next pass, nothing is given back to the system
 //
 // One tape serves every step.  After the first one it allocates nothing.  It belongs to its device's thread, and its
-// policy is its own.
+// policy is its own: the tape makes every call of the policy's life.
 #pragma once
+#include <algorithm>
 #include <array>
 #include <cstring>
 #include <initializer_list>
 #include <span>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "shear/device.h"
 #include "shear/error.h"
+#include "shear/gradient_sink.h"
 #include "shear/policy.h"
+#include "shear/saved.h"
 #include "shear/site.h"
 
 namespace shear {
 
 class Backward;
+class Parameters;
 
 // Something that an op is given: a tensor, or a parameter, whose values it is; or null, which is nothing.
 struct Given {
   Given(const Tensor& t, DType d = DType::f32) : tensor(&t), dtype(d) {}
   Given(const Tensor* t) : tensor(t) {}
-  Given(const Param& p) : Given(&p) {}
-  Given(const Param* p) : tensor(p ? &p->value : nullptr), parameter(true), name(p ? p->name : std::string_view()) {}
+  Given(Param& p) : Given(&p) {}
+  Given(Param* p) : tensor(p ? &p->value : nullptr), parameter(true), param(p) {}
 
   const Tensor* tensor;
   DType dtype = DType::f32;
   bool parameter = false;
-  std::string_view name;  // a parameter's
+  Param* param = nullptr;
 };
 
 // A ticket for a saved value: opened during backward, closed once per save.
@@ -52,9 +58,27 @@ struct SaveRow {
   size_t dense_bytes, saved_bytes;
 };
 
+// What goes with a value that is saved.
+struct SaveOptions {
+  const Param* weight = nullptr;  // whose gradient wants it
+  int64_t parts = 1;              // tensors side by side in its rows, each pruned by itself
+  Slope slope = Slope::none;      // the function that it goes through, for an op that accepts Form::slopes
+  std::string_view op{};          // as the report calls it; empty: as the op that saves it
+};
+
+struct TapeOptions {
+  uint64_t seed = 0;             // of the streams that codes are rounded with
+  GradientSink* sink = nullptr;  // must outlive the tape; null: accumulate_gradients()
+};
+
 class Tape {
  public:
-  Tape(Device&, MemoryPolicy&);
+  static constexpr size_t most_params = 4;  // of one op
+
+  // For a model: what is trained is told to the policy and the sink.  Parameters are frozen before.
+  Tape(Device&, MemoryPolicy&, Parameters&, const TapeOptions& = {});
+  // For values and parameters that belong to no model.  Without `params` a step begins by itself.
+  Tape(Device&, MemoryPolicy&, std::vector<Param*> params = {}, const TapeOptions& = {});
   explicit Tape(Device&);  // inference: nothing is saved or recorded
 
   Device& device() { return device_; }
@@ -62,46 +86,60 @@ class Tape {
   bool training() const { return policy_ != nullptr; }
   bool recording() const { return training() && !paused_; }  // not in the first pass of a segment that is made again
 
-  // -- What ops call, forward ---------------------------------------------------------------------------------------
-  // Every op, first of all.  Throws Fault::internal with op and site where something that it was given is empty, is of
+  // -- What ops call, forward: through OpScope, see op.h ------------------------------------------------------------
+  // Every op, first of all: admits what it was given, and counts the uses of parameters.  Whether the tape will come
+  // back through it.
+  bool enter(std::string_view op, std::string_view site, std::initializer_list<Given>);
+  // Throws Fault::internal with op and site where something that it was given is empty, is of
   // another type, lies on another device, or comes from another tape, from before a reset, or from before backward.
   void admit(std::string_view op, std::string_view site, std::initializer_list<Given>) const;
   Tensor empty(const Shape&, DType = DType::f32);  // an activation: contents undefined, in the step's slab
   // Puts the value to sleep in the form that the policy chooses.  A value saved by several ops sleeps once.
-  // `weight`: whose gradient wants it.  `parts`: tensors side by side in its rows, each pruned by itself.  `slope`: the
-  // function that the value goes through, for an op that accepts Form::slopes.
-  Saved save(std::string_view site, std::string_view op, const Tensor& value, Forms accepts,
-             const Param* weight = nullptr, int64_t parts = 1, Slope slope = Slope::none);
+  Saved save(std::string_view site, std::string_view op, const Tensor& value, Role, Forms accepts,
+             const SaveOptions& = {});
   Saved hold(std::string_view site, std::string_view op, const Tensor& exact);  // no policy asked
   // How `out` can be made again: a trivially copyable `make(Backward&, first_row, View band)` that opens only
   // `sources`.  Used where a later save of `out` is answered with Recompute.
   template <class Make>
   void recipe(const Tensor& out, std::initializer_list<Saved> sources, Make make);
-  // Remembers the gradient of `out`, a trivially copyable `grad(Backward&)` with a member `Slot y`.
+  // Remembers the gradient of `out`, a trivially copyable `grad(Backward&)` with a member `Slot y`.  `params`: those
+  // whose gradients it has a share of.
   template <class Grad>
-  void record(Tensor& out, Grad grad);
-  bool wants_grad(const Tensor& x, std::initializer_list<const Param*> params);
+  void record(Tensor& out, Grad grad, std::span<Param* const> params = {});
   // Whether the policy wants an op at this site computed in another than its usual way.
-  bool wants(Way way, std::string_view site) const { return policy_ && policy_->wants(way, site); }
-  // body(tape, x), a trivially copyable function of an activation.  Where the policy wants it, of all that happens in
-  // it only x is kept: backward runs it once more, with the same bits, and goes on through what that saved.
+  bool wants(Way way, std::string_view site) const { return policy_ && policy_->wants(way, {site, block_}); }
+  // body(tape, x), a trivially copyable function of an activation: a block of the model, numbered in forward order.
+  // Where the policy wants it, of all that happens in it only x is kept: backward runs it once more, with the same
+  // bits, and goes on through what that saved.
   template <class Body>
   Tensor segment(std::string_view site, Tensor x, Body body);
+
+  // Until it goes out of scope, ops are in this block of the model.  Segments do so by themselves.
+  class InBlock {
+   public:
+    InBlock(Tape& tape, int block) : tape_(tape), before_(std::exchange(tape.block_, block)) {}
+    ~InBlock() { tape_.block_ = before_; }
+    InBlock(const InBlock&) = delete;
+    InBlock& operator=(const InBlock&) = delete;
+
+   private:
+    Tape& tape_;
+    int before_;
+  };
 
   // Asks for the gradient of an input, in every step anew; read it with `grad` after backward.  Of an input: a computed
   // value would be cut off from what it was computed from.
   void watch(Tensor&);
 
   // -- What a training step calls -----------------------------------------------------------------------------------
+  // Before the first op of each optimizer step: the policy draws, the sink forgets, and the optimizer is told which
+  // columns are left alone.  A step has `passes` of forward and backward, each with a reset behind it.
+  void begin_step(int64_t step, int64_t passes = 1);
   // loss: one element, computed on this tape since its last reset.  Backward goes through a value once.
   void backward(const Tensor& loss, float seed = 1);
   const Tensor& grad(const Tensor& watched) const;
   void reset();  // forgets values, gradients and records; keeps their room
 
-  // The stream that codes are rounded with, fresh for each value: named by the step.
-  void set_rounding(uint64_t seed, int64_t step) {
-    rounding_ = {seed, static_cast<uint32_t>(Purpose::policy), static_cast<uint32_t>(step), 0};
-  }
   // Room on the host for a choice among n, kept from step to step.
   std::vector<float>& host_floats(int64_t n);
   std::vector<int32_t>& host_indices(int64_t n);
@@ -124,6 +162,13 @@ class Tape {
     alignas(8) std::array<char, closure_bytes> grad;
     Slot out;
     std::string_view site;  // where it was recorded
+    std::array<Param*, most_params> params;
+  };
+  // What is left to do with a parameter in this pass.
+  struct Use {
+    Param* param;
+    int ops = 0;  // that use it and that backward has not come by yet
+    bool opened = false, done = false;
   };
   struct Recipe {
     void (*run)(const void*, Backward&, int64_t, View);
@@ -135,19 +180,29 @@ class Tape {
   class Observation;
 
   Saved share(const Tensor& value, Forms accepts, SaveRow&);
-  Kept put_to_sleep(const SaveRequest&, SaveRow&);
+  Kept put_to_sleep(const Tensor& value, SaveRequest&, SaveRow&);
   const Recipe* recipe_of(const Tensor& value) const;
   SaveRequest::Recipe quality(const Recipe*) const;
   void release(Saved);
   void release_sources(const Kept&);
   Slot new_slot(const Shape&);
+  void check_begun(std::string_view op, std::string_view site);
+  Use& use_of(Param&);
+  void finish(const Node&);
+  void complete(Use&);
+  void mark_active();
   bool current(Slot s) const { return s.pass == pass_; }
   bool passed(Slot s) const { return passed_[static_cast<size_t>(s.id)]; }
 
   Device& device_;
   MemoryPolicy* policy_ = nullptr;
-  uint32_t pass_;                               // of the slots since the last reset
-  bool paused_ = false, would_record_ = false;  // while the forward pass of a segment is not recorded
+  GradientSink* sink_ = nullptr;
+  std::vector<Param*> params_;  // of the model
+  uint64_t seed_ = 0;
+  int64_t step_ = -1, passes_ = 1, passes_done_ = 0;  // -1: none has begun
+  int block_ = -1, blocks_ = 0;                       // that ops are in; that there were in this pass
+  uint32_t pass_;                                     // of the slots since the last reset
+  bool paused_ = false, would_record_ = false;        // while the forward pass of a segment is not recorded
   bool in_backward_ = false;
   std::vector<Entry> entries_;
   std::vector<Node> nodes_;
@@ -157,6 +212,7 @@ class Tape {
   std::vector<bool> passed_;   // backward has gone through the op that made the value
   std::vector<SaveRow> report_;
   std::vector<Param*> touched_;
+  std::vector<Use> uses_;
   std::vector<float> host_floats_;
   std::vector<int32_t> host_indices_;
   StreamKey rounding_{0, static_cast<uint32_t>(Purpose::policy), 0, 0};
@@ -170,12 +226,9 @@ class Backward {
   Backend& run() { return tape_.run(); }
   const Tensor& grad(Slot y) const { return tape_.grads_[static_cast<size_t>(y.id)]; }
 
-  struct Sink {
-    Tensor into;
-    float beta;  // 0 at the first write, then 1
-  };
+  using Sink = GradientSink::Room;
   Sink sink(Slot x, const Shape&);
-  Sink sink(Param&);
+  Sink sink(Param&);  // where the tape's sink of gradients says
   // A sink for x that may lie over the gradient of y, for kernels that can work in place.
   Sink sink_over(Slot x, Slot y);
   void pass(Slot y, Slot x);  // x's gradient is y's as it is
@@ -190,14 +243,14 @@ class Backward {
   Tensor scratch(const Shape&);  // in the step's slab
   // Once more, recorded: what the tape walks through next is what body(tape, x) records, from the gradient of y on.
   template <class Body>
-  void again(Saved input, Slot x, Slot y, const Body& body);
+  void again(Saved input, Slot x, Slot y, int block, const Body& body);
 
  private:
   Tape& tape_;
 };
 
 template <class Grad>
-void Tape::record(Tensor& out, Grad grad) {
+void Tape::record(Tensor& out, Grad grad, std::span<Param* const> params) {
   static_assert(std::is_trivially_copyable_v<Grad>,
                 "a gradient holds slots, tickets, params and numbers - never a Tensor, "
                 "or the activation it captures escapes the memory policy");
@@ -207,35 +260,44 @@ void Tape::record(Tensor& out, Grad grad) {
   n.run = [](const void* g, Backward& bw) { (*static_cast<const Grad*>(g))(bw); };
   n.out = out.slot;
   n.site = At::site();
+  n.params = {};
+  std::copy(params.begin(), params.end(), n.params.begin());
   std::memcpy(n.grad.data(), &grad, sizeof grad);
 }
 
 template <class Body>
 Tensor Tape::segment(std::string_view site, Tensor x, Body body) {
-  if (!recording() || !wants(Way::segment_made_again, site)) return body(*this, std::move(x));
+  const int block = blocks_++;
+  if (!recording() || !policy_->wants(Way::segment_made_again, {site, block})) {
+    const InBlock here(*this, block);
+    return body(*this, std::move(x));
+  }
   struct SegmentGrad {
     Slot x, y;
     Saved input;
+    int block;
     Body body;
-    void operator()(Backward& bw) const { bw.again(input, x, y, body); }
+    void operator()(Backward& bw) const { bw.again(input, x, y, block, body); }
   };
   const Slot slot = x.slot;
-  const Saved input = save(site, "segment", x, Form::dense);
+  const InBlock here(*this, block);
+  const Saved input = save(site, "segment", x, Role::other, Form::dense);
   paused_ = true;
   would_record_ = false;
   Tensor y = body(*this, std::move(x));
   paused_ = false;
   if (would_record_)
-    record(y, SegmentGrad{slot, {}, input, body});
+    record(y, SegmentGrad{slot, {}, input, block, body});
   else
     release(input);  // nothing in it wants a gradient
   return y;
 }
 
 template <class Body>
-void Backward::again(Saved input, Slot x, Slot y, const Body& body) {
+void Backward::again(Saved input, Slot x, Slot y, int block, const Body& body) {
   Tensor in = dense(input);
   in.slot = x;
+  const Tape::InBlock here(tape_, block);
   const Tensor out = body(tape_, std::move(in));
   close(input);
   tape_.grads_[static_cast<size_t>(out.slot.id)] = tape_.grads_[static_cast<size_t>(y.id)];

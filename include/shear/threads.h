@@ -18,7 +18,7 @@ int threads_granted(const std::filesystem::path& root = "/");  // by the quota o
 // them start.
 void require_threads(int count, const char* flag);
 
-// The threads that the CPU's kernels compute with: they are there from then on (src/cpu).
+// The threads that the CPU's kernels compute with: they are there from then on (src/backends/cpu).
 void start_cpu_threads(int count);
 
 }  // namespace shear

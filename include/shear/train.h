@@ -13,14 +13,7 @@
 
 namespace shear {
 
-// -- Optimizers by name ---------------------------------------------------------------------------------------------
-
-struct OptimizerOptions {
-  std::string name = "adamw";  // or "sgd"
-  float momentum = 0.9f;       // of sgd
-  float weight_decay = 0;
-};
-std::unique_ptr<Optimizer> make_optimizer(Device&, Parameters&, const OptimizerOptions&);
+// -- What is trained -----------------------------------------------------------------------------------------------
 
 // "all", or "head": every parameter but the head's is frozen.  Throws Fault::usage for anything else.
 void choose_trainable(Parameters&, std::string_view which);
@@ -62,14 +55,12 @@ class TrainStep {
 
  private:
   void pass(int64_t step, int64_t index, int64_t images, const Batch&, StepResult&);
-  void mark_active();
   void check_first() const;
   [[noreturn]] void not_finite(int64_t step, double loss) const;
 
   Device& device_;
   Parameters& parameters_;
   Forward forward_;
-  MemoryPolicy& policy_;
   Optimizer& optimizer_;
   StepOptions options_;
   Tape tape_;

@@ -36,7 +36,7 @@ void apply(const ImageOptions&, Preprocess&);  // throws Fault::usage for values
 
 // -- Position embeddings for another image size ---------------------------------------------------------------------
 
-// As each library resizes them; see src/train/positions.cpp.
+// As each library resizes them; see src/weights/positions.cpp.
 enum class PositionResize : uint8_t { zoom, bilinear, bicubic, bicubic_antialias };
 std::string_view name(PositionResize);                   // "zoom", "bilinear", "bicubic", "bicubic-antialias"
 PositionResize parse_position_resize(std::string_view);  // throws Fault::usage

@@ -32,6 +32,7 @@ Param& Parameters::add(std::string name, const Shape& shape, Init init, bool dec
   Param& p = params_.emplace_back();
   p.name = std::move(name);
   p.decay = decay;
+  p.block = block_;
   p.value = device_.empty(shape, Category::parameters);
   inits_.push_back(init);
   if (values_ == Values::drawn) draw(p);

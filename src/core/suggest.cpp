@@ -44,4 +44,10 @@ std::string did_you_mean(std::string_view word, const std::vector<std::string>& 
   return found.empty() ? found : " (did you mean " + found + "?)";
 }
 
+std::string listed(const std::vector<std::string>& names) {
+  std::string all;
+  for (const std::string& name : names) all += (all.empty() ? "" : ", ") + name;
+  return all;
+}
+
 }  // namespace shear

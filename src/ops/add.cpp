@@ -1,6 +1,7 @@
 // y = a + b
-#include "ops/entry.h"
 #include "ops/in_place.h"
+#include "shear/op.h"
+#include "shear/ops.h"
 
 namespace shear {
 
@@ -19,13 +20,12 @@ struct AddGrad {
 }  // namespace
 
 Tensor add(Tape& tape, Site site, Tensor a, Tensor b) {
-  const Entry here(tape, "add", site, {a, b});
-  require(a.shape() == b.shape(), "add ", site, ": ", a.shape(), " and ", b.shape(), " differ");
+  const OpScope op(tape, "add", site, {a, b});
+  op.expect(a.shape() == b.shape(), a.shape(), " and ", b.shape(), " differ");
   // The sum takes the place of one that nobody else holds.  Of a first: a stream of sums then stays where it began.
   Tensor y = over(tape, a.storage().unique() ? a : b);
   tape.run().add(a, b, y);
-  const bool first = tape.wants_grad(a, {}), second = tape.wants_grad(b, {});
-  if (first || second) tape.record(y, AddGrad{a.slot, b.slot, {}});
+  if (op.wanted()) op.record(y, AddGrad{a.slot, b.slot, {}});
   return y;
 }
 

@@ -1,7 +1,8 @@
 // context = softmax(q k^T / sqrt(width)) v, per head
 #include <algorithm>
 
-#include "ops/entry.h"
+#include "shear/op.h"
+#include "shear/ops.h"
 
 namespace shear {
 
@@ -57,29 +58,29 @@ struct AttentionGrad {
 }  // namespace
 
 Tensor attention(Tape& tape, Site site, const Tensor& qkv, int64_t heads) {
-  const Entry here(tape, "attention", site, {qkv});
+  const OpScope op(tape, "attention", site, {qkv});
   const Shape& s = qkv.shape();
-  require(s.rank() == 3 && heads > 0 && s[2] % (3 * heads) == 0, "attention ", site, ": expected (B, N, 3 * ", heads,
-          " * width), found ", s);
+  op.expect(s.rank() == 3 && heads > 0 && s[2] % (3 * heads) == 0, "expected (B, N, 3 * ", heads, " * width), found ",
+            s);
   const HeadGrid grid{s[0], s[1], heads, s[2] / 3 / heads};
-  const bool wanted = tape.wants_grad(qkv, {}), whole = wanted && tape.wants(Way::materialised_attention, site);
+  const bool whole = op.wanted() && op.wants(Way::materialised_attention);
   Tensor context = tape.empty({s[0], s[1], grid.model()}), log_sum_exp, probabilities;
   if (whole)
     probabilities = tape.empty({s[0], heads * s[1], s[1]});
-  else if (wanted)
+  else if (op.wanted())
     log_sum_exp = tape.empty({s[0] * heads, s[1]});
   {
     const Tensor scratch = tape.empty({tape.run().attention_scratch(grid)});
     tape.run().attention(grid, qkv, context, log_sum_exp, probabilities, scratch);
   }
-  if (wanted) {
-    const Saved in = tape.save(site, "attention", qkv, Form::packed, nullptr, 3);
+  if (op.wanted()) {
+    const Saved in = op.save(qkv, Role::qkv, Form::packed, {.parts = 3});
     Saved lse, p;
     if (whole)
-      p = tape.save(site, "softmax", probabilities, Form::packed);
+      p = op.save(probabilities, Role::probabilities, Form::packed, {.op = "softmax"});
     else if (tape.form(in) == Form::dense)  // else it would not be that of the scores that are left
-      lse = tape.hold(site, "attention", log_sum_exp);
-    tape.record(context, AttentionGrad{qkv.slot, {}, grid, in, lse, p});
+      lse = op.hold(log_sum_exp);
+    op.record(context, AttentionGrad{qkv.slot, {}, grid, in, lse, p});
   }
   return context;
 }

@@ -1,5 +1,6 @@
 // y = x / (1 - p) where kept, else 0
-#include "ops/entry.h"
+#include "shear/op.h"
+#include "shear/ops.h"
 
 namespace shear {
 
@@ -19,12 +20,12 @@ struct DropoutGrad {
 }  // namespace
 
 Tensor dropout(Tape& tape, Site site, const Tensor& x, float p, StreamKey key) {
-  const Entry here(tape, "dropout", site, {x});
-  require(p >= 0 && p < 1, "dropout ", site, ": p is ", p, ", expected 0 <= p < 1");
+  const OpScope op(tape, "dropout", site, {x});
+  op.expect(p >= 0 && p < 1, "p is ", p, ", expected 0 <= p < 1");
   if (p == 0 || !tape.training()) return x;
   Tensor y = tape.empty(x.shape());
   tape.run().dropout(x, p, key, 0, y);
-  if (tape.wants_grad(x, {})) tape.record(y, DropoutGrad{x.slot, {}, p, key});
+  if (op.wanted()) op.record(y, DropoutGrad{x.slot, {}, p, key});
   return y;
 }
 

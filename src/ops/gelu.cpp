@@ -1,7 +1,8 @@
 // y = x Phi(x)
-#include "autograd/contract.h"
-#include "ops/entry.h"
 #include "ops/in_place.h"
+#include "shear/op.h"
+#include "shear/ops.h"
+#include "tape/contract.h"
 
 namespace shear {
 
@@ -43,19 +44,18 @@ struct RemakeOutput {
 }  // namespace
 
 Tensor gelu(Tape& tape, Site site, Tensor x, GeluForm form) {
-  const Entry here(tape, "gelu", site, {x});
+  const OpScope op(tape, "gelu", site, {x});
   const Slot slot = x.slot;
-  const bool wanted = tape.wants_grad(x, {});
   Saved input;
-  if (wanted)
-    input = tape.save(site, "gelu", x, Form::packed | Form::slopes, nullptr, 1,
-                      form == GeluForm::exact ? Slope::gelu : Slope::gelu_tanh);
+  if (op.wanted())
+    input = op.save(x, Role::activation_input, Form::packed | Form::slopes,
+                    {.slope = form == GeluForm::exact ? Slope::gelu : Slope::gelu_tanh});
   // Where x sleeps in another form and nobody else holds it, y takes its place.
   Tensor y = over(tape, x);
   tape.run().gelu(form, x, y);
-  if (wanted) {
-    tape.record(y, GeluGrad{slot, {}, form, input});
-    tape.recipe(y, {input}, RemakeOutput{input, form});
+  if (op.wanted()) {
+    op.record(y, GeluGrad{slot, {}, form, input});
+    op.recipe(y, {input}, RemakeOutput{input, form});
   }
   return y;
 }

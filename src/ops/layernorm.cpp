@@ -1,8 +1,9 @@
 // y = (x - mean) / sqrt(var + epsilon) * gamma + beta, over rows
 #include <algorithm>
 
-#include "autograd/contract.h"
-#include "ops/entry.h"
+#include "shear/op.h"
+#include "shear/ops.h"
+#include "tape/contract.h"
 
 namespace shear {
 
@@ -62,16 +63,16 @@ struct RemakeOutput {
 }  // namespace
 
 Tensor layernorm(Tape& tape, Site site, const Tensor& x, Param& gamma, Param& beta, float epsilon) {
-  const Entry here(tape, "layernorm", site, {x, gamma, beta});
-  require(x.cols() == gamma.value.elements() && x.cols() == beta.value.elements(), "layernorm ", site, ": input ",
-          x.shape(), " does not fit gamma ", gamma.value.shape(), " and beta ", beta.value.shape());
+  const OpScope op(tape, "layernorm", site, {x, gamma, beta});
+  op.expect(x.cols() == gamma.value.elements() && x.cols() == beta.value.elements(), "input ", x.shape(),
+            " does not fit gamma ", gamma.value.shape(), " and beta ", beta.value.shape());
   Tensor y = tape.empty(x.shape()), mean = tape.empty({x.rows()}), rstd = tape.empty({x.rows()});
   tape.run().layernorm(x, gamma.value, beta.value, epsilon, y, mean, rstd);
-  if (tape.wants_grad(x, {&gamma, &beta})) {
-    const Saved input = tape.save(site, "layernorm", x, Form::packed);
-    const Saved m = tape.hold(site, "layernorm", mean), r = tape.hold(site, "layernorm", rstd);
-    tape.record(y, LayerNormGrad{x.slot, {}, &gamma, &beta, input, m, r});
-    tape.recipe(y, {input, m, r}, RemakeOutput{input, m, r, &gamma, &beta});
+  if (op.wanted()) {
+    const Saved input = op.save(x, Role::norm_input, Form::packed);
+    const Saved m = op.hold(mean), r = op.hold(rstd);
+    op.record(y, LayerNormGrad{x.slot, {}, &gamma, &beta, input, m, r});
+    op.recipe(y, {input, m, r}, RemakeOutput{input, m, r, &gamma, &beta});
   }
   return y;
 }

@@ -1,7 +1,8 @@
 // y = x w^T + b, or onto + x w^T + b
-#include "autograd/contract.h"
-#include "ops/entry.h"
 #include "ops/in_place.h"
+#include "shear/op.h"
+#include "shear/ops.h"
+#include "tape/contract.h"
 
 namespace shear {
 
@@ -35,24 +36,21 @@ struct LinearGrad {
 }  // namespace
 
 Tensor linear(Tape& tape, Site site, const Tensor& x, Param& w, Param* b, Tensor onto) {
-  const Entry here(tape, "linear", site, {x, w, b, onto ? &onto : nullptr});
-  require(w.value.shape().rank() == 2 && x.cols() == w.value.cols(), "linear ", site, ": input ", x.shape(),
-          " does not fit weight ", w.value.shape());
-  require(!b || b->value.elements() == w.value.rows(), "linear ", site, ": bias ", b ? b->value.shape() : Shape{},
-          " does not fit weight ", w.value.shape());
+  const OpScope op(tape, "linear", site, {x, w, b, onto ? &onto : nullptr});
+  op.expect(w.value.shape().rank() == 2 && x.cols() == w.value.cols(), "input ", x.shape(), " does not fit weight ",
+            w.value.shape());
+  op.expect(!b || b->value.elements() == w.value.rows(), "bias ", b ? b->value.shape() : Shape{},
+            " does not fit weight ", w.value.shape());
   const Shape shape = x.shape().with_cols(w.value.rows());
-  require(!onto || onto.shape() == shape, "linear ", site, ": onto ", onto.shape(), ", expected ", shape);
-  const bool wanted = tape.wants_grad(x, {&w, b}), passed = onto && tape.wants_grad(onto, {});
+  op.expect(!onto || onto.shape() == shape, "onto ", onto.shape(), ", expected ", shape);
   const Slot stream = onto.slot;
   Tensor y = onto ? over(tape, onto) : tape.empty(shape);
   if (onto && onto.data() != y.data()) tape.run().copy(onto, 0, y);
   tape.run().gemm(Transposed::no, x, Transposed::yes, w.value, onto ? 1 : 0, y, b ? ConstView(b->value) : ConstView{});
-  if (wanted || passed) {
-    const Saved input =
-        wanted && w.trainable
-            ? tape.save(site, "linear", x, Form::recomputed | Form::packed | Form::columns | Form::rows, &w)
-            : Saved{};
-    tape.record(y, LinearGrad{x.slot, {}, stream, x.shape(), &w, b, input});
+  if (op.wanted()) {
+    constexpr Forms opened = Form::recomputed | Form::packed | Form::columns | Form::rows;
+    const Saved input = w.trainable ? op.save(x, Role::linear_input, opened, {.weight = &w}) : Saved{};
+    op.record(y, LinearGrad{x.slot, {}, stream, x.shape(), &w, b, input});
   }
   return y;
 }

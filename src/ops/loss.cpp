@@ -1,5 +1,6 @@
 // loss = mean over the batch of -sum target log softmax(logits)
-#include "ops/entry.h"
+#include "shear/op.h"
+#include "shear/ops.h"
 
 namespace shear {
 
@@ -30,9 +31,9 @@ void check_labels(std::string_view op, Site site, std::span<const int32_t> label
 }
 
 Tensor cross_entropy(Tape& tape, Site site, const Tensor& logits, const Tensor& labels, float smoothing) {
-  const Entry here(tape, "cross_entropy", site, {logits, {labels, DType::i32}});
-  require(labels.elements() == logits.rows(), "cross_entropy ", site, ": logits ", logits.shape(),
-          " do not fit labels ", name(labels.dtype()), " ", labels.shape());
+  const OpScope op(tape, "cross_entropy", site, {logits, {labels, DType::i32}});
+  op.expect(labels.elements() == logits.rows(), "logits ", logits.shape(), " do not fit labels ", name(labels.dtype()),
+            " ", labels.shape());
   if (tape.run().computes() && tape.run().on_host())  // on a device they were checked before they went there
     check_labels("cross_entropy", site, {labels.data<int32_t>(), static_cast<size_t>(labels.elements())},
                  logits.cols());
@@ -40,9 +41,9 @@ Tensor cross_entropy(Tape& tape, Site site, const Tensor& logits, const Tensor& 
   Tensor loss = tape.empty({1});
   tape.run().cross_entropy(logits, labels, smoothing, losses);
   tape.run().mean(losses, loss);
-  if (tape.wants_grad(logits, {})) {
-    const Saved in = tape.hold(site, "cross_entropy", logits), classes = tape.hold(site, "cross_entropy", labels);
-    tape.record(loss, CrossEntropyGrad{logits.slot, {}, smoothing, in, classes});
+  if (op.wanted()) {
+    const Saved in = op.hold(logits), classes = op.hold(labels);
+    op.record(loss, CrossEntropyGrad{logits.slot, {}, smoothing, in, classes});
   }
   return loss;
 }

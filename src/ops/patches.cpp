@@ -1,6 +1,7 @@
 // Patch embedding: a convolution of stride p as a product of patches, made in bands, with the kernel
-#include "autograd/contract.h"
-#include "ops/entry.h"
+#include "shear/op.h"
+#include "shear/ops.h"
+#include "tape/contract.h"
 
 namespace shear {
 
@@ -38,15 +39,15 @@ struct PatchEmbedGrad {
 }  // namespace
 
 Tensor patch_embed(Tape& tape, Site site, const Tensor& images, int64_t patch, Param& w, Param& b) {
-  const Entry here(tape, "patch_embed", site, {images, w, b});
+  const OpScope op(tape, "patch_embed", site, {images, w, b});
   const Shape& s = images.shape();
-  require(s.rank() == 4 && patch > 0 && s[2] % patch == 0 && s[3] % patch == 0, "patch_embed ", site, ": images ", s,
-          " do not divide into patches of ", patch);
+  op.expect(s.rank() == 4 && patch > 0 && s[2] % patch == 0 && s[3] % patch == 0, "images ", s,
+            " do not divide into patches of ", patch);
   const PatchGrid grid{s[1], s[2], s[3], patch};
   const int64_t width = w.value.shape()[0], rows = s[0] * grid.count();
-  require(w.value.elements() == width * grid.size() && b.value.elements() == width, "patch_embed ", site, ": weight ",
-          w.value.shape(), " and bias ", b.value.shape(), " do not fit patches of ", grid.size(), " values");
-  require(!images.slot.wanted(), "patch_embed ", site, ": has no gradient for images");
+  op.expect(w.value.elements() == width * grid.size() && b.value.elements() == width, "weight ", w.value.shape(),
+            " and bias ", b.value.shape(), " do not fit patches of ", grid.size(), " values");
+  op.expect(!images.slot.wanted(), "has no gradient for images");
   Tensor y = tape.empty({s[0], grid.count(), width});
   {
     const Tensor band = tape.empty({std::min(band_rows, rows), grid.size()});
@@ -58,9 +59,9 @@ Tensor patch_embed(Tape& tape, Site site, const Tensor& images, int64_t patch, P
                       View(y).band(first, n), b.value);
     }
   }
-  if (tape.wants_grad(images, {&w, &b})) {
-    const Saved pixels = w.trainable ? tape.save(site, "patch_embed", images, Form::dense, &w) : Saved{};
-    tape.record(y, PatchEmbedGrad{{}, grid, s[0], &w, &b, pixels});
+  if (op.wanted()) {
+    const Saved pixels = w.trainable ? op.save(images, Role::other, Form::dense, {.weight = &w}) : Saved{};
+    op.record(y, PatchEmbedGrad{{}, grid, s[0], &w, &b, pixels});
   }
   return y;
 }

@@ -1,5 +1,6 @@
 // y = max(x, 0)
-#include "ops/entry.h"
+#include "shear/op.h"
+#include "shear/ops.h"
 
 namespace shear {
 
@@ -19,10 +20,10 @@ struct ReluGrad {
 }  // namespace
 
 Tensor relu(Tape& tape, Site site, const Tensor& x) {
-  const Entry here(tape, "relu", site, {x});
+  const OpScope op(tape, "relu", site, {x});
   Tensor y = tape.empty(x.shape());
   tape.run().relu(x, y);
-  if (tape.wants_grad(x, {})) tape.record(y, ReluGrad{x.slot, {}, tape.save(site, "relu", y, Form::dense)});
+  if (op.wanted()) op.record(y, ReluGrad{x.slot, {}, op.save(y, Role::other, Form::dense)});
   return y;
 }
 

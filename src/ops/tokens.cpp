@@ -1,5 +1,6 @@
 // The class token and the position embedding, and taking one token out again
-#include "ops/entry.h"
+#include "shear/op.h"
+#include "shear/ops.h"
 
 namespace shear {
 
@@ -49,27 +50,27 @@ struct TakeTokenGrad {
 }  // namespace
 
 Tensor add_tokens(Tape& tape, Site site, const Tensor& patches, Param& cls, Param& pos) {
-  const Entry here(tape, "add_tokens", site, {patches, cls, pos});
+  const OpScope op(tape, "add_tokens", site, {patches, cls, pos});
   const Shape& s = patches.shape();
-  require(s.rank() == 3 && cls.value.elements() == s[2] && pos.value.elements() == (s[1] + 1) * s[2], "add_tokens ",
-          site, ": patches ", s, " do not fit class token ", cls.value.shape(), " and positions ", pos.value.shape());
+  op.expect(s.rank() == 3 && cls.value.elements() == s[2] && pos.value.elements() == (s[1] + 1) * s[2], "patches ", s,
+            " do not fit class token ", cls.value.shape(), " and positions ", pos.value.shape());
   Tensor y = tape.empty({s[0], s[1] + 1, s[2]});
   const Tensor place = pos.value.reshaped({s[1] + 1, s[2]});
   const ConstView first = ConstView(place).band(0, 1), rest(place.data() + s[2], 1, s[1] * s[2], s[1] * s[2]);
   // One class token for all rows: a view whose rows are all the same one.
   tape.run().add_row(ConstView(cls.value.data(), s[0], s[2], 0), first, tokens_of(y, 0, 1));
   tape.run().add_row(tokens_of(patches, 0, s[1]), rest, tokens_of(y, 1, s[1]));
-  if (tape.wants_grad(patches, {&cls, &pos})) tape.record(y, AddTokensGrad{patches.slot, {}, s, &cls, &pos});
+  if (op.wanted()) op.record(y, AddTokensGrad{patches.slot, {}, s, &cls, &pos});
   return y;
 }
 
 Tensor take_token(Tape& tape, Site site, const Tensor& x, int64_t index) {
-  const Entry here(tape, "take_token", site, {x});
+  const OpScope op(tape, "take_token", site, {x});
   const Shape& s = x.shape();
-  require(s.rank() == 3 && index >= 0 && index < s[1], "take_token ", site, ": no token ", index, " in ", s);
+  op.expect(s.rank() == 3 && index >= 0 && index < s[1], "no token ", index, " in ", s);
   Tensor y = tape.empty({s[0], s[2]});
   tape.run().copy(tokens_of(x, index, 1), 0, y);
-  if (tape.wants_grad(x, {})) tape.record(y, TakeTokenGrad{x.slot, {}, s, index});
+  if (op.wanted()) op.record(y, TakeTokenGrad{x.slot, {}, s, index});
   return y;
 }
 

@@ -13,9 +13,7 @@ namespace {
 class BackRazor final : public Pruning {
  public:
   explicit BackRazor(PolicyKeys& keys) : Pruning(keys, OwnAnswers{}) { keys.done(); }
-  bool wants(Way way, std::string_view site) const override {
-    return way == Way::materialised_attention && in_block(site);
-  }
+  bool wants(Way way, const Place& at) const override { return way == Way::materialised_attention && at.in_block(); }
 
  protected:
   Verdict linear(const SaveRequest&) override { return Pack{keep()}; }

@@ -48,11 +48,11 @@ class BySite final : public MemoryPolicy {
   }
 
   std::string name() const override { return name_; }
-  void prepare(std::span<const Param* const> params) override {
+  void prepare(std::span<const ParamInfo> params) override {
     for (const Part& part : parts_) {
-      std::vector<const Param*> own;
-      for (const Param* p : params)
-        if (&of(*p) == part.policy.get()) own.push_back(p);
+      std::vector<ParamInfo> own;
+      for (const ParamInfo& p : params)
+        if (&of(p.site()) == part.policy.get()) own.push_back(p);
       part.policy->prepare(own);
     }
   }
@@ -62,10 +62,12 @@ class BySite final : public MemoryPolicy {
   bool steady() const override {
     return std::all_of(parts_.begin(), parts_.end(), [](const Part& p) { return p.policy->steady(); });
   }
-  bool wants(Way way, std::string_view site) const override { return of(site).wants(way, site); }
+  bool wants(Way way, const Place& at) const override { return of(at.site).wants(way, at); }
   Verdict decide(const SaveRequest& request) override { return of(request.site).decide(request); }
-  void observe(GradientView& gradient) override { of(gradient.param()).observe(gradient); }
-  std::span<const float> active_columns(const Param& param) const override { return of(param).active_columns(param); }
+  void observe(GradientView& gradient) override { of(gradient.param().site()).observe(gradient); }
+  std::span<const float> active_columns(const ParamInfo& param) const override {
+    return of(param.site()).active_columns(param);
+  }
   std::vector<PolicyState> state() override {
     std::vector<PolicyState> all;
     for (size_t i = 0; i < parts_.size(); ++i)
@@ -88,11 +90,6 @@ class BySite final : public MemoryPolicy {
     size_t i = 0;
     while (!fits(parts_[i].pattern, site)) ++i;  // the last fits everything
     return *parts_[i].policy;
-  }
-  // "blocks.0.mlp.fc1.weight" is a parameter of the site "blocks.0.mlp.fc1".
-  MemoryPolicy& of(const Param& param) const {
-    const std::string_view name = param.name;
-    return of(name.substr(0, name.rfind('.')));
   }
 
   std::string name_;

@@ -9,7 +9,7 @@ namespace {
 class Checkpoint final : public MemoryPolicy {
  public:
   std::string name() const override { return "checkpoint"; }
-  bool wants(Way way, std::string_view) const override { return way == Way::segment_made_again; }
+  bool wants(Way way, const Place&) const override { return way == Way::segment_made_again; }
   Verdict decide(const SaveRequest& request) override { return lean_verdict(request); }
 };
 

@@ -12,7 +12,7 @@ class Full final : public MemoryPolicy {
     keys.done();
   }
   std::string name() const override { return name_; }
-  bool wants(Way way, std::string_view) const override { return way == Way::materialised_attention && materialised_; }
+  bool wants(Way way, const Place&) const override { return way == Way::materialised_attention && materialised_; }
   Verdict decide(const SaveRequest&) override { return Keep{}; }
 
  private:

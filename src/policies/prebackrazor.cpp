@@ -20,11 +20,7 @@ void PreBackRazor::begin_step(int64_t step) {
   draw();
 }
 
-bool is_sampled(const Param& p) {
-  return p.name.starts_with("blocks.") && p.name.ends_with(".weight") && p.value.shape().rank() == 2;
-}
-
-std::string site_of(const Param& weight) { return weight.name.substr(0, weight.name.rfind('.')); }
+bool is_sampled(const ParamInfo& p) { return p.block >= 0 && p.name.ends_with(".weight") && p.shape.rank() == 2; }
 
 std::array<float, 5> quantiles(std::span<const float> p) {
   std::vector<float> sorted(p.begin(), p.end());

@@ -21,8 +21,8 @@ class PreBackRazor : public Pruning {
  public:
   PreBackRazor(PolicyKeys&, const SamplingOptions&);
 
-  bool wants(Way way, std::string_view site) const override {
-    return way == Way::materialised_attention && !options_.tiled && in_block(site);
+  bool wants(Way way, const Place& at) const override {
+    return way == Way::materialised_attention && !options_.tiled && at.in_block();
   }
   void begin_step(int64_t step) final;
 
@@ -47,8 +47,7 @@ class PreBackRazor : public Pruning {
 };
 
 // Whether a parameter is one of the weights that are sampled: matrices in blocks.
-bool is_sampled(const Param&);
-std::string site_of(const Param& weight);  // "blocks.0.mlp.fc1"
+bool is_sampled(const ParamInfo&);
 
 std::unique_ptr<MemoryPolicy> make_sampled_columns(PolicyKeys&, const SamplingOptions&);
 std::unique_ptr<MemoryPolicy> make_sampled_tensors(PolicyKeys&, const SamplingOptions&);

@@ -16,7 +16,7 @@ namespace {
 
 // The columns of one linear's input.
 struct Layer {
-  Layer(const Param* w, int64_t columns, int64_t k, const SamplingOptions& o, uint32_t number)
+  Layer(std::string_view w, int64_t columns, int64_t k, const SamplingOptions& o, uint32_t number)
       : weight(w), kept(k), ordinal(number), bandit(columns, static_cast<double>(k), o.bandit) {
     const auto n = static_cast<size_t>(columns);
     room =
@@ -30,7 +30,7 @@ struct Layer {
     seen.reserve(n);
   }
 
-  const Param* weight;
+  std::string weight;      // its name
   int64_t kept, room = 0;  // columns on average; columns that there is room for
   uint32_t ordinal;
   Bandit bandit;
@@ -48,21 +48,21 @@ class SampledColumns final : public PreBackRazor {
  public:
   using PreBackRazor::PreBackRazor;
 
-  void prepare(std::span<const Param* const> params) override {
-    for (const Param* p : params)
-      if (is_sampled(*p)) layer(site_of(*p), p, p->value.cols());
+  void prepare(std::span<const ParamInfo> params) override {
+    for (const ParamInfo& p : params)
+      if (is_sampled(p)) layer(p.site(), p.name, p.shape.cols());
   }
 
   void observe(GradientView& gradient) override {
     if (!observing()) return;
     for (auto& [site, l] : layers_)
-      if (l.weight == &gradient.param()) return see(l, gradient.column_square_sums());
+      if (l.weight == gradient.param().name) return see(l, gradient.column_square_sums());
   }
 
-  std::span<const float> active_columns(const Param& param) const override {
+  std::span<const float> active_columns(const ParamInfo& param) const override {
     if (options_.skip_frozen)
       for (const auto& [site, l] : layers_)
-        if (l.weight == &param) return l.active;
+        if (l.weight == param.name) return l.active;
     return {};
   }
 
@@ -88,9 +88,9 @@ class SampledColumns final : public PreBackRazor {
  protected:
   Verdict linear(const SaveRequest& request) override {
     if (!request.weight) return Keep{};
-    Layer& l = layer(request.site, request.weight, request.value.cols());
+    Layer& l = layer(request.site, request.weight->name, request.shape.cols());
     const double each = 16 * inside().keep + (inside().keep < 1 ? 1 : 0);  // bits
-    l.bytes = static_cast<size_t>(static_cast<double>(request.value.rows() * l.room) * each / 8);
+    l.bytes = static_cast<size_t>(static_cast<double>(request.shape.rows() * l.room) * each / 8);
     return SampleColumns{l.index, l.scale, inside(), options_.groups};
   }
 
@@ -113,7 +113,7 @@ class SampledColumns final : public PreBackRazor {
   }
 
  private:
-  Layer& layer(std::string_view site, const Param* weight, int64_t columns) {
+  Layer& layer(std::string_view site, std::string_view weight, int64_t columns) {
     if (const auto known = layers_.find(site); known != layers_.end()) return known->second;
     const auto number = static_cast<uint32_t>(layers_.size());
     const int64_t k = share_of(options_.sample, columns);

@@ -10,9 +10,7 @@ namespace {
 class PreBackRazorMinus final : public Pruning {
  public:
   explicit PreBackRazorMinus(PolicyKeys& keys) : Pruning(keys) { keys.done(); }
-  bool wants(Way way, std::string_view site) const override {
-    return way == Way::materialised_attention && in_block(site);
-  }
+  bool wants(Way way, const Place& at) const override { return way == Way::materialised_attention && at.in_block(); }
 
  protected:
   Verdict linear(const SaveRequest&) override { return TopColumns{keep()}; }

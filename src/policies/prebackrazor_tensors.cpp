@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <deque>
+#include <utility>
 
 #include "policies/prebackrazor.h"
 #include "shear/error.h"
@@ -16,7 +17,7 @@ namespace {
 // The weights of one shape: the arms of one bandit.
 struct Stratum {
   Shape shape;
-  std::vector<const Param*> weights;
+  std::vector<std::string> weights;
   std::vector<float> norms;    // squared, of the unscaled gradient; -1: not drawn, or not yet seen
   std::vector<int32_t> drawn;  // ascending
   std::vector<float> seen;
@@ -27,9 +28,9 @@ class SampledTensors final : public PreBackRazor {
  public:
   using PreBackRazor::PreBackRazor;
 
-  void prepare(std::span<const Param* const> params) override {
-    for (const Param* p : params)
-      if (is_sampled(*p)) stratum_of(p->value.shape()).weights.push_back(p);
+  void prepare(std::span<const ParamInfo> params) override {
+    for (const ParamInfo& p : params)
+      if (is_sampled(p)) stratum_of(p.shape).weights.emplace_back(p.name);
     for (const Stratum& s : strata_) zeros_.resize(std::max(zeros_.size(), static_cast<size_t>(s.shape.cols())), 0.f);
     ones_.assign(zeros_.size(), 1.f);
     for (Stratum& s : strata_) {
@@ -48,7 +49,7 @@ class SampledTensors final : public PreBackRazor {
 
   void observe(GradientView& gradient) override {
     if (!observing()) return;
-    const auto [s, arm] = find(&gradient.param());
+    const auto [s, arm] = find(gradient.param().name);
     if (!s || !std::binary_search(s->drawn.begin(), s->drawn.end(), static_cast<int32_t>(arm))) return;
     double sum = 0;
     for (const float v : gradient.column_square_sums()) sum += static_cast<double>(v);
@@ -56,12 +57,12 @@ class SampledTensors final : public PreBackRazor {
     s->norms[arm] = static_cast<float>(sum * undo * undo);
   }
 
-  std::span<const float> active_columns(const Param& param) const override {
+  std::span<const float> active_columns(const ParamInfo& param) const override {
     if (!options_.skip_frozen) return {};
-    const auto [s, arm] = find(&param);
+    const auto [s, arm] = find(param.name);
     if (!s) return {};
     const bool drawn = std::binary_search(s->drawn.begin(), s->drawn.end(), static_cast<int32_t>(arm));
-    return std::span<const float>(drawn ? ones_ : zeros_).first(static_cast<size_t>(param.value.cols()));
+    return std::span<const float>(drawn ? ones_ : zeros_).first(static_cast<size_t>(param.shape.cols()));
   }
 
   std::vector<PolicyState> state() override {
@@ -80,7 +81,8 @@ class SampledTensors final : public PreBackRazor {
     for (const Stratum& s : strata_)
       for (size_t i = 0; i < s.weights.size(); ++i) {
         const float p = std::as_const(*s.bandit).probabilities()[i];
-        all.push_back({site_of(*s.weights[i]), {p, p, p, p, p}, static_cast<double>(p) * inside().keep, 0});
+        all.push_back(
+            {std::string(ParamInfo{s.weights[i]}.site()), {p, p, p, p, p}, static_cast<double>(p) * inside().keep, 0});
       }
     return all;
   }
@@ -88,10 +90,10 @@ class SampledTensors final : public PreBackRazor {
  protected:
   Verdict linear(const SaveRequest& request) override {
     if (!request.weight) return Keep{};
-    const auto [s, arm] = find(request.weight);
+    const auto [s, arm] = find(request.weight->name);
     if (!s) return inside();  // not told of by prepare: it is always kept
     if (!std::binary_search(s->drawn.begin(), s->drawn.end(), static_cast<int32_t>(arm))) return SampleColumns{};
-    const auto n = static_cast<size_t>(request.value.cols());
+    const auto n = static_cast<size_t>(request.shape.cols());
     for (size_t i = all_.size(); i < n; ++i) all_.push_back(static_cast<int32_t>(i));
     scale_.assign(n, options_.scale ? 1.f / s->bandit->probabilities()[arm] : 1.f);
     return SampleColumns{std::span(all_).first(n), scale_, inside()};
@@ -127,10 +129,10 @@ class SampledTensors final : public PreBackRazor {
     made.shape = shape;
     return made;
   }
-  std::pair<Stratum*, size_t> find(const Param* p) const {
+  std::pair<Stratum*, size_t> find(std::string_view name) const {
     for (Stratum& s : strata_)
       for (size_t i = 0; i < s.weights.size(); ++i)
-        if (s.weights[i] == p) return {&s, i};
+        if (s.weights[i] == name) return {&s, i};
     return {nullptr, 0};
   }
 

@@ -17,12 +17,21 @@ Pruning::Pruning(PolicyKeys& keys, OwnAnswers)
     : name_(keys.spec()), prune_(keys.number("prune", 0.8, 0, 0.999)), norm_(Code::f32), slope_(Code::f16) {}
 
 Verdict Pruning::decide(const SaveRequest& request) {
-  if (!in_block(request.site)) return Keep{};
-  if (request.op == "linear") return linear(request);
-  if (request.op == "layernorm") return layernorm(request);
-  if (request.op == "gelu") return gelu(request);
-  if (request.op == "attention" || request.op == "softmax") return attention(request);
-  return Keep{};
+  if (!request.in_block()) return Keep{"outside the blocks, which alone are pruned"};
+  switch (request.role) {
+    case Role::linear_input:
+      return linear(request);
+    case Role::norm_input:
+      return layernorm(request);
+    case Role::activation_input:
+      return gelu(request);
+    case Role::qkv:
+    case Role::probabilities:
+      return attention(request);
+    case Role::other:
+      break;
+  }
+  return Keep{"the policy has no rule for such a value"};
 }
 
 }  // namespace shear

@@ -24,7 +24,6 @@ class Pruning : public MemoryPolicy {
   Verdict decide(const SaveRequest& request) final;
 
  protected:
-  static bool in_block(std::string_view site) { return site.starts_with("blocks."); }
   double keep() const { return 1 - prune_; }
 
   virtual Verdict linear(const SaveRequest&) = 0;
@@ -36,7 +35,7 @@ class Pruning : public MemoryPolicy {
   // The largest queries, keys and values, each tensor by itself; where attention is materialised, probabilities too.
   // Or, where the key qkv says so, queries, keys and values whole in short codes.
   virtual Verdict attention(const SaveRequest& request) {
-    if (request.op == "attention" && qkv_ != pruned) return Pack{1, *qkv_};
+    if (request.role == Role::qkv && qkv_ != pruned) return Pack{1, *qkv_};
     return Pack{keep()};
   }
 

@@ -32,10 +32,10 @@ class Tokens final : public Pruning {
 
  protected:
   Verdict linear(const SaveRequest& request) override {
-    const Shape& s = request.value.shape();
+    const Shape& s = request.shape;
     if (s.rank() != 3 || s[1] < 2) return Keep{};
     draw(s[0], s[1]);
-    return SampleRows{index_, scale_, {1, code_, code_ == Code::u8 || code_ == Code::u4 || code_ == Code::u2}};
+    return SampleRows{index_, scale_, {1, code_, format_of(code_).scheme == Scheme::affine}};
   }
 
  private:

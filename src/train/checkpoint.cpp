@@ -2,8 +2,8 @@
 // "optimizer.NAME", policy state under "policy.NAME", the rest as JSON in the metadata.
 #include "train/checkpoint.h"
 
-#include "train/json.h"
-#include "train/tensors.h"
+#include "io/device_tensors.h"
+#include "weights/json.h"
 
 namespace shear {
 

@@ -5,7 +5,7 @@
 
 #include "shear/train.h"
 #include "shear/utf8.h"
-#include "train/head_rows.h"
+#include "weights/head_rows.h"
 
 namespace shear {
 

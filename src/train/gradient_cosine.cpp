@@ -2,9 +2,9 @@
 #include <cmath>
 
 #include "train/checkpoint.h"
-#include "train/json.h"
 #include "train/run_directory.h"
 #include "train/setup.h"
+#include "weights/json.h"
 
 namespace shear {
 

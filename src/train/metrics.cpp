@@ -7,8 +7,8 @@
 #include <cstring>
 #include <fstream>
 
-#include "train/json.h"
-#include "train/run_directory.h"
+#include "train/metrics.h"
+#include "weights/json.h"
 
 namespace shear {
 

@@ -4,27 +4,9 @@
 #include <limits>
 #include <utility>
 
-#include "shear/train.h"
+#include "train/setup.h"
 
 namespace shear {
-
-namespace {
-
-std::string mib(size_t bytes) {
-  std::ostringstream out;
-  out.precision(1);
-  out << std::fixed << static_cast<double>(bytes) / (1 << 20) << " MiB";
-  return out.str();
-}
-
-}  // namespace
-
-std::unique_ptr<Optimizer> make_optimizer(Device& device, Parameters& parameters, const OptimizerOptions& options) {
-  auto groups = decay_groups(parameters, options.weight_decay);
-  if (options.name == "sgd") return make_sgd(device, std::move(groups), {.momentum = options.momentum});
-  if (options.name == "adamw") return make_adamw(device, std::move(groups));
-  fail(Fault::usage, "--optimizer ", options.name, ": expected adamw or sgd");
-}
 
 void choose_trainable(Parameters& parameters, std::string_view which) {
   if (which == "all") return;

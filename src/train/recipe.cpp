@@ -4,8 +4,9 @@
 #include <charconv>
 #include <cmath>
 
+#include "shear/train.h"
 #include "shear/utf8.h"
-#include "train/json.h"
+#include "weights/json.h"
 
 namespace shear {
 

@@ -1,5 +1,7 @@
 // The directory of a training.
 #include "train/run_directory.h"
+#include "shear/error.h"
+#include "shear/io.h"
 
 #include <fcntl.h>
 #include <sys/file.h>

@@ -1,6 +1,6 @@
-// The directory of a training: its files, its lock, and the log of its metrics.
+// The directory of a training: its files and its lock.
 #pragma once
-#include "shear/train.h"
+#include <filesystem>
 
 namespace shear {
 
@@ -30,35 +30,6 @@ class RunDirectory {
  private:
   std::filesystem::path path_;
   int lock_ = -1;
-};
-
-// What the steps so far yielded, for the summary.  Its room is made at once.
-struct History {
-  std::vector<float> loss, accuracy, seconds;  // by step
-  double seconds_before = 0;                   // steps and evaluations of the run's earlier parts
-  void reserve(int64_t steps);
-  void add(double loss, double accuracy, double seconds);
-};
-
-// metrics.jsonl: one line per step and per evaluation, now and then one on what the policy samples.  A line is one
-// write, and allocates nothing for a step.
-class MetricsLog {
- public:
-  // Goes on after the lines that a checkpoint knows: steps up to `step`, evaluations up to `evaluated_step`.  Later
-  // ones are dropped: they will be made again.  Step 0 begins anew.
-  MetricsLog(const std::filesystem::path&, int64_t step, int64_t evaluated_step, History&);
-  ~MetricsLog();
-  MetricsLog(const MetricsLog&) = delete;
-  MetricsLog& operator=(const MetricsLog&) = delete;
-
-  void step(const StepMetrics&);
-  void evaluated(const EvalMetrics&);
-  void policy(int64_t step, std::span<const SamplingReport>);
-  void flush();  // to the disk, before a checkpoint says that the lines are there
-
- private:
-  std::filesystem::path path_;
-  int fd_ = -1;
 };
 
 }  // namespace shear

@@ -107,7 +107,7 @@ Setup prepare(const Recipe& recipe, const RunOptions& run, const ModelCard* stor
   return s;
 }
 
-static std::string mib(size_t bytes) {
+std::string mib(size_t bytes) {
   std::ostringstream out;
   out << std::fixed << std::setprecision(1) << static_cast<double>(bytes) / (1 << 20) << " MiB";
   return out.str();

@@ -23,6 +23,8 @@ struct Setup {
 // Fault::usage with a sentence for whatever does not fit together.
 Setup prepare(const Recipe&, const RunOptions&, const ModelCard* stored, Progress& progress);
 
+std::string mib(size_t bytes);  // "1.5 MiB", for a sentence
+
 // Plans the step; throws Fault::memory where it does not fit in the limit, or, with what is in flight beside it, in
 // what the machine has left, saying what would.  Who gives a limit decides: a machine that has less is a warning then.
 // What is left beside all that is for images that are being decoded.

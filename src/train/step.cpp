@@ -11,17 +11,11 @@ TrainStep::TrainStep(Device& device, Parameters& parameters, Forward forward, Me
     : device_(device),
       parameters_(parameters),
       forward_(std::move(forward)),
-      policy_(policy),
       optimizer_(optimizer),
       options_(options),
-      tape_(device, policy) {
+      tape_(device, policy, parameters, {.seed = options.seed}) {
   require(options.input.rank() == 3, "train step: an image is (C, H, W), found ", options.input);
   require(options.accumulate > 0, "train step: ", options.accumulate, " passes, expected at least one");
-  parameters_.make_gradients();
-  std::vector<const Param*> trained;
-  for (const Param& p : parameters_)
-    if (p.trainable) trained.push_back(&p);
-  policy_.prepare(trained);
 }
 
 StepResult TrainStep::operator()(int64_t step, float lr, const Batch& batch) {
@@ -33,18 +27,13 @@ StepResult TrainStep::operator()(int64_t step, float lr, const Batch& batch) {
           "train step: ", batch.images.size(), " values and ", batch.labels.size(), " labels, expected ", floats,
           " and ", batch.count, " for ", batch.count, " images");
   tape_.reset();  // what a step that broke off has left behind
-  parameters_.forget_gradients();
   const int64_t images = batch.count / options_.accumulate;
   StepResult result;
-  policy_.begin_step(step);
-  for (int64_t i = 0; i < options_.accumulate; ++i) {
-    tape_.set_rounding(options_.seed, step * options_.accumulate + i);
-    pass(step, i, images, batch, result);
-  }
+  tape_.begin_step(step, options_.accumulate);
+  for (int64_t i = 0; i < options_.accumulate; ++i) pass(step, i, images, batch, result);
   if (std::exchange(first_, false)) check_first();
   result.gradient_norm = gradient_norm(parameters_);
   if (!std::isfinite(result.loss) || !std::isfinite(result.gradient_norm)) not_finite(step, result.loss);
-  mark_active();
   optimizer_.step(step, lr, clip_scale(result.gradient_norm, options_.clip));
   return result;
 }
@@ -80,18 +69,6 @@ void TrainStep::pass(int64_t step, int64_t index, int64_t count, const Batch& ba
   loss = {};
   if (after_pass) after_pass(tape_);
   tape_.reset();
-}
-
-// Tells the optimizer which columns the policy left out of this step.
-void TrainStep::mark_active() {
-  for (Param& p : parameters_) {
-    const std::span<const float> active = policy_.active_columns(p);
-    if (active.empty()) continue;
-    require(static_cast<int64_t>(active.size()) == p.value.cols(), "train step: ", active.size(), " flags for the ",
-            p.value.cols(), " columns of ", p.name);
-    if (!p.active) p.active = device_.empty({p.value.cols()}, Category::optimizer);
-    device_.run().upload(p.active.data<void>(), active.data(), active.size_bytes());
-  }
 }
 
 void TrainStep::check_first() const {

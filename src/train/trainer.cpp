@@ -5,6 +5,7 @@
 
 #include "shear/threads.h"
 #include "train/changes.h"
+#include "train/metrics.h"
 #include "train/run_directory.h"
 #include "train/setup.h"
 

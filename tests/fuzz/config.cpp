@@ -1,7 +1,7 @@
 // config.json and preprocessor_config.json: whatever the text is, it is read or refused with Fault::input.
 #include <cstdlib>
 
-#include "train/source_config.h"
+#include "weights/source_config.h"
 
 using namespace shear;
 

@@ -28,12 +28,12 @@ void check(const Verdict& verdict, const SaveRequest& request) {
   std::visit(match{[](const Keep&) {}, [](const Recompute&) {}, [](const PackSlope&) {},
                    [&](const Pack& p) { share(p.keep); }, [&](const TopColumns& c) { share(c.keep); },
                    [&](const SampleColumns& c) {
-                     all_within(c.index, c.scale, request.value.cols());
+                     all_within(c.index, c.scale, request.shape.cols());
                      share(c.inside.keep);
                      if (c.groups < 1) std::abort();
                    },
                    [&](const SampleRows& r) {
-                     all_within(r.index, r.scale, request.value.rows());
+                     all_within(r.index, r.scale, request.shape.rows());
                      share(r.inside.keep);
                    }},
              verdict);
@@ -43,30 +43,26 @@ void check(const Verdict& verdict, const SaveRequest& request) {
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string text(reinterpret_cast<const char*>(data), size);
-  ShapeAllocator memory;
   try {
     const std::unique_ptr<MemoryPolicy> policy = make_policy(text, 1);
     if (policy->name() != text) std::abort();
-    std::vector<Param> params;
-    for (const char* site : {"blocks.0.attn.qkv", "blocks.0.mlp.fc1", "blocks.1.mlp.fc1", "head"})
-      params.push_back({.name = std::string(site) + ".weight",
-                        .value = Tensor(memory, {2 * wide, wide}, DType::f32, Category::parameters)});
-    std::vector<const Param*> trained;
-    for (const Param& p : params) trained.push_back(&p);
-    policy->prepare(trained);
+    const Shape weight{2 * wide, wide};
+    const std::vector<ParamInfo> params{{"blocks.0.attn.qkv.weight", weight, 0},
+                                        {"blocks.0.mlp.fc1.weight", weight, 0},
+                                        {"blocks.1.mlp.fc1.weight", weight, 1},
+                                        {"head.weight", weight, -1}};
+    policy->prepare(params);
     for (const int64_t step : {0, 1, 1000003}) {
       policy->begin_step(step);
-      for (const Param& p : params) {
-        const std::string site = p.name.substr(0, p.name.rfind('.'));
-        const Tensor value(memory, {images, tokens, wide}, DType::f32, Category::saved);
-        for (const char* op : {"linear", "gelu", "layernorm", "attention"}) {
-          policy->wants(Way::materialised_attention, site);
+      for (const ParamInfo& p : params) {
+        const Place place{p.site(), p.block};
+        policy->wants(Way::materialised_attention, place);
+        for (const Role role : {Role::linear_input, Role::norm_input, Role::activation_input, Role::qkv,
+                                Role::probabilities, Role::other}) {
+          constexpr Forms all =
+              Form::dense | Form::recomputed | Form::packed | Form::columns | Form::rows | Form::slopes;
           const SaveRequest request{
-              .site = site,
-              .op = op,
-              .value = value,
-              .accepts = Form::dense | Form::recomputed | Form::packed | Form::columns | Form::rows | Form::slopes,
-              .weight = op == std::string_view("linear") ? &p : nullptr};
+              place, role, {images, tokens, wide}, all, role == Role::linear_input ? &p : nullptr};
           check(policy->decide(request), request);
         }
         policy->active_columns(p);

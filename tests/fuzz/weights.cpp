@@ -4,7 +4,7 @@
 #include <algorithm>
 
 #include "input.h"
-#include "train/head_rows.h"
+#include "weights/head_rows.h"
 
 using namespace shear;
 

@@ -90,12 +90,6 @@ std::unique_ptr<CLI::App> make_app(std::string_view only, Run& chosen) {
   return app;
 }
 
-std::string listed(const std::vector<std::string>& names) {
-  std::string all;
-  for (const std::string& name : names) all += (all.empty() ? "" : ", ") + name;
-  return all;
-}
-
 // Where a sentence points to for more.
 std::string page_of(const CLI::App& app) {
   return app.get_parent() ? "shear " + app.get_name() + " --help" : "shear --help";

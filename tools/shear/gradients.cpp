@@ -49,13 +49,8 @@ int run_gradients(const GradientsFlags& flags) {
     classes.push_back(static_cast<int32_t>(label));
   }
 
-  parameters.make_gradients();
-  std::vector<const Param*> trained;
-  for (const Param& p : parameters) trained.push_back(&p);
-  policy->prepare(trained);
-  policy->begin_step(0);
-  Tape tape(device, *policy);
-  tape.set_rounding(flags.seed, 0);
+  Tape tape(device, *policy, parameters, {.seed = flags.seed});
+  tape.begin_step(0);
   std::vector<float> logits_out;
   float loss_out = 0;
   {

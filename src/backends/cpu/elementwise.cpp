@@ -1,0 +1,113 @@
+// Kernels in which every element minds its own business.
+#include "backends/cpu/cpu_backend.h"
+#include "backends/cpu/gelu_slope.h"
+#include "backends/cpu/pieces.h"
+#include "backends/cpu/short_types.h"
+#include "backends/cpu/vector_math.h"
+#include "shear/error.h"
+
+namespace shear::cpu {
+
+namespace {
+
+template <class View>
+View flat(View v) {
+  if (v.stride != v.cols && v.rows > 1) return v;
+  v.cols = v.elements();
+  v.rows = 1;
+  v.stride = v.cols;
+  return v;
+}
+
+// y[i] = f(x[i])
+template <class F>
+void map(int threads, ConstView x, View y, F f) {
+  if (x.contiguous() && ConstView(y).contiguous()) x = flat(x), y = flat(y);
+  pieces(threads, y.rows, y.cols, [=](int64_t r, int64_t first, int64_t n) {
+    const float* from = x.row(r) + first;
+    float* to = y.row(r) + first;
+#pragma omp simd
+    for (int64_t i = 0; i < n; ++i) to[i] = f(from[i]);
+  });
+}
+
+// y[i] = f(a[i], b[i]) + beta * y[i]; y may be a or b
+template <class F>
+void map2(int threads, ConstView a, ConstView b, float beta, View y, F f) {
+  if (a.contiguous() && b.contiguous() && ConstView(y).contiguous()) a = flat(a), b = flat(b), y = flat(y);
+  pieces(threads, y.rows, y.cols, [=](int64_t r, int64_t first, int64_t n) {
+    const float *p = a.row(r) + first, *q = b.row(r) + first;
+    float* to = y.row(r) + first;
+    if (beta == 0) {
+#pragma omp simd
+      for (int64_t i = 0; i < n; ++i) to[i] = f(p[i], q[i]);
+    } else {
+#pragma omp simd
+      for (int64_t i = 0; i < n; ++i) to[i] = f(p[i], q[i]) + beta * to[i];
+    }
+  });
+}
+
+}  // namespace
+
+void CpuBackend::add(ConstView a, ConstView b, View out) {
+  map2(threads_, a, b, 0, out, [](float x, float y) { return x + y; });
+}
+
+void CpuBackend::add_row(ConstView x, ConstView row, View out) {
+  pieces(threads_, out.rows, out.cols, [=](int64_t r, int64_t first, int64_t n) {
+    const float *p = x.row(r) + first, *q = row.row(0) + first;
+    float* to = out.row(r) + first;
+#pragma omp simd
+    for (int64_t i = 0; i < n; ++i) to[i] = p[i] + q[i];
+  });
+}
+
+void CpuBackend::multiply(ConstView a, ConstView b, float beta, View out) {
+  map2(threads_, a, b, beta, out, [](float x, float y) { return x * y; });
+}
+
+void CpuBackend::relu(ConstView x, View y) {
+  map(threads_, x, y, [](float v) { return v < 0 ? 0.f : v; });  // nan stays nan
+}
+
+void CpuBackend::relu_grad(ConstView y, ConstView dy, float beta, View dx) {
+  map2(threads_, y, dy, beta, dx, [](float v, float g) { return v > 0 ? g : 0.f; });
+}
+
+void CpuBackend::gelu(GeluForm form, ConstView x, View y) {
+  const auto exact = [](float v) { return v * normal_cdf(v, normal(v)); };
+  const auto by_tanh = [](float v) { return 0.5f * v * (1.f + tanh(tanh_inner * (v + tanh_cubic * v * v * v))); };
+  const auto of_rounded = [](auto f) { return [f](float v) { return f(rounded_to_bf16(v)); }; };
+  const bool rounded = precision_ == Precision::bf16;
+  if (form == GeluForm::exact)
+    rounded ? map(threads_, x, y, of_rounded(exact)) : map(threads_, x, y, exact);
+  else
+    rounded ? map(threads_, x, y, of_rounded(by_tanh)) : map(threads_, x, y, by_tanh);
+}
+
+void CpuBackend::gelu_grad(GeluForm form, ConstView x, ConstView dy, float beta, View dx) {
+  if (form == GeluForm::exact)
+    map2(threads_, x, dy, beta, dx, [](float v, float g) { return g * gelu_slope(v); });
+  else
+    map2(threads_, x, dy, beta, dx, [](float v, float g) { return g * gelu_tanh_slope(v); });
+}
+
+void CpuBackend::dropout(ConstView x, float p, StreamKey key, float beta, View y) {
+  require(x.contiguous() && ConstView(y).contiguous(), "dropout: contiguous views expected");
+  x = flat(x), y = flat(y);
+  const float scale = 1.f / (1.f - p);
+  const uint32_t dropped_below = static_cast<uint32_t>(static_cast<double>(p) * 4294967296.0);
+  pieces(threads_, 1, y.cols, [=](int64_t, int64_t first, int64_t n) {  // first is a multiple of 4: `piece` is
+    for (int64_t i = 0; i < n; i += 4) {
+      const auto words = key.four(static_cast<uint32_t>((first + i) / 4));
+      for (int64_t j = i; j < std::min(i + 4, n); ++j) {
+        const float kept = words[static_cast<size_t>(j - i)] >= dropped_below ? x.row(0)[first + j] * scale : 0.f;
+        float& to = y.row(0)[first + j];
+        to = beta == 0 ? kept : kept + beta * to;
+      }
+    }
+  });
+}
+
+}  // namespace shear::cpu

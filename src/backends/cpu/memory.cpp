@@ -1,0 +1,83 @@
+// The CPU backend itself, and what moves bytes.
+#include <omp.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstring>
+#include <fstream>
+#include <limits>
+
+#include "backends/cpu/cpu_backend.h"
+#include "shear/error.h"
+#include "shear/threads.h"
+
+namespace shear {
+
+std::unique_ptr<Backend> make_cpu_backend(int threads, Precision precision) {
+  return std::make_unique<cpu::CpuBackend>(threads, precision);
+}
+
+// OpenMP's runtime ends the process where a thread of its does not start; once they are there, they stay.
+void start_cpu_threads(int count) {
+  if (omp_get_thread_limit() < count)
+    fail(Fault::usage, "--threads ", count, ": OMP_THREAD_LIMIT allows ", omp_get_thread_limit(),
+         ", expected at most that many");
+  require_threads(count, "--threads");
+  int there = 0;
+#pragma omp parallel num_threads(count) reduction(+ : there)
+  there += 1;
+  require(there == count, "--threads ", count, ": ", there, " of them started");
+}
+
+namespace cpu {
+
+CpuBackend::CpuBackend(int threads, Precision precision)
+    : threads_(threads > 0 ? threads : default_threads()), precision_(precision) {
+  if (threads_ > most_threads) fail(Fault::usage, "--threads ", threads_, ": expected at most ", most_threads);
+  omp_set_dynamic(0);  // as many threads as asked for
+  packs_.reserve(static_cast<size_t>(threads_));
+  for (int t = 0; t < threads_; ++t) packs_.emplace_back(memory_);
+  row_sums_.resize(rows_at_once);
+}
+
+// What a limit leaves of what is counted so far, in pages, with a half of it for all else.
+static size_t left_of(int resource, size_t pages, size_t page) {
+  rlimit limit{};
+  if (getrlimit(resource, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return std::numeric_limits<size_t>::max();
+  const size_t used = pages * page;
+  return limit.rlim_cur > used ? (limit.rlim_cur - used) / 2 : 0;
+}
+
+size_t CpuBackend::slab_bytes() const {
+  const size_t page = static_cast<size_t>(sysconf(_SC_PAGE_SIZE));
+  size_t size = 0, resident = 0, shared = 0, text = 0, libraries = 0, data = 0;
+  std::ifstream("/proc/self/statm") >> size >> resident >> shared >> text >> libraries >> data;
+  return std::min({static_cast<size_t>(sysconf(_SC_PHYS_PAGES)) * page, left_of(RLIMIT_AS, size, page),
+                   left_of(RLIMIT_DATA, data, page)});
+}
+
+void CpuBackend::upload(void* device, const void* host, size_t bytes) { std::memcpy(device, host, bytes); }
+void CpuBackend::download(void* host, const void* device, size_t bytes) { std::memcpy(host, device, bytes); }
+
+void CpuBackend::fill(View out, float value) {
+#pragma omp parallel for num_threads(threads_) schedule(static) if (out.elements() > 65536)
+  for (int64_t r = 0; r < out.rows; ++r) std::fill_n(out.row(r), out.cols, value);
+}
+
+void CpuBackend::copy(ConstView x, float beta, View out) {
+#pragma omp parallel for num_threads(threads_) schedule(static) if (out.elements() > 65536)
+  for (int64_t r = 0; r < out.rows; ++r) {
+    const float* from = x.row(r);
+    float* to = out.row(r);
+    if (beta == 0) {
+      std::memcpy(to, from, static_cast<size_t>(out.cols) * sizeof(float));
+    } else {
+#pragma omp simd
+      for (int64_t c = 0; c < out.cols; ++c) to[c] = from[c] + beta * to[c];
+    }
+  }
+}
+
+}  // namespace cpu
+}  // namespace shear

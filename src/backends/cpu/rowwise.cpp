@@ -1,0 +1,254 @@
+// Kernels that look at whole rows or columns: LayerNorm, sums, the loss.
+#include <algorithm>
+#include <cmath>
+#include <type_traits>
+
+#include "backends/cpu/cpu_backend.h"
+#include "backends/cpu/pieces.h"
+#include "backends/cpu/short_types.h"
+#include "backends/cpu/vector_math.h"
+
+namespace shear::cpu {
+
+namespace {
+
+struct RowSums {
+  float a, b;
+};
+
+// (sum of f, sum of g) over a row, vector lanes and all
+template <class F>
+RowSums sum2(int64_t n, F f) {
+  float a = 0, b = 0;
+#pragma omp simd reduction(+ : a, b)
+  for (int64_t i = 0; i < n; ++i) {
+    const RowSums s = f(i);
+    a += s.a;
+    b += s.b;
+  }
+  return {a, b};
+}
+
+// The one expression for a normalised row: forward and recomputation must agree to the bit.
+inline void normalise(const float* x, float mean, float rstd, const float* gamma, const float* beta, int64_t n,
+                      float* y) {
+#pragma omp simd
+  for (int64_t i = 0; i < n; ++i) y[i] = (x[i] - mean) * rstd * gamma[i] + beta[i];
+}
+
+constexpr int64_t strip = 64;  // columns: 16 to a cache line, four lines at a time
+
+// out[c] = sum of f(x[r, c]) over the rows + beta * out[c], in the order of the rows, for `n` columns from `first`.
+template <class F, class Count>
+void add_up(ConstView x, F f, int64_t first, Count n, float beta, View out) {
+  float sums[strip] = {};
+  for (int64_t r = 0; r < x.rows; ++r) {
+    const float* row = x.row(r) + first;
+#pragma omp simd
+    for (int64_t c = 0; c < n; ++c) sums[c] += f(row[c]);
+  }
+  float* to = out.row(0) + first;
+  for (int64_t c = 0; c < n; ++c) to[c] = beta == 0 ? sums[c] : sums[c] + beta * to[c];
+}
+
+template <class F>
+void add_up_strip(ConstView x, F f, int64_t first, float beta, View out) {
+  if (x.cols - first >= strip)
+    add_up(x, f, first, std::integral_constant<int64_t, strip>{}, beta, out);  // its sums stay in registers
+  else
+    add_up(x, f, first, x.cols - first, beta, out);
+}
+
+template <class F>
+void add_up_columns(int threads, ConstView x, F f, float beta, View out) {
+#pragma omp parallel for num_threads(threads) schedule(static) if (x.elements() > 16384)
+  for (int64_t first = 0; first < x.cols; first += strip) add_up_strip(x, f, first, beta, out);
+}
+
+constexpr auto as_it_is = [](float v) { return v; };
+
+}  // namespace
+
+void CpuBackend::column_sums(ConstView x, float beta, View out) { add_up_columns(threads_, x, as_it_is, beta, out); }
+
+void CpuBackend::column_square_sums(ConstView x, View out) {
+  add_up_columns(
+      threads_, x, [](float v) { return v * v; }, 0, out);
+}
+
+double CpuBackend::sum_squares(ConstView x) {
+  double sum = 0;
+  for (int64_t first = 0; first < x.rows; first += rows_at_once) {
+    const int64_t rows = std::min<int64_t>(rows_at_once, x.rows - first);
+#pragma omp parallel for num_threads(threads_) schedule(static) if (rows * x.cols > 16384)
+    for (int64_t r = 0; r < rows; ++r) {
+      const float* row = x.row(first + r);
+      double of_row = 0;
+#pragma omp simd reduction(+ : of_row)
+      for (int64_t c = 0; c < x.cols; ++c) of_row += static_cast<double>(row[c]) * static_cast<double>(row[c]);
+      row_sums_[static_cast<size_t>(r)] = of_row;
+    }
+    for (int64_t r = 0; r < rows; ++r) sum += row_sums_[static_cast<size_t>(r)];
+  }
+  return sum;
+}
+
+void CpuBackend::mean(ConstView x, View out) {
+  double sum = 0;
+  for (int64_t r = 0; r < x.rows; ++r)
+    for (int64_t c = 0; c < x.cols; ++c) sum += static_cast<double>(x.row(r)[c]);
+  *out.row(0) = static_cast<float>(sum / static_cast<double>(x.elements()));
+}
+
+// -- LayerNorm ------------------------------------------------------------------------------------------------------
+
+void CpuBackend::layernorm(ConstView x, ConstView gamma, ConstView beta, float epsilon, View y, View mean, View rstd) {
+  const int64_t n = x.cols;
+  const bool rounded = precision_ == Precision::bf16;
+#pragma omp parallel for num_threads(threads_) schedule(static) if (x.elements() > 16384)
+  for (int64_t r = 0; r < x.rows; ++r) {
+    const float* row = x.row(r);
+    if (rounded) {
+      round_to_bf16(row, n, y.row(r));
+      row = y.row(r);
+    }
+    const float m = sum2(n, [&](int64_t i) { return RowSums{row[i], 0}; }).a / static_cast<float>(n);
+    // A second pass, over a row that is in cache: the squares of what is left do not cancel.
+    const float v = sum2(n,
+                         [&](int64_t i) {
+                           return RowSums{(row[i] - m) * (row[i] - m), 0};
+                         })
+                        .a /
+                    static_cast<float>(n);
+    const float s = 1.f / std::sqrt(v + epsilon);
+    mean.row(0)[r] = m;
+    rstd.row(0)[r] = s;
+    normalise(row, m, s, gamma.row(0), beta.row(0), n, y.row(r));
+  }
+}
+
+void CpuBackend::layernorm_apply(ConstView x, ConstView mean, ConstView rstd, ConstView gamma, ConstView beta, View y) {
+#pragma omp parallel for num_threads(threads_) schedule(static) if (x.elements() > 16384)
+  for (int64_t r = 0; r < x.rows; ++r)
+    normalise(x.row(r), mean.row(0)[r], rstd.row(0)[r], gamma.row(0), beta.row(0), x.cols, y.row(r));
+}
+
+namespace {
+
+// The gradients of gamma and beta are sums over rows.  Each stretch of rows is cut into parts, whose sums are added in
+// their order: the cuts follow from the rows, not from who works on them.  A caller may hand over a matrix in bands of
+// whole stretches.
+constexpr int64_t stretch_rows = 1152, most_parts = 32;
+
+// One for every 16 rows, and an even number where there are several, so that two threads have the same to do.
+int64_t parts_of(int64_t rows) {
+  const int64_t parts = std::min(most_parts, (rows + 15) / 16);
+  return parts > 1 ? (parts + 1) / 2 * 2 : parts;
+}
+
+}  // namespace
+
+int64_t CpuBackend::layernorm_scratch(int64_t cols) const { return 2 * most_parts * padded(cols); }
+
+// With xh = (x - mean) rstd and g = gamma dy: dx = rstd (g - mean(g) - xh mean(g xh)), dgamma = sum dy xh, dbeta = sum
+// dy.
+void CpuBackend::layernorm_grad(ConstView x, ConstView mean, ConstView rstd, ConstView gamma, ConstView dy,
+                                float beta_dx, View dx, float beta_params, View dgamma, View dbeta, View scratch) {
+  const int64_t n = x.cols;
+  const bool wants_x = dx.data != nullptr, wants_params = dgamma.data != nullptr || dbeta.data != nullptr;
+  const View gammas(scratch.row(0), most_parts, n, 2 * padded(n)),
+      betas(gammas.row(0) + padded(n), most_parts, n, 2 * padded(n));  // of each part
+  const auto part_grad = [&](int64_t begin, int64_t end, float* its_gamma, float* its_beta) {
+    std::fill_n(its_gamma, n, 0.f);
+    std::fill_n(its_beta, n, 0.f);
+    for (int64_t r = begin; r < end; ++r) {
+      const float *row = x.row(r), *up = dy.row(r), *g = gamma.row(0);
+      const float m = mean.row(0)[r], s = rstd.row(0)[r];
+      const RowSums sums = sum2(n, [&](int64_t i) {
+        const float hat = (row[i] - m) * s;
+        its_gamma[i] += up[i] * hat;
+        its_beta[i] += up[i];
+        return RowSums{g[i] * up[i], g[i] * up[i] * hat};
+      });
+      if (!wants_x) continue;
+      const float mean_g = sums.a / static_cast<float>(n), mean_gx = sums.b / static_cast<float>(n);
+      float* to = dx.row(r);
+      if (beta_dx == 0) {
+#pragma omp simd
+        for (int64_t i = 0; i < n; ++i) to[i] = s * (g[i] * up[i] - mean_g - (row[i] - m) * s * mean_gx);
+      } else {
+#pragma omp simd
+        for (int64_t i = 0; i < n; ++i)
+          to[i] = s * (g[i] * up[i] - mean_g - (row[i] - m) * s * mean_gx) + beta_dx * to[i];
+      }
+    }
+  };
+#pragma omp parallel num_threads(threads_) if (x.elements() > 16384)
+  for (int64_t stretch = 0; stretch == 0 || stretch < x.rows; stretch += stretch_rows) {
+    const int64_t rows = std::min(stretch_rows, x.rows - stretch);
+    const int64_t parts = parts_of(rows);
+#pragma omp for schedule(static)
+    for (int64_t p = 0; p < parts; ++p) {
+      const auto [first, count] = slice(rows, 1, p, parts);
+      part_grad(stretch + first, stretch + first + count, gammas.row(p), betas.row(p));
+    }
+    if (!wants_params) continue;
+    const float beta = stretch == 0 ? beta_params : 1.f;
+#pragma omp for schedule(static)
+    for (int64_t first = 0; first < n; first += strip) {
+      if (dgamma.data) add_up_strip(gammas.band(0, parts), as_it_is, first, beta, dgamma);
+      if (dbeta.data) add_up_strip(betas.band(0, parts), as_it_is, first, beta, dbeta);
+    }
+  }
+}
+
+// -- Loss -----------------------------------------------------------------------------------------------------------
+
+namespace {
+
+struct Softmax {
+  float max, sum;  // of exp(x - max)
+};
+Softmax softmax_of(const float* x, int64_t n) {
+  float max = x[0];
+  for (int64_t c = 1; c < n; ++c) max = x[c] > max ? x[c] : max;
+  float sum = 0;
+  for (int64_t c = 0; c < n; ++c) sum += exp(x[c] - max);
+  return {max, sum};
+}
+
+}  // namespace
+
+void CpuBackend::cross_entropy(ConstView logits, ConstView labels, float smoothing, View losses) {
+  const int64_t n = logits.cols;
+  const int32_t* label = static_cast<const int32_t*>(labels.data);
+  for (int64_t r = 0; r < logits.rows; ++r) {
+    const float* x = logits.row(r);
+    const Softmax s = softmax_of(x, n);
+    const double log_sum = static_cast<double>(s.max) + std::log(static_cast<double>(s.sum));
+    double all = 0;
+    for (int64_t c = 0; c < n; ++c) all += static_cast<double>(x[c]);
+    const double on = 1.0 - static_cast<double>(smoothing),
+                 off = static_cast<double>(smoothing) / static_cast<double>(n);
+    losses.row(0)[r] = static_cast<float>(log_sum - on * static_cast<double>(x[label[r]]) - off * all);
+  }
+}
+
+void CpuBackend::cross_entropy_grad(ConstView logits, ConstView labels, float smoothing, float scale, ConstView dloss,
+                                    float beta, View dlogits) {
+  const int64_t n = logits.cols;
+  const int32_t* label = static_cast<const int32_t*>(labels.data);
+  const float up = scale * *dloss.row(0);
+  for (int64_t r = 0; r < logits.rows; ++r) {
+    const float* x = logits.row(r);
+    float* to = dlogits.row(r);
+    const Softmax s = softmax_of(x, n);
+    for (int64_t c = 0; c < n; ++c) {
+      const float target = smoothing / static_cast<float>(n) + (c == label[r] ? 1.f - smoothing : 0.f);
+      const float g = up * (exp(x[c] - s.max) / s.sum - target);
+      to[c] = beta == 0 ? g : g + beta * to[c];
+    }
+  }
+}
+
+}  // namespace shear::cpu

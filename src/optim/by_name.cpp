@@ -1,0 +1,14 @@
+// Optimizers by name.
+#include "shear/error.h"
+#include "shear/optim.h"
+
+namespace shear {
+
+std::unique_ptr<Optimizer> make_optimizer(Device& device, Parameters& parameters, const OptimizerOptions& options) {
+  auto groups = decay_groups(parameters, options.weight_decay);
+  if (options.name == "sgd") return make_sgd(device, std::move(groups), {.momentum = options.momentum});
+  if (options.name == "adamw") return make_adamw(device, std::move(groups));
+  fail(Fault::usage, "--optimizer ", options.name, ": expected adamw or sgd");
+}
+
+}  // namespace shear

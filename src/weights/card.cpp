@@ -1,0 +1,137 @@
+// What a weight file says about itself, as strings in its metadata.
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "shear/utf8.h"
+#include "shear/weights.h"
+#include "weights/json.h"
+
+namespace shear {
+
+static constexpr std::array<const char*, 3> fits{"shorter", "both", "longer"};  // as enum Fit
+static constexpr std::array<const char*, 2> halves{"even", "down"};             // as enum Halves
+
+nlohmann::ordered_json preprocess_json(const Preprocess& p) {
+  nlohmann::ordered_json j;
+  j["image"] = p.image;
+  j["channels"] = p.channels;
+  for (size_t i = 0; i < 3; ++i) {
+    j["mean"].push_back(short_double(p.mean[i]));
+    j["std"].push_back(short_double(p.std[i]));
+  }
+  j["interpolation"] = p.interpolation == Interpolation::bilinear ? "bilinear" : "bicubic";
+  j["crop"] = short_double(p.crop);
+  // Until there were the three fields behind it, `squash` told all, and cut nothing.
+  j["squash"] = p.fit == Fit::both;
+  j["fit"] = fits[static_cast<size_t>(p.fit)];
+  j["resize"] = resized_side(p);
+  j["halves"] = halves[static_cast<size_t>(p.halves)];
+  return j;
+}
+
+// The enumerator of a name.
+template <class Enum, size_t n>
+static Enum named(const std::array<const char*, n>& names, const nlohmann::json& found, const std::string& where) {
+  const auto at = std::find(names.begin(), names.end(), found.get<std::string>());
+  if (at == names.end()) fail(Fault::input, where, " has ", found.dump(), ", expected ", names.front(), " or the like");
+  return static_cast<Enum>(at - names.begin());
+}
+
+static Preprocess preprocess_from(const nlohmann::json& j, const std::string& where) {
+  Preprocess p;
+  p.image = j.at("image");
+  p.channels = j.at("channels");
+  for (size_t i = 0; i < 3; ++i) {
+    p.mean[i] = j.at("mean").at(i);
+    p.std[i] = j.at("std").at(i);
+  }
+  p.interpolation = j.at("interpolation") == "bilinear" ? Interpolation::bilinear : Interpolation::bicubic;
+  p.crop = j.at("crop");
+  if (j.contains("resize")) {
+    p.fit = named<Fit>(fits, j.at("fit"), where);
+    p.resize = j.at("resize");
+    p.halves = named<Halves>(halves, j.at("halves"), where);
+  } else if (j.at("squash").get<bool>()) {
+    p.fit = Fit::both;
+    p.crop = 1;
+  }
+  const auto finite = [](float v) { return std::isfinite(v); };
+  if (p.image < 1 || (p.channels != 1 && p.channels != 3) || !(p.crop > 0 && p.crop <= 1) ||
+      (p.resize != 0 && p.resize < p.image) || !std::all_of(p.mean.begin(), p.mean.end(), finite) ||
+      !std::all_of(p.std.begin(), p.std.end(), [&](float v) { return finite(v) && v > 0; }))
+    fail(Fault::input, where, " is ", j.dump(), ", which is no way to prepare images");
+  return p;
+}
+
+std::map<std::string, std::string> to_metadata(const ModelCard& card) {
+  for (const std::string& name : card.classes)
+    if (!is_utf8(name))
+      fail(Fault::input, "a class is called \"", printable(name), "\", which is not UTF-8, as a weight file must be");
+  return {{"format", "pt"},  // what other readers of this format look for: row-major, as PyTorch has it
+          {"shear.model", card.model},
+          {"shear.classes", nlohmann::json(card.classes).dump()},
+          {"shear.preprocess", preprocess_json(card.preprocess).dump()}};
+}
+
+std::optional<ModelCard> read_card(const TensorFile& file) {
+  const auto model = file.metadata().find("shear.model");
+  if (model == file.metadata().end()) return std::nullopt;
+  const auto text_of = [&](const std::string& key) -> const std::string& {
+    const auto found = file.metadata().find(key);
+    if (found == file.metadata().end()) fail(Fault::input, file.path().string(), ": the metadata has no ", key);
+    return found->second;
+  };
+  ModelCard card;
+  card.model = model->second;
+  parse_json(file.path().string() + ": shear.classes", text_of("shear.classes"),
+             [&](const nlohmann::json& j) { card.classes = j; });
+  const std::string where = file.path().string() + ": shear.preprocess";
+  parse_json(where, text_of("shear.preprocess"),
+             [&](const nlohmann::json& j) { card.preprocess = preprocess_from(j, where); });
+  try {
+    parse_vit(card.model);
+  } catch (const Error& e) {
+    fail(Fault::input, file.path().string(), ": shear.model: ", e.what());
+  }
+  return card;
+}
+
+Preprocess default_preprocess(const VitConfig& model) {
+  Preprocess p;
+  p.image = static_cast<int>(model.image);
+  p.channels = static_cast<int>(model.channels);
+  p.crop = model.image == 224 ? 0.9f : 1.f;
+  return p;
+}
+
+void apply(const ImageOptions& o, Preprocess& p) {
+  const auto floats = [](const std::array<double, 3>& v) {
+    return std::array{static_cast<float>(v[0]), static_cast<float>(v[1]), static_cast<float>(v[2])};
+  };
+  if (o.mean) p.mean = floats(*o.mean);
+  if (o.std) {
+    p.std = floats(*o.std);
+    for (float v : p.std)
+      if (!(v > 0)) fail(Fault::usage, "--image-std ", v, ": expected more than 0");
+  }
+  if (o.crop) {
+    if (!(*o.crop > 0 && *o.crop <= 1))
+      fail(Fault::usage, "--image-crop ", *o.crop, ": expected more than 0 and at most 1");
+    p.crop = static_cast<float>(*o.crop);
+    p.resize = 0;
+  }
+  if (o.interpolation) {
+    if (*o.interpolation != "bilinear" && *o.interpolation != "bicubic")
+      fail(Fault::usage, "--interpolation ", *o.interpolation, ": expected bilinear or bicubic");
+    p.interpolation = *o.interpolation == "bilinear" ? Interpolation::bilinear : Interpolation::bicubic;
+  }
+  if (o.squash) {
+    p.fit = Fit::both;
+    p.crop = 1;
+    p.resize = 0;
+  }
+}
+
+}  // namespace shear

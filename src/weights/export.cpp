@@ -1,0 +1,275 @@
+// The way out: parameters under timm's or Hugging Face's names, and the files that their libraries read beside them.
+#include <algorithm>
+#include <cmath>
+#include <deque>
+#include <nlohmann/json.hpp>
+
+#include "weights/json.h"
+#include "weights/naming.h"
+#include "weights/source_config.h"
+
+namespace shear {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+// Tensors of the export, with the memory that they lie in.
+class Parcel {
+ public:
+  Parcel(const Weights& weights, const VitConfig& config, DType dtype)
+      : weights_(weights), config_(config), dtype_(dtype) {}
+
+  // Every tensor of the naming, in its order: what stands before the blocks, block by block, what stands behind.
+  void pack(const Naming& naming, std::string_view prefix) {
+    const auto of_block = [](const Rule& r) { return r.source.find('#') != r.source.npos; };
+    for (auto rule = naming.rules.begin(); rule != naming.rules.end();) {
+      const auto end =
+          std::find_if(rule, naming.rules.end(), [&](const Rule& r) { return of_block(r) != of_block(*rule); });
+      for (int64_t block = 0; block < (of_block(*rule) ? config_.depth : 1); ++block)
+        for (const Rule& r : std::span(rule, end)) add(r, prefix, block);
+      rule = end;
+    }
+  }
+  std::span<const TensorToWrite> tensors() const { return tensors_; }
+
+ private:
+  void add(const Rule& rule, std::string_view prefix, int64_t block) {
+    if (!rule.source.ends_with('*')) return add_one(rule, prefix, block, {});
+    for (const char* star : {"weight", "bias"}) add_one(rule, prefix, block, star);
+  }
+
+  void add_one(const Rule& rule, std::string_view prefix, int64_t block, std::string_view star) {
+    const std::string ours = spell(rule.ours, {}, block, star), name = spell(rule.source, prefix, block, star);
+    if (!weights_.has(ours))
+      fail(Fault::input, weights_.path().string(), ": ", ours, " is not there, expected all parameters of the model");
+    std::vector<float> values = weights_.read(ours);
+    Shape shape = weights_.shape(ours);
+    if (ours == "pos_embed" && grid_side(shape[1]) * config_.patch != config_.image)
+      fail(Fault::input, weights_.path().string(), ": has positions for images of ",
+           grid_side(shape[1]) * config_.patch, " pixels, not of the ", config_.image,
+           " of --model, expected a model of that size");
+    if (ours == "pos_embed" && shape[1] != config_.tokens()) {  // the class token had none
+      values.insert(values.begin(), static_cast<size_t>(shape[2]), 0.f);
+      shape = {1, shape[1] + 1, shape[2]};
+    }
+    if (rule.part >= 0) {
+      const size_t third = values.size() / 3, at = third * static_cast<size_t>(rule.part);
+      values = {values.begin() + static_cast<std::ptrdiff_t>(at),
+                values.begin() + static_cast<std::ptrdiff_t>(at + third)};
+      std::vector<int64_t> dims(shape.begin(), shape.end());
+      dims[0] /= 3;
+      shape = Shape(dims);
+    }
+    keep(name, shape, std::move(values));
+  }
+
+  void keep(const std::string& name, const Shape& shape, std::vector<float> values) {
+    if (dtype_ == DType::f32) {
+      tensors_.push_back({name, dtype_, shape, floats_.emplace_back(std::move(values)).data()});
+      return;
+    }
+    std::vector<uint16_t>& shorts = shorts_.emplace_back(values.size());
+    for (size_t i = 0; i < values.size(); ++i) {
+      if (dtype_ == DType::f16 && std::fabs(values[i]) > 65504.f)
+        fail(Fault::input, weights_.path().string(), ": ", name, " holds ", values[i],
+             ", which f16 cannot, expected --dtype f32 or bf16");
+      shorts[i] = dtype_ == DType::f16 ? f32_to_f16(values[i]) : f32_to_bf16(values[i]);
+    }
+    tensors_.push_back({name, dtype_, shape, shorts.data()});
+  }
+
+  const Weights& weights_;
+  const VitConfig& config_;
+  DType dtype_;
+  std::deque<std::vector<float>> floats_;
+  std::deque<std::vector<uint16_t>> shorts_;
+  std::vector<TensorToWrite> tensors_;
+};
+
+std::vector<double> some(const std::array<float, 3>& v, int64_t channels) {
+  std::vector<double> out;
+  for (int64_t i = 0; i < std::min<int64_t>(channels, 3); ++i) out.push_back(short_double(v[static_cast<size_t>(i)]));
+  return out;
+}
+
+Json hugging_face_config(const VitConfig& c, const std::vector<std::string>& classes, DType dtype) {
+  Json labels = Json::object(), ids = Json::object();
+  for (int64_t i = 0; i < c.classes; ++i) {
+    const std::string label = classes.empty() ? text("LABEL_", i) : classes[static_cast<size_t>(i)];
+    labels[std::to_string(i)] = label;
+    ids[label] = i;
+  }
+  return {{"architectures", {"ViTForImageClassification"}},
+          {"model_type", "vit"},
+          {"image_size", c.image},
+          {"patch_size", c.patch},
+          {"num_channels", c.channels},
+          {"hidden_size", c.dim},
+          {"num_hidden_layers", c.depth},
+          {"num_attention_heads", c.heads},
+          {"intermediate_size", c.mlp * c.dim},
+          {"hidden_act", c.gelu == GeluForm::exact ? "gelu" : "gelu_pytorch_tanh"},
+          {"layer_norm_eps", short_double(c.epsilon)},
+          {"qkv_bias", true},
+          {"hidden_dropout_prob", 0.0},
+          {"attention_probs_dropout_prob", 0.0},
+          {"initializer_range", 0.02},
+          {"encoder_stride", c.patch},
+          {"dtype", dtype == DType::f32   ? "float32"
+                    : dtype == DType::f16 ? "float16"
+                                          : "bfloat16"},
+          {"id2label", labels},
+          {"label2id", ids}};
+}
+
+Json preprocessor_config(const Preprocess& p) {
+  Json j{{"image_processor_type", "ViTImageProcessor"}, {"do_resize", true}};
+  const int64_t side = resized_side(p);
+  const bool cut = p.fit == Fit::shorter || side != p.image;
+  if (p.fit == Fit::both)
+    j["size"] = {{"height", side}, {"width", side}};
+  else
+    j["size"] = {{"shortest_edge", side}};
+  j["do_center_crop"] = cut;
+  if (cut) j["crop_size"] = {{"height", p.image}, {"width", p.image}};
+  j["resample"] = p.interpolation == Interpolation::bilinear ? 2 : 3;
+  j["do_rescale"] = true;
+  j["rescale_factor"] = 1 / 255.;
+  j["do_normalize"] = true;
+  j["image_mean"] = some(p.mean, p.channels);
+  j["image_std"] = some(p.std, p.channels);
+  return j;
+}
+
+// The share from which timm comes to the same size: floor(image / share), in double precision.
+double timm_share(const Preprocess& p) {
+  const double side = static_cast<double>(resized_side(p)), share = short_double(p.crop);
+  return std::floor(p.image / share) == side ? share : p.image / (side + (side > p.image ? 0.5 : 0));
+}
+
+// What the configs of a library cannot say; empty: they say it all.
+std::string unsaid(const Preprocess& p, bool hugging_face) {
+  const bool odd = p.fit == Fit::both ? (resized_side(p) - p.image) % 4 == 3 : true;
+  if (odd && p.halves != (hugging_face ? Halves::down : Halves::even))
+    return text(hugging_face ? "transformers" : "timm", " cuts a centre that leaves an odd number of pixels up to one ",
+                hugging_face ? "before" : "behind", " that of these weights");
+  return {};
+}
+
+Json timm_config(const VitConfig& c, const std::vector<std::string>& classes, const Preprocess& p) {
+  const std::string_view known = known_name(c);
+  Json args = Json::object();
+  if (known.empty())
+    args = {{"patch_size", c.patch},
+            {"embed_dim", c.dim},
+            {"depth", c.depth},
+            {"num_heads", c.heads},
+            {"mlp_ratio", c.mlp}};
+  if (c.image != 224) args["img_size"] = c.image;
+  if (c.channels != 3) args["in_chans"] = c.channels;
+  if (c.gelu == GeluForm::tanh) args["act_layer"] = "gelu_tanh";
+  Json j{{"architecture", known.empty() ? "vit_base_patch16_224" : known},
+         {"num_classes", c.classes},
+         {"num_features", c.dim},
+         {"global_pool", "token"}};
+  if (!args.empty()) j["model_args"] = args;
+  j["pretrained_cfg"] = {{"custom_load", false},
+                         {"input_size", {c.channels, c.image, c.image}},
+                         {"fixed_input_size", true},
+                         {"interpolation", p.interpolation == Interpolation::bilinear ? "bilinear" : "bicubic"},
+                         {"crop_pct", timm_share(p)},
+                         {"crop_mode", p.fit == Fit::both     ? "squash"
+                                       : p.fit == Fit::longer ? "border"
+                                                              : "center"},
+                         {"mean", some(p.mean, p.channels)},
+                         {"std", some(p.std, p.channels)},
+                         {"num_classes", c.classes},
+                         {"pool_size", nullptr},
+                         {"first_conv", "patch_embed.proj"},
+                         {"classifier", "head"}};
+  if (!classes.empty()) j["label_names"] = classes;
+  return j;
+}
+
+std::string printed(const Json& j, const fs::path& path) {
+  try {
+    return j.dump(2) + '\n';
+  } catch (const Json::exception&) {
+    fail(Fault::input, "cannot write ", path.string(), ": a class name is not UTF-8");
+  }
+}
+
+// Files that others may have made are not written over unasked.
+void check_free(const fs::path& path, const std::string& content, bool overwrite) {
+  std::error_code ignored;
+  if (!fs::exists(path, ignored) || overwrite) return;
+  if (read_text(path) == content) return;
+  fail(Fault::input, "cannot write ", path.string(),
+       ": it is there with another content, expected --overwrite or "
+       "another --out");
+}
+
+}  // namespace
+
+ExportReport export_weights(const Weights& weights, const fs::path& out, const ExportOptions& options) {
+  require(options.dtype == DType::f32 || options.dtype == DType::f16 || options.dtype == DType::bf16,
+          "export_weights: ", name(options.dtype), ", expected F32, F16 or BF16");
+  const VitConfig config = weights.model(options.model);
+  const bool hugging_face = options.naming == ExportNaming::hugging_face;
+  ExportReport report;
+  {
+    Device device(make_planning_backend(DeviceKind::cpu, 1));  // nothing but names and shapes
+    Vit model(device, config, 0, Values::undefined);
+    WeightsReport match =
+        match_weights(weights, model.parameters(), {.positions = {}, .allow_mismatch = options.allow_mismatch});
+    report.notes = std::move(match.notes);
+    report.warnings = std::move(match.warnings);
+  }
+  if (const std::string guess = weights.heads_guess(config, options.model); !guess.empty())
+    report.warnings.push_back(guess);
+  Parcel parcel(weights, config, options.dtype);
+  parcel.pack(hugging_face ? hugging_face_naming : timm_naming, hugging_face ? "vit." : "");
+
+  ModelCard card{spec(config), weights.class_names(), weights.preprocess(config)};
+  if (static_cast<int64_t>(card.classes.size()) != config.classes) card.classes.clear();
+  std::error_code error;
+  const bool into_folder = fs::is_directory(out, error) || (options.naming && out.extension() != ".safetensors");
+  if (into_folder) fs::create_directories(out, error);
+  if (error && into_folder) fail(Fault::input, "cannot write ", out.string(), ": ", error.message());
+  const fs::path file = into_folder ? out / "model.safetensors" : out;
+
+  std::vector<std::pair<fs::path, std::string>> beside;
+  const auto add = [&](const char* name, const Json& j) {
+    const fs::path path = file.parent_path() / name;
+    beside.emplace_back(path, printed(j, path));
+    check_free(path, beside.back().second, options.overwrite);
+  };
+  if (options.naming)
+    if (const std::string note = unsaid(card.preprocess, hugging_face); !note.empty()) report.notes.push_back(note);
+  if (hugging_face) {
+    add("config.json", hugging_face_config(config, card.classes, options.dtype));
+    if (card.preprocess.fit == Fit::longer)
+      report.warnings.push_back(
+          "preprocessor_config.json is not written: transformers' processors cannot lay an image on a border");
+    else
+      add("preprocessor_config.json", preprocessor_config(card.preprocess));
+  } else if (options.naming) {
+    add("config.json", timm_config(config, card.classes, card.preprocess));
+    if (config.epsilon != VitConfig{}.epsilon)
+      report.notes.push_back(text("timm's LayerNorm has an epsilon of 1e-06, these weights are for ", config.epsilon,
+                                  ": its logits will differ in their last digits"));
+  }
+  write_safetensors(file, parcel.tensors(), to_metadata(card));
+  report.written.push_back(file);
+  report.tensors = parcel.tensors().size();
+  for (const auto& [path, content] : beside) {
+    write_text_atomically(path, content);
+    report.written.push_back(path);
+  }
+  return report;
+}
+
+}  // namespace shear

@@ -1,0 +1,177 @@
+// Parameters from files and to files, by name.
+#include <algorithm>
+#include <array>
+
+#include "io/device_tensors.h"
+#include "weights/head_rows.h"
+#include "weights/naming.h"
+
+namespace shear {
+
+static bool in_head(std::string_view name) { return name.starts_with("head."); }
+
+namespace {
+
+// A head for another number of classes: the same but for the first dimension.
+bool other_classes(const Param& p, const Shape& found) {
+  const Shape& own = p.value.shape();
+  if (found.rank() != own.rank() || found.rank() == 0 || found[0] == own[0]) return false;
+  return std::equal(own.begin() + 1, own.end(), found.begin() + 1);
+}
+
+// Positions of a square grid, for another square grid.
+bool other_grid(const Param& p, const Shape& found) {
+  const Shape& own = p.value.shape();
+  return p.name == "pos_embed" && own.rank() == 3 && found.rank() == 3 && own != found && found[0] == 1 &&
+         own[2] == found[2] && grid_side(own[1]) > 0 && grid_side(found[1]) > 0;
+}
+
+// (1, from^2 [+ 1], dim) -> (1, to^2 + 1, dim): a class token that had no position gets a zero.
+std::vector<float> fit_positions(std::span<const float> found, int64_t count, const Shape& own, PositionResize method) {
+  const int64_t from = grid_side(count), to = grid_side(own[1]);
+  const auto dim = static_cast<size_t>(own[2]);
+  std::vector<float> out(dim, 0);
+  if (from * from < count) out.assign(found.begin(), found.begin() + own[2]);
+  const std::span<const float> grid = found.last(static_cast<size_t>(from * from) * dim);
+  const std::vector<float> resized =
+      from == to ? std::vector<float>(grid.begin(), grid.end()) : resize_positions(grid, from, to, own[2], method);
+  out.insert(out.end(), resized.begin(), resized.end());
+  return out;
+}
+
+void load(const Weights& weights, Device& device, const Param& p, PositionResize method) {
+  if (const Shape found = weights.shape(p.name); found != p.value.shape()) {
+    const std::vector<float> values = fit_positions(weights.read(p.name), found[1], p.value.shape(), method);
+    device.run().upload(p.value.data<void>(), values.data(), p.value.bytes());
+  } else if (const TensorView* same = weights.same(p.name)) {
+    device.run().upload(p.value.data<void>(), same->bytes.data(), p.value.bytes());
+  } else {
+    device.run().upload(p.value.data<void>(), weights.read(p.name).data(), p.value.bytes());
+  }
+}
+
+}  // namespace
+
+// What the names have in common, a kind at a time: "blocks.0.ls1.gamma and 23 more (LayerScale), x and y".
+static std::string by_kind(const std::vector<Unused>& tensors) {
+  std::vector<std::pair<std::string_view, std::vector<std::string>>> kinds;
+  for (const Unused& t : tensors) {
+    auto at = std::find_if(kinds.begin(), kinds.end(), [&](const auto& kind) { return kind.first == t.what; });
+    if (at == kinds.end()) at = kinds.insert(at, {t.what, {}});
+    at->second.push_back(t.name);
+  }
+  std::string line;
+  for (const auto& [what, names] : kinds) {
+    line += (line.empty() ? "" : ", ") + some_of(names, what.empty() ? 3 : 1);
+    if (!what.empty()) line += text(" (", what, ')');
+  }
+  return line;
+}
+
+// Everything is looked at, nothing changed.
+static WeightsReport look(const Weights& weights, Parameters& parameters, const LoadOptions& options, HeadPlan& head) {
+  const std::string path = weights.path().string();
+  const bool fine_tuning = options.matching == Matching::fine_tuning;
+  const PositionResize method = options.positions.value_or(weights.positions());
+  WeightsReport report;
+  if (const Param* own = parameters.find("head.weight"); own && fine_tuning)
+    head = plan_head(weights, own->value.shape()[0], options.classes);
+  report.head = head.from;
+  if (!head.note.empty()) report.notes.push_back(text(path, ": ", head.note));
+
+  for (const Param& p : parameters) {
+    const bool replaced = in_head(p.name) && head.from == HeadFrom::zero;
+    if (!weights.has(p.name)) {
+      if (!replaced) report.missing.push_back(p.name);
+      continue;
+    }
+    const Shape found = weights.shape(p.name), &own = p.value.shape();
+    Shape wanted = own;
+    if (in_head(p.name) && head.from == HeadFrom::rows) {
+      std::vector<int64_t> dims(own.begin(), own.end());
+      dims[0] = weights.classes();
+      wanted = Shape(dims);
+    }
+    if (other_grid(p, found)) {
+      const int64_t from = grid_side(found[1]), to = grid_side(own[1]);
+      report.notes.push_back("position embeddings: " +
+                             (from == to ? text(from, " x ", from, ", the class token's is zero")
+                                         : text(from, " x ", from, " to ", to, " x ", to, " by ", name(method))));
+    } else if (found != wanted && !(replaced && other_classes(p, found))) {
+      fail(Fault::input, path, ": ", weights.names_of(p.name), " has the shape ", found, ", the model expects ",
+           wanted);
+    }
+  }
+
+  std::vector<Unused> some, none;
+  for (const Unused& u : weights.unused()) {
+    const bool lost =
+        u.loss == Unused::Loss::some || (u.loss == Unused::Loss::none_with_new_head && head.from != HeadFrom::zero);
+    (lost ? some : none).push_back(u);
+  }
+  for (const std::string& known : weights.parameters())
+    if (!parameters.find(known)) some.push_back({weights.names_of(known), "beyond the model", Unused::Loss::some});
+  for (const Unused& u : some) report.unused.push_back(u.name);
+  if (!none.empty()) report.notes.push_back(text(path, ": not needed: ", by_kind(none)));
+
+  const std::string unused = some.empty() ? "" : text(path, ": not used: ", by_kind(some));
+  if (!report.missing.empty() && !(fine_tuning && options.allow_mismatch))
+    fail(Fault::input, path, ": ", some_of(report.missing), report.missing.size() > 1 ? " are" : " is",
+         " not there, expected all ", parameters.size(), " parameters of the model",
+         some.empty() ? std::string() : text(" (what it has instead: ", by_kind(some), ')'),
+         fine_tuning ? "; --allow-mismatch draws them" : "");
+  if (!some.empty() && !options.allow_mismatch)
+    fail(Fault::input, path, ": ", some.size(), some.size() > 1 ? " tensors have" : " tensor has",
+         " no place in this model, which computes something else without ",
+         some.size() > 1 ? "them: " : "it: ", by_kind(some),
+         "; expected only the model's parameters, or --allow-mismatch to leave out the others");
+  if (!report.missing.empty())
+    report.warnings.push_back(
+        text(path, ": not there, so the model begins with its own: ", some_of(report.missing, 8)));
+  if (!some.empty()) report.warnings.push_back(unused);
+  return report;
+}
+
+WeightsReport match_weights(const Weights& weights, Parameters& parameters, const LoadOptions& options) {
+  HeadPlan head;
+  return look(weights, parameters, options, head);
+}
+
+// Rows of the file's parameter, in the order of the plan.
+static void load_rows(const Weights& weights, Device& device, const Param& p, const std::vector<int64_t>& rows) {
+  const std::vector<float> all = weights.read(p.name);
+  const auto width = static_cast<size_t>(p.value.elements()) / rows.size();
+  std::vector<float> taken;
+  taken.reserve(width * rows.size());
+  for (const int64_t row : rows) {
+    const auto from = all.begin() + static_cast<std::ptrdiff_t>(static_cast<size_t>(row) * width);
+    taken.insert(taken.end(), from, from + static_cast<std::ptrdiff_t>(width));
+  }
+  device.run().upload(p.value.data<void>(), taken.data(), p.value.bytes());
+}
+
+WeightsReport load_weights(const Weights& weights, Parameters& parameters, const LoadOptions& options) {
+  HeadPlan head;
+  WeightsReport report = look(weights, parameters, options, head);
+  Device& device = parameters.device();
+  for (Param& p : parameters) {
+    if (in_head(p.name) && head.from == HeadFrom::zero)
+      device.run().fill(p.value, 0);
+    else if (!weights.has(p.name))
+      parameters.draw(p);
+    else if (in_head(p.name) && head.from == HeadFrom::rows)
+      load_rows(weights, device, p, head.rows);
+    else
+      load(weights, device, p, options.positions.value_or(weights.positions()));
+  }
+  return report;
+}
+
+void save_weights(const std::filesystem::path& path, const Parameters& parameters,
+                  const std::map<std::string, std::string>& metadata) {
+  TensorList list(parameters.device());
+  for (const Param& p : parameters) list.add(p.name, p.value);
+  write_safetensors(path, list.tensors(), metadata);
+}
+
+}  // namespace shear

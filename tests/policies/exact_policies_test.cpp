@@ -1,0 +1,105 @@
+// Policies that promise the gradients of `full` keep to it in every bit: over models, batches, precisions and threads.
+#include <doctest/doctest.h>
+
+#include "vit_run.h"
+
+using namespace shear;
+using namespace shear::test;
+
+namespace {
+
+// What makes again in backward: everywhere, at some sites, in some blocks.
+const std::vector<std::string> exact{
+    "lean",
+    "checkpoint",
+    "lean@blocks.*.mlp.*|full",
+    "full@blocks.0.*|lean",
+    "checkpoint@blocks.0|full",
+    "checkpoint@blocks.1|lean",
+    "lean@blocks.0.*|checkpoint",
+    "checkpoint@blocks.0*|lean@blocks.*.norm2|full",
+};
+
+// A model that no vector and no tile divides, and how it is trained.
+struct Case {
+  VitConfig model;
+  int64_t batch;
+  int passes;
+};
+
+std::string describe(const Case& c) {
+  return spec(c.model) + " dropout " + std::to_string(c.model.dropout) + ", batch " + std::to_string(c.batch) + ", " +
+         std::to_string(c.passes) + " passes";
+}
+
+Case drawn(uint64_t n) {
+  Stream draw(17, Purpose::test, n);
+  const auto from = [&](int64_t low, int64_t high) {
+    return low + static_cast<int64_t>(draw.below(static_cast<uint32_t>(high - low + 1)));
+  };
+  Case c;
+  VitConfig& m = c.model;
+  m.patch = from(2, 5);
+  m.image = m.patch * from(2, 5);
+  m.heads = from(1, 3);
+  m.dim = m.heads * from(3, 13);
+  m.depth = from(1, 3);
+  m.mlp = from(1, 4);
+  m.classes = from(2, 11);
+  m.channels = from(1, 3);
+  m.dropout = from(0, 2) == 0 ? 0.3f : 0.f;
+  m.gelu = from(0, 1) == 0 ? GeluForm::exact : GeluForm::tanh;
+  c.batch = from(1, 9);
+  c.passes = static_cast<int>(from(1, 2));
+  return c;
+}
+
+// Of the last of a step's passes the logits and the loss, then every gradient.
+std::vector<std::vector<float>> bits_of(const Case& c, const std::string& policy, int threads, Precision precision) {
+  VitRun run(make_cpu_backend(threads, precision), c.model, c.batch, policy);
+  std::vector<std::vector<float>> found(2);
+  run.begin(3, c.passes);
+  for (int i = 0; i < c.passes; ++i) {
+    Tensor loss;
+    {
+      const Tensor logits = run.model(run.tape, run.images, {5, i});
+      found[0] = run.device.download(logits);
+      loss = cross_entropy(run.tape, "loss", logits, run.labels, 0.1f);
+      found[1] = run.device.download(loss);
+    }
+    run.tape.backward(loss, 1.f / static_cast<float>(c.passes));
+    loss = {};
+    run.tape.reset();
+  }
+  for (auto& gradient : run.gradients()) found.push_back(std::move(gradient));
+  return found;
+}
+
+void check(const Case& c, int threads) {
+  CAPTURE(describe(c));
+  for (const Precision precision : {Precision::f32, Precision::bf16}) {
+    CAPTURE(static_cast<int>(precision));
+    const auto full = bits_of(c, "full", threads, precision);
+    CHECK(std::isfinite(full[1][0]));
+    for (size_t i = 0; i < exact.size(); ++i) {
+      CAPTURE(exact[i]);
+      CHECK(bits_of(c, exact[i], 1 + (threads + static_cast<int>(i)) % 3, precision) == full);
+    }
+  }
+}
+
+}  // namespace
+
+TEST_CASE("lean and checkpoint, whole and by site, give full's logits, loss and gradients to the bit") {
+  for (uint64_t n = 0; n < 24; ++n) check(drawn(n), 1 + static_cast<int>(n % 3));
+}
+
+TEST_CASE("they do where a batch has more rows than are made again at a time") {
+  Case c = drawn(100);
+  c.model.image = 20, c.model.patch = 4;  // 26 tokens
+  c.batch = 91;                           // 2,366 rows: two bands of 1,152, and some
+  for (const float dropout : {0.f, 0.2f}) {
+    c.model.dropout = dropout;
+    check(c, 2);
+  }
+}

@@ -1,0 +1,104 @@
+#!/usr/bin/env python3
+"""Checks who may include whom: a layer sees itself and those named beside it, and nothing else."""
+
+import pathlib
+import re
+import sys
+
+ROOT = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else pathlib.Path(__file__).parent.parent.parent)
+
+# Public headers by layer.
+HEADERS = {
+    "core": "error site shape allocator arena storage tensor random backend device parameters threads utf8 machine suggest code",
+    "verdict": "verdict policy",
+    "tape": "saved tape gradient_sink op",
+    "ops": "ops",
+    "policies": "policies",
+    "nn": "nn",
+    "optim": "optim",
+    "data": "data",
+    "io": "io",
+    "weights": "weights",
+    "train": "train",
+}
+BELOW = {
+    "core": "",
+    "backends": "core",  # each backend sees itself alone, see below
+    "kernels": "core backends",  # the members of CudaBackend that launch kernels stand beside them
+    "verdict": "core",
+    "tape": "core verdict",
+    "ops": "core verdict tape",
+    "policies": "core verdict",  # policies and ops meet in verdicts alone
+    "nn": "core verdict tape ops",
+    "models": "core verdict tape ops nn",
+    "optim": "core tape",  # which is a sink of it
+    "data": "core",
+    "io": "core",
+    "weights": "core verdict tape ops nn models data io",
+    "train": "core verdict tape ops policies nn models optim data io weights",
+    "tools": "core verdict tape ops policies nn models optim data io weights train",
+}
+# What a policy may see of a value, and what that may include in turn: no backend, no storage, no op.
+PLAIN = {"shear/policy.h", "shear/verdict.h", "shear/code.h", "shear/shape.h"}
+OPEN_HEADERS = {header: layer for layer, names in HEADERS.items() for header in names.split()}
+
+
+def layer_of(path: pathlib.Path) -> str:
+    parts = path.relative_to(ROOT).parts
+    if parts[0] == "include":
+        return OPEN_HEADERS.get(path.stem, "(unknown header)")
+    return parts[1] if parts[0] == "src" else parts[0]
+
+
+def backend_of(parts: tuple[str, ...] | list[str]) -> str | None:
+    """"cpu", "cuda" or "shape" in .../backends/cpu/...; None in no such folder."""
+    below = list(parts)[list(parts).index("backends") + 1 :] if "backends" in parts else []
+    return below[0] if len(below) > 1 else None
+
+
+def target_of(include: str) -> str | None:
+    """The layer of an include, or None for a system header."""
+    parts = include.split("/")
+    if parts[0] == "shear":
+        return OPEN_HEADERS.get(pathlib.Path(include).stem, "(unknown header)")
+    return parts[0] if parts[0] in BELOW else None
+
+
+def main() -> int:
+    wrong, seen = [], 0
+    files = [f for d in ("include", "src", "models", "tools", "kernels") for f in sorted((ROOT / d).rglob("*"))]
+    for path in files:
+        if path.suffix not in {".h", ".cpp", ".cu", ".cuh"}:
+            continue
+        seen += 1
+        layer, text, where = layer_of(path), path.read_text(), path.relative_to(ROOT)
+        if layer not in BELOW:
+            wrong.append(f"{where}: belongs to no layer")
+            continue
+        allowed = {layer, *BELOW[layer].split()}
+        for include in re.findall(r'^\s*#\s*include\s+"([^"]+)"', text, re.M):
+            target = target_of(include)
+            if target is None and "/" not in include:
+                continue  # a neighbour in the same folder
+            if f"shear/{path.name}" in PLAIN and include not in PLAIN:
+                wrong.append(f"{where}: a policy's contract includes nothing but {sorted(PLAIN)}, not {include}")
+            elif target == "backends" and backend_of(include.split("/")) not in {
+                backend_of(path.relative_to(ROOT).parts), "cuda" if layer == "kernels" else None
+            }:
+                wrong.append(f"{where}: a backend sees itself alone, not {include}")
+            elif target not in allowed:
+                wrong.append(f"{where}: {layer} may not include {include} ({target})")
+        if "<Eigen" in text and str(where) != "src/backends/cpu/gemm.cpp":
+            wrong.append(f"{where}: Eigen is included in src/backends/cpu/gemm.cpp alone")
+        if "backends/cpu" in str(where) and re.search(r"\bTensor\b", text):
+            wrong.append(f"{where}: kernels see views, never Tensor")
+        if re.search(r"^\s*#\s*if.*CUDA", text, re.M) and str(where) != "src/backends/make_backend.cpp":
+            wrong.append(f"{where}: the one #ifdef for CUDA stands in src/backends/make_backend.cpp")
+    if seen < 40:
+        wrong.append(f"only {seen} files were found under {ROOT}")
+    print("\n".join(wrong) if wrong else f"{seen} files keep to their layers")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

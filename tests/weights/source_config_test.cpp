@@ -1,0 +1,165 @@
+// config.json and preprocessor_config.json: what they may say, and how they are refused.
+#include "weights/source_config.h"
+
+#include <doctest/doctest.h>
+#include <sys/stat.h>
+
+#include "errors.h"
+#include "temp_dir.h"
+
+using namespace shear;
+using shear::test::sentence;
+
+namespace {
+
+std::string refusal(std::string_view json) {
+  return sentence(Fault::input, [&] { parse_config(json, "c"); });
+}
+std::string preprocessor_refusal(std::string_view json) {
+  return sentence(Fault::input, [&] { parse_preprocessor(json, "p", {}); });
+}
+
+}  // namespace
+
+TEST_CASE("a config of neither library says nothing") {
+  CHECK(parse_config(R"({"name": "x", "hidden_size": 3})", "c").library.empty());
+}
+
+TEST_CASE("placeholders are no class names") {
+  const SourceConfig c = parse_config(R"({"model_type": "vit", "id2label": {"0": "LABEL_0", "1": "LABEL_1"}})", "c");
+  CHECK(c.class_names.empty());
+  CHECK(c.classes == 2);
+}
+
+TEST_CASE("a config that is broken, or of another model, is refused with its key") {
+  CHECK(refusal("{").starts_with("c: is not JSON: "));
+  CHECK(refusal("[1]") == "c: the file is [1], expected an object");
+  CHECK(refusal(std::string(100, '[')) == "c: is nested more than 32 deep, expected a flat object");
+  CHECK(refusal(R"({"model_type": 3})") == "c: model_type is 3, expected a string");
+  CHECK(refusal(R"({"model_type": "dinov2"})") == "c: model_type is \"dinov2\", expected \"vit\"");
+  CHECK(refusal(R"({"model_type": "vit", "hidden_size": "x"})") == "c: hidden_size is \"x\", expected a whole number");
+  CHECK(refusal(R"({"model_type": "vit", "image_size": [224, 196]})") ==
+        "c: image_size is [224,196], expected a whole number");
+  CHECK(refusal(R"({"model_type": "vit", "hidden_act": "relu"})") ==
+        "c: hidden_act is \"relu\", expected gelu or its tanh approximation");
+  CHECK(refusal(R"({"model_type": "vit", "layer_norm_eps": 0})") ==
+        "c: layer_norm_eps is 0.0, expected a number from 0 to 1");
+  CHECK(refusal(R"({"model_type": "vit", "id2label": {"0": "a", "2": "b"}})") ==
+        "c: id2label has no entry 1, expected 2 from 0 on");
+  CHECK(refusal(R"({"architecture": "resnet50"})") ==
+        "c: architecture is \"resnet50\", expected a plain ViT, such as vit_base_patch16_224");
+  CHECK(refusal(R"({"architecture": "vit_base_patch16_224", "global_pool": "avg"})") ==
+        "c: global_pool is \"avg\", expected \"token\", as Shear's ViT classifies the class token");
+  CHECK(refusal(R"({"architecture": "vit_base_patch16_224", "pretrained_cfg": {"crop_pct": 2}})") ==
+        "c: crop_pct is 2, expected more than 0 and at most the whole image");
+  CHECK(refusal(R"({"architecture": "vit_base_patch16_224", "pretrained_cfg": {"std": [1, 0, 1]}})") ==
+        "c: std is [1,0,1], expected 1 or 3 numbers above 0");
+}
+
+TEST_CASE("a preprocessor squashes, or resizes the shorter side and cuts the centre") {
+  const Preprocess squash = parse_preprocessor(R"({"size": {"height": 224, "width": 224}, "resample": 3})", "p", {});
+  CHECK(squash.fit == Fit::both);
+  CHECK(squash.interpolation == Interpolation::bicubic);
+  const Preprocess old = parse_preprocessor(R"({"size": 224, "resample": 2})", "p", {});
+  CHECK(old.fit == Fit::both);
+  CHECK(old.interpolation == Interpolation::bilinear);
+  const Preprocess cut = parse_preprocessor(
+      R"({"size": {"shortest_edge": 248}, "do_center_crop": true, "crop_size": {"height": 224, "width": 224}})", "p",
+      {});
+  CHECK(cut.fit == Fit::shorter);
+  CHECK(cut.image == 224);
+  CHECK(resized_side(cut) == 248);
+  const Preprocess uncut = parse_preprocessor(R"({"size": {"shortest_edge": 248}, "do_center_crop": true})", "p", {});
+  CHECK(uncut.fit == Fit::shorter);
+  CHECK(uncut.crop == 1.f);
+  const Preprocess plain = parse_preprocessor(R"({"do_normalize": false})", "p", {});
+  CHECK(plain.mean == std::array{0.f, 0.f, 0.f});
+  CHECK(plain.std == std::array{1.f, 1.f, 1.f});
+  CHECK(preprocessor_refusal(R"({"resample": 1})") == "p: resample is 1, expected 2 (bilinear) or 3 (bicubic)");
+  CHECK(preprocessor_refusal(R"({"rescale_factor": 1})") == "p: rescale_factor is 1.0, expected 1/255");
+  CHECK(preprocessor_refusal(R"({"image_mean": [1, 2]})") == "p: image_mean is [1,2], expected 1 or 3 numbers");
+  CHECK(preprocessor_refusal(R"({"do_resize": 1, "do_rescale": "x"})") ==
+        "p: do_rescale is \"x\", expected true or false");
+}
+
+TEST_CASE("a preprocessor that Shear cannot follow to the pixel is refused") {
+  CHECK(preprocessor_refusal(R"({"do_resize": false})") == "p: do_resize is false, expected true");
+  CHECK(preprocessor_refusal(R"({"do_pad": true})") == "p: do_pad is true, expected false");
+  const std::string size = ", expected one number above 0, equal height and width, or shortest_edge";
+  for (const char* found : {"{\"height\":224,\"width\":225}", "{\"longest_edge\":224}", "{}", "{\"height\":224}", "0",
+                            "{\"longest_edge\":256,\"shortest_edge\":224}", "\"224\""})
+    CHECK(preprocessor_refusal(text("{\"size\": ", found, "}")) == text("p: size is ", found, size));
+  CHECK(preprocessor_refusal(R"({"size": [224, 225]})") == "p: size is [224,225], expected a whole number");
+  CHECK(preprocessor_refusal(R"({"size": 224, "do_center_crop": true, "crop_size": 225})") ==
+        "p: crop_size is 225, expected a square of at most the 224 pixels of size");
+  CHECK(preprocessor_refusal(R"({"image_processor_type": "DeiTImageProcessor", "size": 200})") ==
+        "p: crop_size is 224, expected a square of at most the 200 pixels of size");
+  CHECK(preprocessor_refusal(R"({"size": {"shortest_edge": 224}})") ==
+        "p: do_center_crop is false, expected true where size is of the shorter side, as the model is square");
+  for (const char* type : {"SiglipImageProcessor", "ViT", "ImageProcessor", "EfficientNetImageProcessorFast"})
+    CHECK(
+        preprocessor_refusal(text("{\"image_processor_type\": \"", type, "\"}")) ==
+        text("p: image_processor_type is \"", type, "\", expected the processor of ViT, DeiT, CLIP, Bit or ConvNext"));
+  CHECK(preprocessor_refusal(R"({"feature_extractor_type": "ConvNextFeatureExtractor", "size": 200, "crop_pct": 0})") ==
+        "p: crop_pct is 0.0, expected more than 0 and at most 1");
+}
+
+TEST_CASE("what a file leaves out is as the processor that it names has it") {
+  const Preprocess clip =
+      parse_preprocessor(R"({"feature_extractor_type": "CLIPFeatureExtractor", "size": 256})", "p", {});
+  CHECK(clip.fit == Fit::shorter);
+  CHECK(resized_side(clip) == 256);
+  CHECK(clip.image == 224);
+  CHECK(clip.mean[0] == 0.48145466f);
+  CHECK(clip.interpolation == Interpolation::bicubic);
+  const Preprocess vit = parse_preprocessor(R"({"image_processor_type": "ViTImageProcessorFast"})", "p", {});
+  CHECK(vit.fit == Fit::both);
+  CHECK(vit.image == 224);
+  CHECK(vit.interpolation == Interpolation::bilinear);
+  // The size that a file is for is the model's where it does not say one.
+  CHECK(parse_preprocessor(R"({"resample": 3})", "p", {.image = 0}).image == 0);
+}
+
+TEST_CASE("timm's crop_mode and input_size are taken or refused") {
+  const auto config = [](const std::string& images) {
+    return parse_config("{\"architecture\": \"vit_x\", \"pretrained_cfg\": {" + images + "}}", "c").preprocess.value();
+  };
+  CHECK(config(R"("crop_mode": "border")").fit == Fit::longer);
+  CHECK(config(R"("crop_mode": "squash", "crop_pct": 0.9, "input_size": [3, 224, 224])").resize == 248);
+  CHECK(config(R"("crop_pct": 0.9)").image == 0);
+  CHECK(refusal(R"({"architecture": "vit_x", "pretrained_cfg": {"crop_mode": "smart"}})") ==
+        "c: crop_mode is \"smart\", expected center, squash or border");
+  CHECK(refusal(R"({"architecture": "vit_x", "pretrained_cfg": {"input_size": [3, 224, 196]}})") ==
+        "c: input_size is [3,224,196], expected channels and two equal sides");
+  CHECK(refusal(R"({"architecture": "vit_x", "model_args": {"global_pool": "avg"}})") ==
+        "c: global_pool is \"avg\", expected \"token\", as Shear's ViT classifies the class token");
+}
+
+TEST_CASE("whatever is called config.json is read or refused, a pipe at once") {
+  const TempDir dir;
+  const std::vector<float> values(48);
+  write_safetensors(dir / "model.safetensors",
+                    std::vector<TensorToWrite>{{"patch_embed.proj.weight", DType::f32, {4, 3, 2, 2}, values.data()}});
+  for (const char* name : {"config.json", "preprocessor_config.json"}) {
+    const std::filesystem::path path = dir / name;
+    REQUIRE(mkfifo(path.c_str(), 0600) == 0);
+    CHECK(sentence(Fault::input, [&] { const Weights w(dir.path()); }) ==
+          text("cannot read ", path.string(), ": it is a device or pipe, expected a file"));
+    std::filesystem::remove(path);
+    std::filesystem::create_symlink(dir / "nowhere", path);
+    CHECK(
+        sentence(Fault::input, [&] { const Weights w(dir.path()); }).starts_with(text("cannot read ", path.string())));
+    std::filesystem::remove(path);
+  }
+}
+
+TEST_CASE("a config that contradicts the weights beside it is refused with both") {
+  const TempDir dir;
+  const std::vector<float> values(48);
+  write_safetensors(dir / "model.safetensors",
+                    std::vector<TensorToWrite>{{"patch_embed.proj.weight", DType::f32, {4, 3, 2, 2}, values.data()}});
+  put(dir / "config.json", R"({"model_type": "vit", "hidden_size": 8})");
+  CHECK(sentence(Fault::input, [&] { const Weights w(dir.path()); }) ==
+        text((dir / "config.json").string(), ": says 8 values to a token, but the weights in ",
+             (dir / "model.safetensors").string(), " have 4, expected the config of these weights"));
+}
