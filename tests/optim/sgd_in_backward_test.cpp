@@ -23,7 +23,7 @@ struct Outcome {
 };
 
 Outcome trained(const std::string& spec, bool in_backward) {
-  Device device(test_backend(2));
+  Device device(test_backend(2), small_step);
   Vit model(device, config, 1);
   Parameters& parameters = model.parameters();
   parameters.find("blocks.1.mlp.fc1.weight")->trainable = false;
@@ -68,7 +68,7 @@ TEST_CASE("SGD in backward gives the weights and momentum of SGD after backward 
 }
 
 TEST_CASE("SGD in backward refuses a step of several passes") {
-  Device device(test_backend(1));
+  Device device(test_backend(1), small_step);
   Vit model(device, config, 1);
   const auto policy = make_policy("full");
   SgdInBackward sgd(device, decay_groups(model.parameters(), 0));

@@ -62,7 +62,8 @@ TEST_CASE("under bf16 every policy's gradients are near those under f32, and the
 }
 
 TEST_CASE("under bf16 LayerNorm and GELU are of their input rounded to bf16, as it sleeps") {
-  Device wide(make_backend(test_device(), 2, Precision::f32)), narrow(make_backend(test_device(), 2, Precision::bf16));
+  Device wide(make_backend(test_device(), 2, Precision::f32), small_step),
+      narrow(make_backend(test_device(), 2, Precision::bf16), small_step);
   Stream stream(1, Purpose::test);
   std::vector<float> x(size_t{33} * 47), rounded;
   for (float& v : x) v = 3 * stream.normal();

@@ -16,6 +16,9 @@ inline DeviceKind test_device() {
 
 inline std::unique_ptr<Backend> test_backend(int threads) { return make_backend(test_device(), threads); }
 
+// For a test of several devices at a time: unplanned, each would take half of a GPU.
+inline constexpr Device::Options small_step{.step_bytes = size_t{64} << 20};
+
 template <class T>
 std::vector<T> downloaded(Device& device, const Tensor& t) {
   std::vector<T> values(static_cast<size_t>(t.elements()));

@@ -110,7 +110,7 @@ TEST_CASE("every op refuses an empty tensor, and a parameter without values, whi
 }
 
 TEST_CASE("every op refuses what lies on another device, and numbers of another type") {
-  Device device(test_backend(1)), other(test_backend(1));
+  Device device(test_backend(1), small_step), other(test_backend(1), small_step);
   const auto policy = make_policy("full");
   Tape tape(device, *policy);
   for (const Op& op : every_op()) {
@@ -240,7 +240,7 @@ TEST_CASE(
   const VitConfig config{.image = 8, .patch = 4, .dim = 12, .depth = 1, .heads = 2, .classes = 3, .channels = 1};
   struct Run {
     explicit Run(const VitConfig& c)
-        : device(test_backend(1)),
+        : device(test_backend(1), small_step),
           vit(device, c, 1),
           policy(make_policy("lean")),
           optimizer(make_optimizer(device, vit.parameters(), {.name = "sgd"})),

@@ -33,7 +33,7 @@ class Noting final : public GradientsInStep {
 
 struct Run {
   Run(const std::string& spec, GradientSink* sink)
-      : device(test_backend(2)),
+      : device(test_backend(2), small_step),
         model(device, config, 1),
         policy(make_policy(spec, 1)),
         tape(device, *policy, model.parameters(), {.seed = 1, .sink = sink}) {}
@@ -99,7 +99,7 @@ TEST_CASE("gradients in the step's slab take no room beside it, and fewer bytes 
 TEST_CASE("a parameter of several ops, in segments that are made again and outside, is complete after the last") {
   for (const char* spec : {"full", "checkpoint", "checkpoint@one|full"}) {
     CAPTURE(spec);
-    Device device(test_backend(1));
+    Device device(test_backend(1), small_step);
     const auto policy = make_policy(spec);
     Param w = make_param(device, "w", normal({6, 6}, 1)), last = make_param(device, "last", normal({6, 6}, 2));
     Noting noting;
@@ -113,7 +113,7 @@ TEST_CASE("a parameter of several ops, in segments that are made again and outsi
     tape.backward(weighted_sum(tape, linear(tape, "last", h, last, nullptr), up));
     CHECK(noting.order == std::vector<std::string>{"last", "w"});
 
-    Device other(test_backend(1));
+    Device other(test_backend(1), small_step);
     const auto full = make_policy("full");
     Param own = make_param(other, "w", normal({6, 6}, 1)), end = make_param(other, "last", normal({6, 6}, 2));
     Tape plain(other, *full);
@@ -126,7 +126,7 @@ TEST_CASE("a parameter of several ops, in segments that are made again and outsi
 }
 
 TEST_CASE("a segment that the loss does not depend on leaves what it shares complete all the same") {
-  Device device(test_backend(1));
+  Device device(test_backend(1), small_step);
   const auto policy = make_policy("checkpoint");
   Param w = make_param(device, "w", normal({6, 6}, 1)), idle = make_param(device, "idle", normal({6, 6}, 2));
   Noting noting;
@@ -177,7 +177,7 @@ TEST_CASE("an op's gradient for a parameter that it did not name is refused once
       bw.pass(y, x);
     }
   };
-  Device device(test_backend(1));
+  Device device(test_backend(1), small_step);
   const auto policy = make_policy("full");
   Param w = make_param(device, "w", normal({6, 6}, 1));
   Tape tape(device, *policy, {&w});
