@@ -15,4 +15,8 @@ struct MemoryLeft {
 };
 MemoryLeft memory_left(const std::filesystem::path& root = "/");
 
+// What a limit of this process, RLIMIT_AS or RLIMIT_DATA, leaves beyond what counts towards it now; the greatest number
+// where there is none.  Thread-safe.
+size_t limit_left(int resource);
+
 }  // namespace shear

@@ -3,6 +3,7 @@
 #include "shear/machine.h"
 
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <fstream>
@@ -68,11 +69,17 @@ MemoryLeft memory_left(const fs::path& root) {
         swapped = std::min(swap, left(number(group.folder / names.swap_limit).value_or(swap + *used_swap), *used_swap));
     consider(left(*limit, left(*used, cache)) + swapped, "the control group " + group.name);
   }
-  rlimit space{};
-  if (root == "/" && getrlimit(RLIMIT_AS, &space) == 0 && space.rlim_cur != RLIM_INFINITY)
-    consider(left(space.rlim_cur, entry("/proc/self/status", "VmSize:").value_or(0) * 1024),
-             "the address space (ulimit -v)");
+  if (root == "/") consider(limit_left(RLIMIT_AS), "the address space (ulimit -v)");
   return least;
+}
+
+size_t limit_left(int resource) {
+  rlimit limit{};
+  if (getrlimit(resource, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return std::numeric_limits<size_t>::max();
+  size_t size = 0, resident = 0, shared = 0, text = 0, libraries = 0, data = 0;  // in pages
+  std::ifstream("/proc/self/statm") >> size >> resident >> shared >> text >> libraries >> data;
+  const size_t pages = resource == RLIMIT_DATA ? data : size;
+  return left(limit.rlim_cur, pages * static_cast<size_t>(sysconf(_SC_PAGE_SIZE)));
 }
 
 }  // namespace shear

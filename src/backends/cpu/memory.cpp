@@ -5,11 +5,10 @@
 
 #include <algorithm>
 #include <cstring>
-#include <fstream>
-#include <limits>
 
 #include "backends/cpu/cpu_backend.h"
 #include "shear/error.h"
+#include "shear/machine.h"
 #include "shear/threads.h"
 
 namespace shear {
@@ -41,20 +40,10 @@ CpuBackend::CpuBackend(int threads, Precision precision)
   row_sums_.resize(rows_at_once);
 }
 
-// What a limit leaves of what is counted so far, in pages, with a half of it for all else.
-static size_t left_of(int resource, size_t pages, size_t page) {
-  rlimit limit{};
-  if (getrlimit(resource, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return std::numeric_limits<size_t>::max();
-  const size_t used = pages * page;
-  return limit.rlim_cur > used ? (limit.rlim_cur - used) / 2 : 0;
-}
-
+// Of what a limit leaves a half: the rest is for all else.
 size_t CpuBackend::slab_bytes() const {
-  const size_t page = static_cast<size_t>(sysconf(_SC_PAGE_SIZE));
-  size_t size = 0, resident = 0, shared = 0, text = 0, libraries = 0, data = 0;
-  std::ifstream("/proc/self/statm") >> size >> resident >> shared >> text >> libraries >> data;
-  return std::min({static_cast<size_t>(sysconf(_SC_PHYS_PAGES)) * page, left_of(RLIMIT_AS, size, page),
-                   left_of(RLIMIT_DATA, data, page)});
+  return std::min({static_cast<size_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<size_t>(sysconf(_SC_PAGE_SIZE)),
+                   limit_left(RLIMIT_AS) / 2, limit_left(RLIMIT_DATA) / 2});
 }
 
 void CpuBackend::upload(void* device, const void* host, size_t bytes) { std::memcpy(device, host, bytes); }
