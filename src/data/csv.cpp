@@ -121,9 +121,20 @@ struct Rows {
 // An image has one class.  Listed again with the same one it counts twice; in another part it gives the game away.
 void check_listed_twice(const fs::path& path, const std::vector<Row>& rows, const std::vector<PartName>& parts,
                         std::vector<std::string>& notes) {
+  struct Repeated {
+    size_t lines = 0;
+    const Row *first = nullptr, *again = nullptr;  // an example
+
+    void note(const Row& before, const Row& row) {
+      if (lines++ == 0) first = &before, again = &row;
+    }
+    std::string told() const {
+      return text(lines, lines == 1 ? " line" : " lines", ", as ", excerpt(again->path), " on lines ", first->line,
+                  " and ", again->line);
+    }
+  } in_part, in_another;
   std::unordered_map<std::string, size_t> first;
-  size_t again = 0, shared = 0, example = 0, shared_example = 0;
-  const auto before = [&](size_t i) { return first.at(fs::path(rows[i].path).lexically_normal().string()); };
+  const auto part = [&](size_t i) { return parts.empty() ? PartName::train : parts[i]; };
   for (size_t i = 0; i < rows.size(); ++i) {
     const auto [place, is_new] = first.emplace(fs::path(rows[i].path).lexically_normal().string(), i);
     if (is_new) continue;
@@ -132,22 +143,16 @@ void check_listed_twice(const fs::path& path, const std::vector<Row>& rows, cons
       fail(Fault::input, path.string(), ", line ", rows[i].line, ": ", excerpt(rows[i].path), " is \"",
            excerpt(rows[i].label), "\", but \"", excerpt(other.label), "\" on line ", other.line,
            ", expected one label for an image");
-    const PartName part = parts.empty() ? PartName::train : parts[i];
-    const PartName other_part = parts.empty() ? PartName::train : parts[place->second];
-    if (part == other_part)
-      example = again++ == 0 ? i : example;
-    else if (part == PartName::train || other_part == PartName::train)
-      shared_example = shared++ == 0 ? i : shared_example;
+    if (part(i) == part(place->second))
+      in_part.note(other, rows[i]);
+    else if (part(i) == PartName::train || part(place->second) == PartName::train)
+      in_another.note(other, rows[i]);
   }
-  const auto places = [&](size_t i) {
-    return text(", as ", excerpt(rows[i].path), " on lines ", rows[before(i)].line, " and ", rows[i].line);
-  };
-  if (again > 0)
-    notes.push_back(text(path.string(), ": lists images again (", again, again == 1 ? " line" : " lines",
-                         places(example), "), each counts as often as it is listed"));
-  if (shared > 0)
-    notes.push_back(text(path.string(), ": lists images to train on in another part too (", shared,
-                         shared == 1 ? " line" : " lines", places(shared_example),
+  if (in_part.lines > 0)
+    notes.push_back(
+        text(path.string(), ": lists images again (", in_part.told(), "), each counts as often as it is listed"));
+  if (in_another.lines > 0)
+    notes.push_back(text(path.string(), ": lists images to train on in another part too (", in_another.told(),
                          "), so accuracies are of images that were trained on"));
 }
 

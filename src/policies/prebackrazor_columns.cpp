@@ -55,8 +55,9 @@ class SampledColumns final : public PreBackRazor {
 
   void observe(GradientView& gradient) override {
     if (!observing()) return;
+    const std::string_view weight = gradient.param().name;
     for (auto& [site, l] : layers_)
-      if (l.weight == gradient.param().name) return see(l, gradient.column_square_sums());
+      if (l.weight == weight) return see(l, gradient.column_square_sums());
   }
 
   std::span<const float> active_columns(const ParamInfo& param) const override {
