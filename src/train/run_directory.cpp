@@ -12,6 +12,9 @@
 #include <cerrno>
 #include <cstring>
 
+#include "shear/error.h"
+#include "shear/io.h"
+
 namespace shear {
 
 namespace fs = std::filesystem;
