@@ -1,5 +1,5 @@
 // Linear layers with ReLU between them.
-#include "models/mlp.h"
+#include "shear/models/mlp.h"
 
 namespace shear {
 

@@ -1,5 +1,5 @@
 // The Vision Transformer: what each part is called, and the order of its ops.
-#include "models/vit.h"
+#include "shear/models/vit.h"
 
 namespace shear {
 

@@ -3,7 +3,7 @@
 #include <array>
 #include <charconv>
 
-#include "models/vit.h"
+#include "shear/models/vit.h"
 #include "shear/suggest.h"
 
 namespace shear {
@@ -142,6 +142,12 @@ std::string spec(const VitConfig& c) {
   }
   if (c.gelu != VitConfig{}.gelu) out += ",gelu=tanh";
   return out;
+}
+
+std::vector<std::string> known_models() {
+  std::vector<std::string> names;
+  for (const Known& k : known) names.emplace_back(k.name);
+  return names;
 }
 
 std::string_view known_name(const VitConfig& c) {

@@ -5,7 +5,9 @@
 #include <cstdint>
 #include <string_view>
 
-namespace shear {
+#include "shear/api.h"
+
+namespace SHEAR_API shear {
 
 // What a byte is for.  The first three live as long as the model; the last two are the training step's.
 enum class Category : uint8_t { parameters, gradients, optimizer, saved, workspace };

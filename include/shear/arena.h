@@ -14,8 +14,9 @@
 #include <utility>
 
 #include "shear/allocator.h"
+#include "shear/api.h"
 
-namespace shear {
+namespace SHEAR_API shear {
 
 class Arena final : public Allocator {
  public:

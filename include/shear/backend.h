@@ -10,11 +10,12 @@
 #include <string_view>
 
 #include "shear/allocator.h"
+#include "shear/api.h"
 #include "shear/code.h"
 #include "shear/random.h"
 #include "shear/tensor.h"
 
-namespace shear {
+namespace SHEAR_API shear {
 
 struct ConstView {
   const void* data = nullptr;

@@ -4,7 +4,9 @@
 #include <cstddef>
 #include <cstdint>
 
-namespace shear {
+#include "shear/api.h"
+
+namespace SHEAR_API shear {
 
 // Whole, as f16 or bf16, or as affine codes of 8, 4 or 2 bits.
 enum class Code : uint8_t { f32, f16, u8, u4, u2, bf16 };

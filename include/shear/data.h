@@ -8,9 +8,10 @@
 #include <string_view>
 #include <vector>
 
+#include "shear/api.h"
 #include "shear/random.h"
 
-namespace shear {
+namespace SHEAR_API shear {
 
 // 8 bits per channel, rows from the top, channels interleaved (R G B, or one of grey).
 struct Image {

@@ -10,10 +10,11 @@
 #include <span>
 #include <vector>
 
+#include "shear/api.h"
 #include "shear/arena.h"
 #include "shear/backend.h"
 
-namespace shear {
+namespace SHEAR_API shear {
 
 // Peak bytes by category.  They sum to `peak`.
 struct MemoryUse {

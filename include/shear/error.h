@@ -4,7 +4,9 @@
 #include <stdexcept>
 #include <string>
 
-namespace shear {
+#include "shear/api.h"
+
+namespace SHEAR_API shear {
 
 // Whose fault it was.  The values are the executable's exit codes.
 enum class Fault : int {

@@ -9,9 +9,10 @@
 #include <span>
 #include <vector>
 
+#include "shear/api.h"
 #include "shear/device.h"
 
-namespace shear {
+namespace SHEAR_API shear {
 
 class GradientSink {
  public:

@@ -10,9 +10,10 @@
 #include <string_view>
 #include <vector>
 
+#include "shear/api.h"
 #include "shear/shape.h"
 
-namespace shear {
+namespace SHEAR_API shear {
 
 // Writes beside `path`, flushes to disk and renames over it: whoever opens `path` sees the old file or the new one,
 // whole.  The temporary name starts with '.' and ends in ".tmp"; it is removed when `write` throws.

@@ -4,7 +4,9 @@
 #include <filesystem>
 #include <string>
 
-namespace shear {
+#include "shear/api.h"
+
+namespace SHEAR_API shear {
 
 // The least of what the kernel says is available (with free swap), what the process's control group and those above it
 // allow beyond what they hold (their caches of files, which the kernel gives up first, do not count), and the address

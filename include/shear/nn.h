@@ -2,10 +2,11 @@
 #pragma once
 #include <string>
 
+#include "shear/api.h"
 #include "shear/ops.h"
 #include "shear/parameters.h"
 
-namespace shear {
+namespace SHEAR_API shear {
 
 class Linear {
  public:

@@ -14,9 +14,10 @@
 #include <span>
 #include <string_view>
 
+#include "shear/api.h"
 #include "shear/tape.h"
 
-namespace shear {
+namespace SHEAR_API shear {
 
 // Until it goes out of scope, work is for this op's site.  Everything that the op works with is named here: tensors in
 // their order, then parameters; null is nothing.  Throws Fault::internal with op and site where something cannot be

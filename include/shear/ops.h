@@ -7,9 +7,10 @@
 #include <span>
 #include <string_view>
 
+#include "shear/api.h"
 #include "shear/tape.h"
 
-namespace shear {
+namespace SHEAR_API shear {
 
 // y = x w^T + b, to which `onto` is added where there is one.   x (..., in), w (out, in), b (out) or null, onto as y ->
 // y (..., out).  Saves x where w is trainable.  An `onto` that is given away is written over.

@@ -4,10 +4,11 @@
 #include <string>
 #include <vector>
 
+#include "shear/api.h"
 #include "shear/gradient_sink.h"
 #include "shear/parameters.h"
 
-namespace shear {
+namespace SHEAR_API shear {
 
 // Parameters that share settings.  The learning rate of a step is the schedule's times lr_scale.
 struct ParamGroup {

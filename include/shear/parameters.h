@@ -6,9 +6,10 @@
 #include <string>
 #include <string_view>
 
+#include "shear/api.h"
 #include "shear/device.h"
 
-namespace shear {
+namespace SHEAR_API shear {
 
 // As timm: trunc_normal has std 0.02 and is cut at two std, tiny_normal has std 1e-6.
 enum class Init : uint8_t { zeros, ones, trunc_normal, tiny_normal };

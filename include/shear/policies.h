@@ -5,9 +5,10 @@
 #include <string_view>
 #include <vector>
 
+#include "shear/api.h"
 #include "shear/policy.h"
 
-namespace shear {
+namespace SHEAR_API shear {
 
 // "full", "lean", or "NAME:key=value,...".  Several by site: "tokens@blocks.*.mlp.*|lean" takes the first whose pattern
 // fits.  `seed`: of what it draws.  Throws Fault::usage for what it does not know, naming what it does.

@@ -12,9 +12,10 @@
 #include <string>
 #include <vector>
 
+#include "shear/api.h"
 #include "shear/verdict.h"
 
-namespace shear {
+namespace SHEAR_API shear {
 
 // Ways of computing that an op has beside its usual one, for policies that ask for them.
 enum class Way : uint8_t {

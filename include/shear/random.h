@@ -8,7 +8,9 @@
 #include <cstdint>
 #include <numbers>
 
-namespace shear {
+#include "shear/api.h"
+
+namespace SHEAR_API shear {
 
 struct Philox {
   static constexpr std::array<uint32_t, 4> block(std::array<uint32_t, 4> c, uint32_t k0, uint32_t k1) {

@@ -6,10 +6,11 @@
 #include <string_view>
 #include <variant>
 
+#include "shear/api.h"
 #include "shear/backend.h"
 #include "shear/verdict.h"
 
-namespace shear {
+namespace SHEAR_API shear {
 
 // -- Forms ----------------------------------------------------------------------------------------------------------
 struct Dense {  // the value itself

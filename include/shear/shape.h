@@ -9,7 +9,9 @@
 #include <string>
 #include <string_view>
 
-namespace shear {
+#include "shear/api.h"
+
+namespace SHEAR_API shear {
 
 // How an element is stored.  Arithmetic is always in f32; the short types are for sleeping values and files.
 enum class DType : uint8_t { f32, f64, f16, bf16, i8, u8, i16, u16, i32, u32, i64, u64, boolean };

@@ -2,7 +2,9 @@
 #pragma once
 #include <string_view>
 
-namespace shear {
+#include "shear/api.h"
+
+namespace SHEAR_API shear {
 
 // Where an op stands in the model: "blocks.3.mlp.fc1".  Names the op in policies, reports and errors.
 using Site = std::string_view;

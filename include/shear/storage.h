@@ -3,8 +3,9 @@
 #include <utility>
 
 #include "shear/allocator.h"
+#include "shear/api.h"
 
-namespace shear {
+namespace SHEAR_API shear {
 
 // A handle to a block of bytes.  Copies share; the last one out gives the bytes back.  One thread at a time.
 class Storage {

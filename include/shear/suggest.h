@@ -4,7 +4,9 @@
 #include <string_view>
 #include <vector>
 
-namespace shear {
+#include "shear/api.h"
+
+namespace SHEAR_API shear {
 
 // Single characters to insert, drop, replace or swap with their neighbour between two names, whatever the case.
 size_t edit_distance(std::string_view, std::string_view);

@@ -18,6 +18,7 @@
 #include <utility>
 #include <vector>
 
+#include "shear/api.h"
 #include "shear/device.h"
 #include "shear/error.h"
 #include "shear/gradient_sink.h"
@@ -25,7 +26,7 @@
 #include "shear/saved.h"
 #include "shear/site.h"
 
-namespace shear {
+namespace SHEAR_API shear {
 
 class Backward;
 class Parameters;

@@ -4,10 +4,11 @@
 #pragma once
 #include <cstdint>
 
+#include "shear/api.h"
 #include "shear/shape.h"
 #include "shear/storage.h"
 
-namespace shear {
+namespace SHEAR_API shear {
 
 // Where the gradient of a value is gathered during backward.  Holds no data; -1: nobody asked for it.
 struct Slot {

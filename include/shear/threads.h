@@ -2,7 +2,9 @@
 #pragma once
 #include <filesystem>
 
-namespace shear {
+#include "shear/api.h"
+
+namespace SHEAR_API shear {
 
 inline constexpr int most_threads = 1024;
 

@@ -6,12 +6,13 @@
 #include <optional>
 #include <utility>
 
-#include "models/vit.h"
+#include "shear/api.h"
+#include "shear/models/vit.h"
 #include "shear/optim.h"
 #include "shear/policies.h"
 #include "shear/weights.h"
 
-namespace shear {
+namespace SHEAR_API shear {
 
 // -- What is trained -----------------------------------------------------------------------------------------------
 

@@ -4,7 +4,9 @@
 #include <string>
 #include <string_view>
 
-namespace shear {
+#include "shear/api.h"
+
+namespace SHEAR_API shear {
 
 bool is_utf8(std::string_view);  // no overlong forms, no surrogates
 

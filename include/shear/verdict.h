@@ -9,10 +9,11 @@
 #include <string_view>
 #include <variant>
 
+#include "shear/api.h"
 #include "shear/code.h"
 #include "shear/shape.h"
 
-namespace shear {
+namespace SHEAR_API shear {
 
 // -- What an op can open ---------------------------------------------------------------------------------------------
 

@@ -2,11 +2,12 @@
 #pragma once
 #include <optional>
 
-#include "models/vit.h"
+#include "shear/api.h"
 #include "shear/data.h"
 #include "shear/io.h"
+#include "shear/models/vit.h"
 
-namespace shear {
+namespace SHEAR_API shear {
 
 // -- What a weight file says about itself ---------------------------------------------------------------------------
 

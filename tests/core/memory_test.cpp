@@ -4,7 +4,7 @@
 #include <numeric>
 
 #include "backend.h"
-#include "models/vit.h"
+#include "shear/models/vit.h"
 #include "shear/policies.h"
 
 using namespace shear;

@@ -4,7 +4,7 @@
 #include <doctest/doctest.h>
 
 #include "errors.h"
-#include "models/vit.h"
+#include "shear/models/vit.h"
 #include "shear/policies.h"
 #include "shear/utf8.h"
 

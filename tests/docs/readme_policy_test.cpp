@@ -4,7 +4,7 @@
 #include <cmath>
 
 #include "gradcheck.h"
-#include "models/vit.h"
+#include "shear/models/vit.h"
 #include "shear/policies.h"
 
 // [readme

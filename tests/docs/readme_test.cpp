@@ -4,7 +4,7 @@
 #include <cmath>
 
 // [readme
-#include "models/vit.h"
+#include "shear/models/vit.h"
 #include "shear/optim.h"
 #include "shear/policies.h"
 

@@ -2,8 +2,8 @@
 #include <cstdint>
 #include <cstdlib>
 
-#include "models/vit.h"
 #include "shear/error.h"
+#include "shear/models/vit.h"
 
 using namespace shear;
 

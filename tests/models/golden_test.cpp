@@ -7,8 +7,8 @@
 #include <map>
 
 #include "backend.h"
-#include "models/vit.h"
 #include "shear/io.h"
+#include "shear/models/vit.h"
 #include "shear/policies.h"
 #include "tests_dir.h"
 

@@ -1,5 +1,5 @@
 // The models: names and shapes as timm's, spellings, and the order in which values die.
-#include "models/vit.h"
+#include "shear/models/vit.h"
 
 #include <doctest/doctest.h>
 
@@ -8,7 +8,7 @@
 
 #include "backend.h"
 #include "errors.h"
-#include "models/mlp.h"
+#include "shear/models/mlp.h"
 #include "shear/optim.h"
 #include "shear/policies.h"
 

@@ -8,7 +8,7 @@
 
 #include "backend.h"
 #include "errors.h"
-#include "models/mlp.h"
+#include "shear/models/mlp.h"
 #include "shear/policies.h"
 
 using namespace shear;

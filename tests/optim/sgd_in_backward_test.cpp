@@ -4,7 +4,7 @@
 #include "backend.h"
 #include "errors.h"
 #include "gradcheck.h"
-#include "models/vit.h"
+#include "shear/models/vit.h"
 #include "shear/optim.h"
 #include "shear/policies.h"
 

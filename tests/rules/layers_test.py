@@ -9,12 +9,13 @@ ROOT = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else pathlib.Path(__file__)
 
 # Public headers by layer.
 HEADERS = {
-    "core": "error site shape allocator arena storage tensor random backend device parameters threads utf8 machine suggest code",
+    "core": "api error site shape allocator arena storage tensor random backend device parameters threads utf8 machine suggest code",
     "verdict": "verdict policy",
     "tape": "saved tape gradient_sink op",
     "ops": "ops",
     "policies": "policies",
     "nn": "nn",
+    "models": "mlp vit",
     "optim": "optim",
     "data": "data",
     "io": "io",
@@ -39,7 +40,7 @@ BELOW = {
     "tools": "core verdict tape ops policies nn models optim data io weights train",
 }
 # What a policy may see of a value, and what that may include in turn: no backend, no storage, no op.
-PLAIN = {"shear/policy.h", "shear/verdict.h", "shear/code.h", "shear/shape.h"}
+PLAIN = {"shear/api.h", "shear/policy.h", "shear/verdict.h", "shear/code.h", "shear/shape.h"}
 OPEN_HEADERS = {header: layer for layer, names in HEADERS.items() for header in names.split()}
 
 

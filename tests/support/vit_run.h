@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "models/vit.h"
+#include "shear/models/vit.h"
 #include "shear/policies.h"
 
 namespace shear::test {

@@ -6,7 +6,7 @@
 #include "backend.h"
 #include "errors.h"
 #include "gradcheck.h"
-#include "models/vit.h"
+#include "shear/models/vit.h"
 #include "shear/op.h"
 #include "shear/policies.h"
 

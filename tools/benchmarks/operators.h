@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
-#include "models/vit.h"
 #include "operands.h"
+#include "shear/models/vit.h"
 
 namespace shear::tool {
 

@@ -4,9 +4,10 @@
 #include <string>
 #include <vector>
 
+#include "shear/api.h"
 #include "shear/nn.h"
 
-namespace shear {
+namespace SHEAR_API shear {
 
 class Mlp {
  public:

@@ -4,10 +4,12 @@
 #include <deque>
 #include <string>
 #include <string_view>
+#include <vector>
 
+#include "shear/api.h"
 #include "shear/nn.h"
 
-namespace shear {
+namespace SHEAR_API shear {
 
 struct VitConfig {
   int64_t image = 224, patch = 16, dim = 768, depth = 12, heads = 12, classes = 1000, channels = 3;
@@ -25,6 +27,7 @@ struct VitConfig {
 // name takes the same keys after a colon: "vit_tiny_patch16_224:classes=10".  Where a spec does not name them, epsilon
 // and gelu are those of `otherwise`.  Throws Fault::usage naming the key, what was found and expected.
 VitConfig parse_vit(std::string_view spec, const VitConfig& otherwise = {});
+std::vector<std::string> known_models();        // the names, smallest model first
 std::string spec(const VitConfig&);             // parse_vit(spec(c)) == c, but for dropout
 std::string_view known_name(const VitConfig&);  // of a known model, whatever its image size; empty: it is none
 VitConfig with_image(VitConfig, int64_t size);  // of --image-size; 0: as it is.  Throws Fault::usage
