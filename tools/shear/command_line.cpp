@@ -136,6 +136,12 @@ void refuse_extra(const CLI::App& app, const std::vector<std::string>& extra) {
 
 }  // namespace
 
+CommandLine all_commands() {
+  CommandLine line;
+  line.app = make_app("", line.run);
+  return line;
+}
+
 CommandLine parse_command_line(std::vector<std::string> words) {
   if (!words.empty() && words[0] == "help") {
     words.erase(words.begin());

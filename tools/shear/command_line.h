@@ -12,6 +12,9 @@ struct CommandLine {
   std::string text;               // a help page, or the version
 };
 
+// Every command with its flags, and nothing to run: for the pages that tools/pages makes.
+CommandLine all_commands();
+
 // Throws Fault::usage with a sentence for words that it does not understand.
 CommandLine parse_command_line(std::vector<std::string> words);
 

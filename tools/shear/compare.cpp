@@ -148,9 +148,9 @@ void add_compare(CLI::App& app, Run& chosen) {
   CLI::App* cmd =
       app.add_subcommand("compare", "the same training under each policy: accuracy, memory, time, gradients");
   flags->recipe.add_model(*cmd);
-  cmd->add_option("--policy", flags->policies, "separated by ';'; ratios are to the first")
-      ->capture_default_str()
-      ->type_name("P[;P...]");
+  offer_policies(cmd->add_option("--policy", flags->policies, "separated by ';'; ratios are to the first")
+                     ->capture_default_str()
+                     ->type_name("P[;P...]"));
   add_number(*cmd, "--seeds", flags->seeds, {1, 1000}, "runs per policy, with seeds from --seed on");
   cmd->add_option("--out", flags->out,
                   "runs/, compare.json, compare.csv, layers.csv and compare.svg; goes on from there")

@@ -106,7 +106,7 @@ void add_eval(CLI::App& app, Run& chosen) {
   CLI::App* cmd = app.add_subcommand("eval", "accuracy and loss of a model on a data set");
   flags->data.add_data(*cmd, "as for train")->required();
   flags->data.add_val(*cmd);
-  cmd->add_option("--part", flags->part, "train, val or test")->default_str("val where there is one");
+  offer_parts(cmd->add_option("--part", flags->part, "train, val or test")->default_str("val where there is one"));
   flags->weights.add(*cmd);
   add_recipe_number(*cmd, "--batch", flags->batch, "images at a time");
   add_number(*cmd, "--worst", flags->worst, any_count, "classes to list");

@@ -46,16 +46,19 @@ void add_export(CLI::App& app, Run& chosen) {
   cmd->add_option("--weights", flags->weights, "a run's checkpoint, or whatever --weights of train takes")
       ->required()
       ->type_name("FILE");
-  cmd->add_option("--naming", flags->naming, "timm or hf, with the config.json that makes their libraries load it")
-      ->default_str("timm's names, without")
-      ->check(CLI::IsMember({"timm", "hf"}))
-      ->type_name("NAME");
-  cmd->add_option("--dtype", flags->dtype, "f32, f16 or bf16")
-      ->capture_default_str()
-      ->check(CLI::IsMember({"f32", "f16", "bf16"}));
-  cmd->add_option("--model", flags->model, "where the weights do not say")
-      ->default_str("the weights' own")
-      ->type_name("NAME");
+  const std::vector<std::string> namings{"timm", "hf"}, types{"f32", "f16", "bf16"};
+  offer(
+      cmd->add_option("--naming", flags->naming, "timm or hf, with the config.json that makes their libraries load it")
+          ->default_str("timm's names, without")
+          ->check(CLI::IsMember(namings))
+          ->type_name("NAME"),
+      namings);
+  offer(
+      cmd->add_option("--dtype", flags->dtype, "f32, f16 or bf16")->capture_default_str()->check(CLI::IsMember(types)),
+      types);
+  offer_models(cmd->add_option("--model", flags->model, "where the weights do not say")
+                   ->default_str("the weights' own")
+                   ->type_name("NAME"));
   cmd->add_option("--out", flags->out, "a .safetensors file, or with --naming a directory for it and its configs")
       ->required()
       ->type_name("PATH");

@@ -103,9 +103,9 @@ void add_gradients(CLI::App& app, Run& chosen) {
   cmd->add_option("--batch", flags->batch, "safetensors with images F32 (B, C, H, W), normalised, and labels I64 (B)")
       ->required()
       ->type_name("FILE");
-  cmd->add_option("--policy", flags->policy, "what the tape remembers, see below")
-      ->capture_default_str()
-      ->type_name("NAME");
+  offer_policies(cmd->add_option("--policy", flags->policy, "what the tape remembers, see below")
+                     ->capture_default_str()
+                     ->type_name("NAME"));
   add_recipe_number(*cmd, "--seed", flags->seed, "of whatever is drawn");
   add_recipe_number(*cmd, "--smoothing", flags->smoothing, "of the labels");
   cmd->add_option("--out", flags->out, "each parameter's gradient under its name, logits and loss")

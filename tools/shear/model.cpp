@@ -11,7 +11,9 @@ void WeightFlags::add(CLI::App& app) {
   app.add_option("--weights", weights, "safetensors by Shear, timm or Hugging Face, or Google's .npz")
       ->required()
       ->type_name("FILE");
-  app.add_option("--model", model, "where the weights do not say")->default_str("the weights' own")->type_name("NAME");
+  offer_models(app.add_option("--model", model, "where the weights do not say")
+                   ->default_str("the weights' own")
+                   ->type_name("NAME"));
   add_loading(app, positions, strict, allow_mismatch);
 }
 

@@ -53,7 +53,8 @@ void ImageFlags::add(CLI::App& app, const std::string& otherwise) {
   add_recipe_number(app, "--image-crop", crop, "evaluation: the share of the shorter side that the centre cut keeps")
       ->default_str(otherwise)
       ->group(group);
-  app.add_option("--interpolation", interpolation, "bilinear or bicubic")->default_str(otherwise)->group(group);
+  offer(app.add_option("--interpolation", interpolation, "bilinear or bicubic")->default_str(otherwise)->group(group),
+        {"bilinear", "bicubic"});
   app.add_flag("--squash", squash, "evaluation: resize both sides whatever the ratio, cut nothing")->group(group);
   add_recipe_number(app, "--image-size", size, "the side that the model sees; position embeddings are resized to it")
       ->default_str("the model's own")
@@ -69,11 +70,11 @@ void add_strictness(CLI::App& app, bool& strict, bool& allow_mismatch) {
 }
 
 void add_loading(CLI::App& app, std::string& positions, bool& strict, bool& allow_mismatch) {
-  app.add_option("--positions", positions,
-                 "how position embeddings are resized: zoom (Google), bilinear, bicubic (Hugging Face) or "
-                 "bicubic-antialias (timm)")
-      ->default_str("as the weights' library")
-      ->type_name("METHOD");
+  CLI::Option* method = app.add_option("--positions", positions,
+                                       "how position embeddings are resized: zoom (Google), bilinear, bicubic (Hugging "
+                                       "Face) or bicubic-antialias (timm)");
+  method->default_str("as the weights' library")->type_name("METHOD");
+  offer(method, {"zoom", "bilinear", "bicubic", "bicubic-antialias"});
   add_strictness(app, strict, allow_mismatch);
 }
 
@@ -99,9 +100,40 @@ ImageOptions ImageFlags::read() const {
 void DeviceFlags::add(CLI::App& app) {
   add_number(app, "--threads", threads, thread_counts,
              "for the computation; 0: OMP_NUM_THREADS, else the CPUs that the process may use");
-  app.add_option("--device", device, "cpu or cuda")->capture_default_str();
-  app.add_option("--precision", precision, "of products and of kept activations: f32 or bf16")->capture_default_str();
+  offer(app.add_option("--device", device, "cpu or cuda")->capture_default_str(), {"cpu", "cuda"});
+  offer(app.add_option("--precision", precision, "of products and of kept activations: f32 or bf16")
+            ->capture_default_str(),
+        {"f32", "bf16"});
 }
+
+// Kept with the flag as a check that is never made: help pages do not show one.
+CLI::Option* offer(CLI::Option* option, const std::vector<std::string>& words, bool whole) {
+  std::string all = whole ? "" : " ";
+  for (const std::string& word : words) all += word + '\n';
+  return option->check(CLI::Validator(all).active(false), "offer");
+}
+
+Offered offered(CLI::Option& option) {
+  Offered offered;
+  try {
+    std::string all = CLI::Validator(*option.get_validator("offer")).active().get_description();
+    offered.whole = !all.starts_with(' ');
+    std::istringstream in(all.substr(offered.whole ? 0 : 1));
+    for (std::string word; std::getline(in, word);) offered.words.push_back(word);
+  } catch (const CLI::OptionNotFound&) {
+  }
+  return offered;
+}
+
+CLI::Option* offer_models(CLI::Option* option) { return offer(option, known_models(), false); }
+
+CLI::Option* offer_policies(CLI::Option* option) {
+  std::vector<std::string> names;
+  for (const PolicyDoc& doc : policy_docs()) names.emplace_back(doc.name);
+  return offer(option, names, false);
+}
+
+CLI::Option* offer_parts(CLI::Option* option) { return offer(option, {"train", "val", "test"}); }
 
 std::string policy_help() {
   std::string help = "Policies (NAME[:key=value,...]):\n";
@@ -125,13 +157,15 @@ void add_data_options(CLI::App& app, DataOptions& options) {
   const auto group = "Data";
   std::string kinds;
   for (const std::string& kind : data_kinds()) kinds += (kinds.empty() ? "" : ", ") + kind;
-  app.add_option("--kind", options.kind, "what the data set is: " + kinds)
-      ->default_str("recognised, and printed")
-      ->group(group);
-  app.add_option("--class-order", options.class_order,
-                 "of folders and CSV: plain (as torchvision: 10 before 2) or natural (as timm: 2 before 10)")
-      ->capture_default_str()
-      ->group(group);
+  offer(app.add_option("--kind", options.kind, "what the data set is: " + kinds)
+            ->default_str("recognised, and printed")
+            ->group(group),
+        data_kinds());
+  offer(app.add_option("--class-order", options.class_order,
+                       "of folders and CSV: plain (as torchvision: 10 before 2) or natural (as timm: 2 before 10)")
+            ->capture_default_str()
+            ->group(group),
+        {"plain", "natural"});
   add_recipe_number(app, "--val-share", options.val_share,
                     "share of each class's training images to hold out, where there is no validation part")
       ->group(group);

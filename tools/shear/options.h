@@ -55,6 +55,18 @@ struct DataFlags {
   const CLI::App* app_ = nullptr;
 };
 
+// The words that a flag takes, or, where not `whole`, that its value begins with.  The parser does not care: they are
+// for the completions of shells, which tools/pages makes.
+CLI::Option* offer(CLI::Option*, const std::vector<std::string>& words, bool whole = true);
+CLI::Option* offer_models(CLI::Option*);  // the names that are known
+CLI::Option* offer_policies(CLI::Option*);
+CLI::Option* offer_parts(CLI::Option*);  // of a data set
+struct Offered {
+  std::vector<std::string> words;
+  bool whole = true;
+};
+Offered offered(CLI::Option&);
+
 // For the end of a help page: the policies and their keys, a command to copy.
 std::string policy_help();
 std::string example(const std::string& command);

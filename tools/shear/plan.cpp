@@ -121,18 +121,20 @@ int run_plan(PlanFlags& flags) {
 void add_plan(CLI::App& app, Run& chosen) {
   auto flags = std::make_shared<PlanFlags>();
   CLI::App* cmd = app.add_subcommand("plan", "memory of a training step under each policy, without computing anything");
-  cmd->add_option("--model", flags->model, "as for train; a known name has 1000 classes unless it says otherwise")
-      ->required()
-      ->type_name("NAME");
+  offer_models(
+      cmd->add_option("--model", flags->model, "as for train; a known name has 1000 classes unless it says otherwise")
+          ->required()
+          ->type_name("NAME"));
   add_recipe_number(*cmd, "--batch", flags->plan.batch, "images per step");
   add_recipe_number(*cmd, "--accumulate", flags->plan.accumulate, "passes per step");
-  cmd->add_option("--policy", flags->policy, "one or several, separated by ';'")
-      ->default_str("all")
-      ->type_name("P[;P...]");
+  offer_policies(cmd->add_option("--policy", flags->policy, "one or several, separated by ';'")
+                     ->default_str("all")
+                     ->type_name("P[;P...]"));
   cmd->add_option("--budget", flags->budget, "names the first policy that fits: 4GiB, 800MB")->type_name("SIZE");
-  cmd->add_option("--optimizer", flags->plan.optimizer.name, "adamw or sgd")->capture_default_str();
+  offer(cmd->add_option("--optimizer", flags->plan.optimizer.name, "adamw or sgd")->capture_default_str(),
+        {"adamw", "sgd"});
   add_recipe_number(*cmd, "--momentum", flags->plan.optimizer.momentum, "of sgd");
-  cmd->add_option("--train", flags->plan.train, "all or head")->capture_default_str();
+  offer(cmd->add_option("--train", flags->plan.train, "all or head")->capture_default_str(), {"all", "head"});
   flags->device.add(*cmd);
   cmd->add_flag("--saves", flags->saves, "lists what each op asked to keep and what became of it");
   cmd->add_flag("--json", flags->json, "prints one JSON object");

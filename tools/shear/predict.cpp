@@ -170,7 +170,7 @@ void add_predict(CLI::App& app, Run& chosen) {
   cmd->add_option("IMAGE", flags->images, "JPEG, PNG, WebP, GIF, BMP or TIFF files, or folders of them");
   flags->weights.add(*cmd);
   flags->data.add_data(*cmd, "takes images from a data set instead");
-  cmd->add_option("--part", flags->part, "train, val or test")->default_str("val where there is one");
+  offer_parts(cmd->add_option("--part", flags->part, "train, val or test")->default_str("val where there is one"));
   add_indices(*cmd, "--index", flags->indices, "which of its images, counted from 0");
   add_number(*cmd, "--top", flags->top, {1, 1e6}, "classes per image");
   flags->image.add(*cmd, "the weights' own, else as their library");

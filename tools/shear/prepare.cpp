@@ -77,9 +77,10 @@ void add_prepare(CLI::App& app, Run& chosen) {
   CLI::App* cmd = app.add_subcommand("prepare", "images as a model sees them in evaluation: a batch for gradients");
   cmd->add_option("IMAGE", flags->images, "JPEG, PNG, WebP, GIF, BMP or TIFF files");
   cmd->add_option("--weights", flags->weights, "as for eval: how their images are prepared")->type_name("FILE");
-  cmd->add_option("--model", flags->model, "or a model, whose images are prepared as timm does")->type_name("NAME");
+  offer_models(cmd->add_option("--model", flags->model, "or a model, whose images are prepared as timm does")
+                   ->type_name("NAME"));
   flags->data.add_data(*cmd, "takes images, and their labels, from a data set instead");
-  cmd->add_option("--part", flags->part, "train, val or test")->default_str("val where there is one");
+  offer_parts(cmd->add_option("--part", flags->part, "train, val or test")->default_str("val where there is one"));
   add_indices(*cmd, "--index", flags->indices, "which of its images, counted from 0");
   cmd->add_option("--out", flags->out, "safetensors: images F32 (B, C, H, W), normalised, and labels I64 (B)")
       ->required()

@@ -13,9 +13,10 @@ void RecipeFlags::add_model(CLI::App& app) {
       ->type_name("PATH REQUIRED");
   add_data_options(app, recipe.read);
   app.add_option("--val", recipe.val, "another data set of the same kind for validation")->type_name("PATH");
-  app.add_option("--model", recipe.model, "vit_tiny_patch16_224, ..., or vit:image=28,patch=4,dim=192,depth=6,heads=3")
-      ->default_str("the weights' own; needed without --weights")
-      ->type_name("NAME");
+  offer_models(app.add_option("--model", recipe.model,
+                              "vit_tiny_patch16_224, ..., or vit:image=28,patch=4,dim=192,depth=6,heads=3")
+                   ->default_str("the weights' own; needed without --weights")
+                   ->type_name("NAME"));
   app.add_option("--weights", recipe.weights,
                  "safetensors by Shear, timm or Hugging Face, or Google's .npz, to begin with; rows of the head go by "
                  "the names of classes, and a head that does not know them all is replaced by zeros")
@@ -24,7 +25,8 @@ void RecipeFlags::add_model(CLI::App& app) {
 }
 
 void RecipeFlags::add_training(CLI::App& app) {
-  app.add_option("--train", recipe.train, "all, or head: the rest is frozen")->capture_default_str();
+  offer(app.add_option("--train", recipe.train, "all, or head: the rest is frozen")->capture_default_str(),
+        {"all", "head"});
   const auto optimization = "Optimization";
   add_recipe_number(app, "--epochs", recipe.epochs, "passes over the training images")
       ->default_str("10")
@@ -34,7 +36,8 @@ void RecipeFlags::add_training(CLI::App& app) {
   add_recipe_number(app, "--accumulate", recipe.accumulate,
                     "cuts each batch into as many passes: less memory, the same result")
       ->group(optimization);
-  app.add_option("--optimizer", recipe.optimizer, "adamw or sgd")->capture_default_str()->group(optimization);
+  offer(app.add_option("--optimizer", recipe.optimizer, "adamw or sgd")->capture_default_str()->group(optimization),
+        {"adamw", "sgd"});
   add_recipe_number(app, "--lr", recipe.lr, "highest learning rate; half a cosine leads it to zero")
       ->default_str("0.001 for adamw, 0.01 for sgd")
       ->group(optimization);
@@ -48,11 +51,10 @@ void RecipeFlags::add_training(CLI::App& app) {
   add_recipe_number(app, "--clip", recipe.clip, "the largest norm of the gradient; 0: any")->group(optimization);
   add_recipe_number(app, "--smoothing", recipe.smoothing, "of the labels")->group(optimization);
   add_recipe_number(app, "--dropout", recipe.dropout, "probability")->group(optimization);
-  app.add_option(
-         "--augment", recipe.augment,
-         "none, flip (left-right), pad (and a random cut of the padded image) or crop (random resized, and flip)")
-      ->capture_default_str()
-      ->group(optimization);
+  CLI::Option* augment = app.add_option(
+      "--augment", recipe.augment,
+      "none, flip (left-right), pad (and a random cut of the padded image) or crop (random resized, and flip)");
+  offer(augment->capture_default_str()->group(optimization), {"none", "flip", "pad", "crop"});
   add_recipe_number(app, "--seed", recipe.seed, "of first weights, order, augmentation and dropout")
       ->group(optimization);
   image.add(app, "the weights' own, else as their library");

@@ -129,9 +129,9 @@ void add_train(CLI::App& app, Run& chosen) {
   CLI::App* cmd = app.add_subcommand("train", "trains or fine-tunes a model");
   RecipeFlags& r = flags->recipe;
   r.add_model(*cmd);
-  cmd->add_option("--policy", r.recipe.policy, "what the tape remembers, see below")
-      ->capture_default_str()
-      ->type_name("NAME");
+  offer_policies(cmd->add_option("--policy", r.recipe.policy, "what the tape remembers, see below")
+                     ->capture_default_str()
+                     ->type_name("NAME"));
   cmd->add_option("--out", flags->out, "directory of the run (not with --resume)")->type_name("DIR REQUIRED");
   cmd->add_option(
          "--resume", flags->resume,
