@@ -5,6 +5,7 @@
 // of its own, also where both are of one kind.  What a kernel spreads over threads is over when its call returns, on
 // the CPU.
 #pragma once
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <span>
@@ -12,9 +13,13 @@
 
 #include "shear/api.h"
 #include "shear/arena.h"
-#include "shear/backend.h"
+#include "shear/tensor.h"
 
 namespace SHEAR_API shear {
+
+class Backend;
+
+enum class DeviceKind : uint8_t { cpu, cuda };  // make_backend.h makes a backend for one
 
 // Peak bytes by category.  They sum to `peak`.
 struct MemoryUse {
@@ -33,6 +38,7 @@ class Device {
   };
   explicit Device(std::unique_ptr<Backend> backend);
   Device(std::unique_ptr<Backend>, const Options&);
+  ~Device();
 
   Backend& run() { return *backend_; }
   const Backend& run() const { return *backend_; }

@@ -15,6 +15,7 @@
 #include <string_view>
 
 #include "shear/api.h"
+#include "shear/backend.h"
 #include "shear/tape.h"
 
 namespace SHEAR_API shear {

@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "shear/api.h"
+#include "shear/kernels/arguments.h"
 #include "shear/tape.h"
 
 namespace SHEAR_API shear {

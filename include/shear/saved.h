@@ -7,7 +7,8 @@
 #include <variant>
 
 #include "shear/api.h"
-#include "shear/backend.h"
+#include "shear/packed.h"
+#include "shear/tensor.h"
 #include "shear/verdict.h"
 
 namespace SHEAR_API shear {

@@ -25,6 +25,7 @@
 #include "shear/policy.h"
 #include "shear/saved.h"
 #include "shear/site.h"
+#include "shear/view.h"
 
 namespace SHEAR_API shear {
 

@@ -7,9 +7,11 @@
 #include <utility>
 
 #include "shear/api.h"
+#include "shear/device.h"
 #include "shear/models/vit.h"
 #include "shear/optim.h"
 #include "shear/policies.h"
+#include "shear/precision.h"
 #include "shear/weights.h"
 
 namespace SHEAR_API shear {

@@ -1,5 +1,5 @@
 // The backend of a device.  The one place that knows which were built.
-#include "shear/backend.h"
+#include "shear/make_backend.h"
 #include "shear/error.h"
 #include "shear/threads.h"
 

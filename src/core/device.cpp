@@ -3,6 +3,7 @@
 
 #include <limits>
 
+#include "shear/backend.h"
 #include "shear/error.h"
 
 namespace shear {
@@ -18,6 +19,8 @@ Device::Device(std::unique_ptr<Backend> backend, const Options& options) : backe
   limit_ = std::make_unique<Limit>(*split_, limit);
   meter_ = std::make_unique<Meter>(*limit_);
 }
+
+Device::~Device() = default;
 
 Tensor Device::empty(const Shape& shape, Category category, DType dtype) { return {*meter_, shape, dtype, category}; }
 

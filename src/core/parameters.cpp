@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "shear/backend.h"
 #include "shear/error.h"
 
 namespace shear {

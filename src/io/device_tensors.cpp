@@ -1,6 +1,8 @@
 // Tensors of a device on their way to and from files.
 #include "io/device_tensors.h"
 
+#include "shear/backend.h"
+
 namespace shear {
 
 void read_tensor(const TensorFile& file, const TensorView& from, Device& device, const Tensor& into) {

@@ -18,9 +18,9 @@ struct AttentionGrad {
 
   void operator()(Backward& bw) const {
     if (x.wanted()) {
-      const auto [into, beta] = bw.sink(x, {grid.batch, grid.tokens, 3 * grid.model()});
+      auto [into, beta] = bw.sink(x, {grid.batch, grid.tokens, 3 * grid.model()});
       // Heads overlap neither in qkv nor here, but a gradient that is there already must be added to.
-      const Tensor own = beta == 0 ? into : bw.scratch(into.shape());
+      Tensor own = beta == 0 ? into : bw.scratch(into.shape());
       grad(bw, bw.grad(y), own);
       if (beta != 0) bw.run().copy(own, 1, into);
     }
@@ -40,7 +40,7 @@ struct AttentionGrad {
       return kept && form_of(*kept) != Form::dense ? bw.scratch({some.batch * r, cols}) : Tensor();
     };
     const Tensor room_in = room_for(&in, n, 3 * grid.model()), room_p = room_for(p, rows, n);
-    const Tensor scratch = bw.scratch({bw.run().attention_scratch(some)});
+    Tensor scratch = bw.scratch({bw.run().attention_scratch(some)});
     for (int64_t first = 0; first < grid.batch; first += some.batch) {
       some.batch = std::min(some.batch, grid.batch - first);
       const auto awake = [&](const Kept& kept, const Tensor& room, int64_t r, int64_t cols) {
@@ -70,7 +70,7 @@ Tensor attention(Tape& tape, Site site, const Tensor& qkv, int64_t heads) {
   else if (op.wanted())
     log_sum_exp = tape.empty({s[0] * heads, s[1]});
   {
-    const Tensor scratch = tape.empty({tape.run().attention_scratch(grid)});
+    Tensor scratch = tape.empty({tape.run().attention_scratch(grid)});
     tape.run().attention(grid, qkv, context, log_sum_exp, probabilities, scratch);
   }
   if (op.wanted()) {

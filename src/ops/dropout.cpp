@@ -12,7 +12,7 @@ struct DropoutGrad {
   StreamKey key;
 
   void operator()(Backward& bw) const {
-    const auto [dx, beta] = bw.sink_over(x, y);
+    auto [dx, beta] = bw.sink_over(x, y);
     bw.run().dropout(bw.grad(y), p, key, beta, dx);
   }
 };

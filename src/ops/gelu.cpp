@@ -15,7 +15,7 @@ struct GeluGrad {
 
   void operator()(Backward& bw) const {
     if (x.wanted()) {
-      const auto [dx, beta] = bw.sink_over(x, y);
+      auto [dx, beta] = bw.sink_over(x, y);
       const Tensor& dy = bw.grad(y);
       const Kept& kept = bw.open(input);
       const auto* slopes = std::get_if<Slopes>(&kept);

@@ -19,15 +19,15 @@ struct LayerNormGrad {
 
   void operator()(Backward& bw) const {
     const Tensor& dy = bw.grad(y);
-    const Tensor scratch = bw.scratch({bw.run().layernorm_scratch(dy.cols())});
+    Tensor scratch = bw.scratch({bw.run().layernorm_scratch(dy.cols())});
     View dx, dgamma, dbeta;
     float beta_dx = 0, beta_gamma = 0, beta_beta = 0;
     if (gamma->trainable) {
-      const auto sink = bw.sink(*gamma);
+      auto sink = bw.sink(*gamma);
       dgamma = sink.into, beta_gamma = sink.beta;
     }
     if (beta->trainable) {
-      const auto sink = bw.sink(*beta);
+      auto sink = bw.sink(*beta);
       dbeta = sink.into, beta_beta = sink.beta;
     }
     // Where only one of them holds something already (a gamma that two norms share), the other begins with zeros.
@@ -35,7 +35,7 @@ struct LayerNormGrad {
     if (dgamma.data && beta_gamma != beta_params) bw.run().fill(dgamma, 0);
     if (dbeta.data && beta_beta != beta_params) bw.run().fill(dbeta, 0);
     if (x.wanted()) {
-      const auto sink = bw.sink_over(x, y);
+      auto sink = bw.sink_over(x, y);
       dx = sink.into, beta_dx = sink.beta;
     }
     const ConstView means = bw.dense(mean), rstds = bw.dense(rstd);

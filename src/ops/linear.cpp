@@ -17,16 +17,16 @@ struct LinearGrad {
   void operator()(Backward& bw) const {
     const Tensor& dy = bw.grad(y);  // (..., out)
     if (input.valid()) {
-      const auto [dw, beta] = bw.sink(*w);
+      auto [dw, beta] = bw.sink(*w);
       weight_grad(bw, bw.open(input), dy, dw, beta);
       bw.close(input);  // before dx takes room
     }
     if (b && b->trainable) {
-      const auto [db, beta] = bw.sink(*b);
+      auto [db, beta] = bw.sink(*b);
       bw.run().column_sums(dy, beta, db);
     }
     if (x.wanted()) {
-      const auto [dx, beta] = bw.sink(x, x_shape);
+      auto [dx, beta] = bw.sink(x, x_shape);
       bw.run().gemm(Transposed::no, dy, Transposed::no, w->value, beta, dx);
     }
     bw.pass(y, onto);

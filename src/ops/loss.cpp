@@ -13,7 +13,7 @@ struct CrossEntropyGrad {
 
   void operator()(Backward& bw) const {
     const Tensor& in = bw.dense(logits);
-    const auto [dx, beta] = bw.sink(x, in.shape());
+    auto [dx, beta] = bw.sink(x, in.shape());
     bw.run().cross_entropy_grad(in, bw.dense(labels), smoothing, 1.f / static_cast<float>(in.rows()), bw.grad(y), beta,
                                 dx);
     bw.close(labels);
@@ -37,7 +37,7 @@ Tensor cross_entropy(Tape& tape, Site site, const Tensor& logits, const Tensor& 
   if (tape.run().computes() && tape.run().on_host())  // on a device they were checked before they went there
     check_labels("cross_entropy", site, {labels.data<int32_t>(), static_cast<size_t>(labels.elements())},
                  logits.cols());
-  const Tensor losses = tape.empty({logits.rows()});
+  Tensor losses = tape.empty({logits.rows()});
   Tensor loss = tape.empty({1});
   tape.run().cross_entropy(logits, labels, smoothing, losses);
   tape.run().mean(losses, loss);

@@ -19,8 +19,8 @@ struct PatchEmbedGrad {
     if (images.valid()) {
       const auto [dw, beta] = bw.sink(*w);
       const Tensor& pixels = bw.dense(images);
-      const Tensor kernel = dw.reshaped({dy.cols(), grid.size()}),
-                   band = bw.scratch({std::min(band_rows, dy.rows()), grid.size()});
+      Tensor kernel = dw.reshaped({dy.cols(), grid.size()}),
+             band = bw.scratch({std::min(band_rows, dy.rows()), grid.size()});
       for (int64_t first = 0; first < dy.rows(); first += band_rows) {
         const View part = View(band).band(0, std::min(band_rows, dy.rows() - first));
         bw.run().gather_patches(grid, pixels, first, part);
@@ -30,7 +30,7 @@ struct PatchEmbedGrad {
       bw.close(images);
     }
     if (b->trainable) {
-      const auto [db, beta] = bw.sink(*b);
+      auto [db, beta] = bw.sink(*b);
       bw.run().column_sums(dy, beta, db);
     }
   }
@@ -50,7 +50,7 @@ Tensor patch_embed(Tape& tape, Site site, const Tensor& images, int64_t patch, P
   op.expect(!images.slot.wanted(), "has no gradient for images");
   Tensor y = tape.empty({s[0], grid.count(), width});
   {
-    const Tensor band = tape.empty({std::min(band_rows, rows), grid.size()});
+    Tensor band = tape.empty({std::min(band_rows, rows), grid.size()});
     for (int64_t first = 0; first < rows; first += band_rows) {
       const int64_t n = std::min(band_rows, rows - first);
       const View part = View(band).band(0, n);

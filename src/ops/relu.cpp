@@ -11,7 +11,7 @@ struct ReluGrad {
   Saved out;
 
   void operator()(Backward& bw) const {
-    const auto [dx, beta] = bw.sink_over(x, y);
+    auto [dx, beta] = bw.sink_over(x, y);
     bw.run().relu_grad(bw.dense(out), bw.grad(y), beta, dx);
     bw.close(out);
   }

@@ -7,7 +7,11 @@ namespace shear {
 namespace {
 
 // A tensor (B, N, D) as B rows, of which a range of tokens is seen.
-View tokens_of(const Tensor& x, int64_t first, int64_t count) {
+View tokens_of(Tensor& x, int64_t first, int64_t count) {
+  const Shape& s = x.shape();
+  return {x.data() + first * s[2], s[0], count * s[2], s[1] * s[2]};
+}
+ConstView tokens_of(const Tensor& x, int64_t first, int64_t count) {
   const Shape& s = x.shape();
   return {x.data() + first * s[2], s[0], count * s[2], s[1] * s[2]};
 }
@@ -29,7 +33,7 @@ struct AddTokensGrad {
       bw.run().column_sums(tokens_of(dy, 0, 1), beta, dcls.reshaped({dcls.elements()}));
     }
     if (x.wanted()) {
-      const auto [dx, beta] = bw.sink(x, x_shape);
+      auto [dx, beta] = bw.sink(x, x_shape);
       bw.run().copy(tokens_of(dy, 1, n - 1), beta, tokens_of(dx, 0, n - 1));
     }
   }
@@ -41,7 +45,7 @@ struct TakeTokenGrad {
   int64_t index;
 
   void operator()(Backward& bw) const {
-    const auto [dx, beta] = bw.sink(x, x_shape);
+    auto [dx, beta] = bw.sink(x, x_shape);
     if (beta == 0) bw.run().fill(dx, 0);
     bw.run().copy(bw.grad(y), 1, tokens_of(dx, index, 1));
   }

@@ -2,6 +2,7 @@
 #include <cmath>
 
 #include "optim/state.h"
+#include "shear/backend.h"
 
 namespace shear {
 
@@ -24,7 +25,7 @@ class AdamW final : public Optimizer {
     size_t i = 0;
     for (const ParamGroup& g : groups_)
       for (Param* p : g.params) {
-        const Moments& m = moments_[i++];
+        Moments& m = moments_[i++];
         if (p->writes == 0) continue;
         const AdamWStep s{lr * g.lr_scale, options_.beta1, options_.beta2, options_.epsilon,
                           g.weight_decay,  gradient_scale, correction1,    correction2};

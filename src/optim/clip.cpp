@@ -1,6 +1,7 @@
 // The norm of a gradient over all parameters, and what keeps it small.
 #include <cmath>
 
+#include "shear/backend.h"
 #include "shear/optim.h"
 
 namespace shear {

@@ -1,5 +1,6 @@
 // SGD with momentum
 #include "optim/state.h"
+#include "shear/backend.h"
 
 namespace shear {
 
@@ -19,7 +20,7 @@ class Sgd final : public Optimizer {
     size_t i = 0;
     for (const ParamGroup& g : groups_)
       for (Param* p : g.params) {
-        const Tensor& v = velocity_[i++];
+        Tensor& v = velocity_[i++];
         if (p->writes == 0) continue;
         const SgdStep step{lr * g.lr_scale, options_.momentum, g.weight_decay, gradient_scale, options_.nesterov};
         device_.run().sgd(step, p->value, p->grad, v, p->active);

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "optim/state.h"
+#include "shear/backend.h"
 
 namespace shear {
 

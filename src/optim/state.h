@@ -1,5 +1,6 @@
 // What an optimizer keeps beside each parameter.
 #pragma once
+#include "shear/backend.h"
 #include "shear/error.h"
 #include "shear/optim.h"
 

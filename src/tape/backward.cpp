@@ -1,6 +1,7 @@
 // The tape, backward: newest first, gradients by slot, and those of parameters until they are complete.
 #include <algorithm>
 
+#include "shear/backend.h"
 #include "shear/error.h"
 #include "shear/tape.h"
 #include "tape/param_info.h"
@@ -15,7 +16,7 @@ class Tape::Observation final : public GradientView {
   std::span<const float> column_square_sums() override {
     const Tensor& gradient = tape_.sink_->gradient(param_);
     std::vector<float>& sums = tape_.host_floats(gradient.cols());
-    const Tensor on_device = tape_.empty({gradient.cols()});
+    Tensor on_device = tape_.empty({gradient.cols()});
     tape_.run().column_square_sums(gradient, on_device);
     tape_.run().download(sums.data(), on_device.data<void>(), on_device.bytes());
     return sums;
@@ -120,7 +121,7 @@ void Backward::pass(Slot y, Slot x) {
     into = from.reshaped(tape_.shapes_[static_cast<size_t>(x.id)]);
     return;
   }
-  const Sink to = sink(x, from.shape());
+  Sink to = sink(x, from.shape());
   run().copy(from, 1, to.into);
 }
 

@@ -19,8 +19,8 @@ void add_columns(Backward& bw, const Columns& x, ConstView dy, View dw, float be
     if (beta == 0) bw.run().fill(dw, 0);
     return;
   }
-  const Tensor part = bw.scratch({dw.rows, chosen.cols});
-  const Tensor room = bw.scratch({std::min(band_rows, x.rows_per_group), chosen.cols});
+  Tensor part = bw.scratch({dw.rows, chosen.cols});
+  Tensor room = bw.scratch({std::min(band_rows, x.rows_per_group), chosen.cols});
   const int64_t n = chosen.cols;
   for (int64_t group = 0; group * x.rows_per_group < chosen.rows; ++group) {
     const int64_t begin = group * x.rows_per_group, end = std::min(begin + x.rows_per_group, chosen.rows);
@@ -38,7 +38,7 @@ void add_columns(Backward& bw, const Columns& x, ConstView dy, View dw, float be
 void add_rows(Backward& bw, const Rows& x, ConstView dy, View dw, float beta) {
   const Packed& chosen = x.chosen;
   const int64_t band = std::min(band_rows, chosen.rows);
-  const Tensor room = bw.scratch({band, chosen.cols}), up = bw.scratch({band, dy.cols});
+  Tensor room = bw.scratch({band, chosen.cols}), up = bw.scratch({band, dy.cols});
   for (int64_t first = 0; first < chosen.rows; first += band) {
     const int64_t n = std::min(band, chosen.rows - first);
     const View xs = View(room).band(0, n), ys = View(up).band(0, n);
@@ -54,8 +54,8 @@ void add_rows(Backward& bw, const Rows& x, ConstView dy, View dw, float beta) {
 ConstView rows_as_taken(Backward& bw, const Kept& kept, int64_t first, View room) {
   const ConstView rows = bw.rows(kept, first, room);
   if (form_of(kept) != Form::dense || bw.run().precision() == Precision::f32) return rows;
-  const Tensor halves = bw.scratch({rows.rows, (rows.cols + 1) / 2}),
-               scratch = bw.scratch({bw.run().pack_scratch(rows.cols)});
+  Tensor halves = bw.scratch({rows.rows, (rows.cols + 1) / 2}),
+         scratch = bw.scratch({bw.run().pack_scratch(rows.cols)});
   PackedView packed;
   packed.code = Code::bf16, packed.rows = rows.rows, packed.cols = rows.cols, packed.sample_rows = rows.rows;
   packed.values = halves.data<void>();
@@ -64,7 +64,7 @@ ConstView rows_as_taken(Backward& bw, const Kept& kept, int64_t first, View room
   return room;
 }
 
-void weight_grad(Backward& bw, const Kept& x, const Tensor& dy, const Tensor& dw, float beta) {
+void weight_grad(Backward& bw, const Kept& x, const Tensor& dy, View dw, float beta) {
   std::visit(match{
                  [&](const Dense& d) { bw.run().gemm(Transposed::yes, dy, Transposed::no, d.values, beta, dw); },
                  [&](const Recomputed& r) { add_bands(bw, x, r.rows, r.cols, dy, dw, beta); },

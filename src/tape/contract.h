@@ -2,6 +2,7 @@
 #pragma once
 #include <algorithm>
 
+#include "shear/backend.h"
 #include "shear/tape.h"
 
 namespace shear {
@@ -11,7 +12,7 @@ namespace shear {
 inline constexpr int64_t band_rows = 1152;
 
 // dw = dy^T x + beta * dw.   dy (M, out), x (M, in), dw (out, in).  Columns and Rows do only their share of the work.
-void weight_grad(Backward&, const Kept& x, const Tensor& dy, const Tensor& dw, float beta);
+void weight_grad(Backward&, const Kept& x, const Tensor& dy, View dw, float beta);
 
 // Rows of a value that sleeps in full width, as LayerNorm and GELU took them: under bf16 one that did not sleep so is
 // rounded into `room`.
@@ -23,7 +24,7 @@ template <class F>
 void each_band(Backward& bw, const Kept& x, int64_t rows, int64_t cols, int64_t band, F f) {
   if (const auto* dense = std::get_if<Dense>(&x); dense && bw.run().precision() == Precision::f32)
     return f(int64_t{0}, rows, ConstView(dense->values));
-  const Tensor room = bw.scratch({std::min(band, rows), cols});
+  Tensor room = bw.scratch({std::min(band, rows), cols});
   for (int64_t first = 0; first < rows; first += band) {
     const int64_t n = std::min(band, rows - first);
     f(first, n, rows_as_taken(bw, x, first, View(room).band(0, n)));

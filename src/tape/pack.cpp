@@ -1,6 +1,8 @@
 // Packing: allocate by shape, fill by the backend.
 #include "tape/pack.h"
 
+#include "shear/backend.h"
+
 #include <algorithm>
 #include <numeric>
 
@@ -50,7 +52,7 @@ Packed pack_as(Tape& tape, const PackSource& source, int64_t rows, int64_t cols,
     p.values = saved(tape, {rows, (cols * bits_of(how.code) + 7) / 8}, DType::u8);
     if (format_of(how.code).scheme == Scheme::affine) p.affine = saved(tape, {rows, 2}, DType::f32);
   }
-  const Tensor scratch = tape.empty({tape.run().pack_scratch(cols)});
+  Tensor scratch = tape.empty({tape.run().pack_scratch(cols)});
   tape.run().pack(source, p.view(), scratch);
   return p;
 }
@@ -112,7 +114,7 @@ Columns pack_top_columns(Tape& tape, const Tensor& value, const TopColumns& top)
   const int64_t cols = value.cols(), kept = share_of(top.keep, cols);
   std::vector<float>& norms = tape.host_floats(cols);
   {
-    const Tensor sums = tape.empty({cols});
+    Tensor sums = tape.empty({cols});
     tape.run().column_square_sums(value, sums);
     tape.run().download(norms.data(), sums.data<void>(), sums.bytes());
   }

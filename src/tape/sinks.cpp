@@ -1,6 +1,7 @@
 // The sinks of gradients that belong to no optimizer.
 #include <algorithm>
 
+#include "shear/backend.h"
 #include "shear/error.h"
 #include "shear/gradient_sink.h"
 

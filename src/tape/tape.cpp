@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <atomic>
 
+#include "shear/backend.h"
 #include "shear/parameters.h"
 #include "tape/pack.h"
 #include "tape/param_info.h"

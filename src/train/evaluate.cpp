@@ -3,6 +3,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "shear/backend.h"
 #include "shear/train.h"
 #include "shear/utf8.h"
 #include "weights/head_rows.h"

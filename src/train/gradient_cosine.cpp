@@ -1,6 +1,7 @@
 // How far a policy turns the gradient: at the end of a run, against exact gradients on the same batches.
 #include <cmath>
 
+#include "shear/make_backend.h"
 #include "train/checkpoint.h"
 #include "train/run_directory.h"
 #include "train/setup.h"

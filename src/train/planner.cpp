@@ -4,6 +4,7 @@
 #include <limits>
 #include <utility>
 
+#include "shear/make_backend.h"
 #include "train/setup.h"
 
 namespace shear {

@@ -6,6 +6,7 @@
 #include <iomanip>
 
 #include "shear/machine.h"
+#include "shear/make_backend.h"
 #include "train/changes.h"
 
 namespace shear {

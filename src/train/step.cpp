@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "shear/backend.h"
 #include "shear/train.h"
 
 namespace shear {

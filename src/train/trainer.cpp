@@ -3,6 +3,7 @@
 #include <chrono>
 #include <numeric>
 
+#include "shear/make_backend.h"
 #include "shear/threads.h"
 #include "train/changes.h"
 #include "train/metrics.h"

@@ -4,6 +4,7 @@
 #include <deque>
 #include <nlohmann/json.hpp>
 
+#include "shear/make_backend.h"
 #include "weights/json.h"
 #include "weights/naming.h"
 #include "weights/source_config.h"

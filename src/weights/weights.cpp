@@ -3,6 +3,7 @@
 #include <array>
 
 #include "io/device_tensors.h"
+#include "shear/backend.h"
 #include "weights/head_rows.h"
 #include "weights/naming.h"
 

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "gradcheck.h"
+#include "shear/make_backend.h"
 #include "shear/models/vit.h"
 #include "shear/policies.h"
 

@@ -4,6 +4,7 @@
 #include <cmath>
 
 // [readme
+#include "shear/make_backend.h"
 #include "shear/models/vit.h"
 #include "shear/optim.h"
 #include "shear/policies.h"

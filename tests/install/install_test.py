@@ -75,7 +75,7 @@ class Installed:
 
 
 def check_layout(installed: Installed) -> None:
-    ours = {p.relative_to(SOURCE / "include") for p in (SOURCE / "include").rglob("*.h")}
+    ours = {p.relative_to(SOURCE / "include") for end in ("h", "inc") for p in (SOURCE / "include").rglob(f"*.{end}")}
     theirs = {p.relative_to(installed.prefix / "include") for p in (installed.prefix / "include").rglob("*")}
     expect({p for p in theirs if p.suffix} == ours, f"include: {sorted(map(str, ours ^ theirs))} are not on both sides")
     for path in ("bin/shear", "share/man/man1/shear.1", "share/bash-completion/completions/shear",
@@ -103,6 +103,17 @@ def check_macros(installed: Installed) -> None:
         expect("\n#pragma once\n" in text, f"{path.name}: no #pragma once")
         for name in re.findall(r"^[ \t]*#[ \t]*define[ \t]+(\w+)", text, re.M):
             expect(name.startswith("SHEAR_"), f"{path.name}: the macro {name} has no prefix SHEAR_")
+
+
+def check_lists(installed: Installed) -> None:
+    """What is included in a class declares kernels, and nothing else."""
+    lists = sorted((installed.prefix / "include").rglob("*.inc"))
+    expect(len(lists) > 1, "no list of kernels is installed")
+    for path in lists:
+        text = re.sub(r"//.*", "", path.read_text())
+        text = re.sub(r"SHEAR_(KERNEL|SCRATCH)\(.*?\);\n", "", text, flags=re.S)
+        text = re.sub(r'#(include "shear/kernels/\w+\.inc"|undef SHEAR_\w+)\n', "", text)
+        expect(not text.strip(), f"{path.name}: declares what is no kernel: {text.strip()}")
 
 
 def check_exports(installed: Installed) -> None:
@@ -165,6 +176,7 @@ def main() -> int:
         headers = sorted(str(p.relative_to(SOURCE / "include")) for p in (SOURCE / "include").rglob("*.h"))
         check_layout(installed)
         check_macros(installed)
+        check_lists(installed)
         check_exports(installed)
         with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
             jobs = [pool.submit(check_subproject, folder)]

@@ -319,7 +319,7 @@ TEST_CASE("every dropout of a ViT has a mask of its own") {
   for (const char* source : {"pos_embed", "blocks.0.attn.proj.bias", "blocks.0.mlp.fc2.bias", "blocks.1.attn.proj.bias",
                              "blocks.1.mlp.fc2.bias"}) {
     CAPTURE(source);
-    const Tensor& value = model.parameters().find(source)->value;
+    Tensor& value = model.parameters().find(source)->value;
     device.run().fill(value, 1);
     found.push_back(device.download(model(tape, images, {9, 0})));
     tape.reset();

@@ -130,9 +130,9 @@ TEST_CASE("where probabilities are pruned the rows of dS sum to (p dp)(1 - sum p
     CAPTURE(share);
     const Values p = pruned(dense, share, 1, g.heads * g.tokens, g.tokens);
     const Tensor x = upload(device, qkv), dy = upload(device, up),
-                 probabilities = upload(device, {{g.heads * g.tokens, g.tokens}, p}),
-                 dx = device.empty(g.packed(), Category::workspace),
-                 scratch = device.empty({device.run().attention_scratch(g)}, Category::workspace);
+                 probabilities = upload(device, {{g.heads * g.tokens, g.tokens}, p});
+    Tensor dx = device.empty(g.packed(), Category::workspace),
+           scratch = device.empty({device.run().attention_scratch(g)}, Category::workspace);
     device.run().attention_grad(g, x, {}, probabilities, dy, dx, scratch);
     const std::vector<float> d = device.download(dx);
     double largest = 0;
@@ -196,9 +196,10 @@ TEST_CASE("backrazor's dV, dQ and dK are the formulas at the pruned P, Q, K and 
       CAPTURE(name);
       const Operand qkv = short_normal(g.packed(), 1), up = normal({g.batch, g.tokens, g.model()}, 2);
       Device device(test_backend(1));
-      const Tensor x = upload(device, qkv), context = device.empty(up.shape, Category::workspace),
-                   p = device.empty({g.batch * g.heads * g.tokens, g.tokens}, Category::workspace),
-                   scratch = device.empty({device.run().attention_scratch(g)}, Category::workspace);
+      const Tensor x = upload(device, qkv);
+      Tensor context = device.empty(up.shape, Category::workspace),
+             p = device.empty({g.batch * g.heads * g.tokens, g.tokens}, Category::workspace),
+             scratch = device.empty({device.run().attention_scratch(g)}, Category::workspace);
       device.run().attention(g, x, context, {}, p, scratch);
       const std::vector<float> exact = device.download(p);  // the choice is made among these
       CHECK(relative_error(exact, softmax(g, qkv.values)) < 1e-6);

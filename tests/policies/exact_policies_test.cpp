@@ -1,6 +1,7 @@
 // Policies that promise the gradients of `full` keep to it in every bit: over models, batches, precisions and threads.
 #include <doctest/doctest.h>
 
+#include "shear/make_backend.h"
 #include "vit_run.h"
 
 using namespace shear;

@@ -9,7 +9,8 @@ ROOT = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else pathlib.Path(__file__)
 
 # Public headers by layer.
 HEADERS = {
-    "core": "api error site shape allocator arena storage tensor random backend device parameters threads utf8 machine suggest code",
+    "core": "api error site shape allocator arena storage tensor view random code packed precision backend make_backend device "
+            "parameters threads utf8 machine suggest",
     "verdict": "verdict policy",
     "tape": "saved tape gradient_sink op",
     "ops": "ops",
@@ -41,14 +42,21 @@ BELOW = {
 }
 # What a policy may see of a value, and what that may include in turn: no backend, no storage, no op.
 PLAIN = {"shear/api.h", "shear/policy.h", "shear/verdict.h", "shear/code.h", "shear/shape.h"}
+# Who includes these sees no kernel.
+NO_KERNELS = ["shear/view.h", "shear/packed.h", "shear/device.h", "shear/tape.h", "shear/ops.h", "shear/optim.h", "shear/train.h"]
 OPEN_HEADERS = {header: layer for layer, names in HEADERS.items() for header in names.split()}
 
 
 def layer_of(path: pathlib.Path) -> str:
     parts = path.relative_to(ROOT).parts
     if parts[0] == "include":
-        return OPEN_HEADERS.get(path.stem, "(unknown header)")
+        return layer_of_header(parts[1:])
     return parts[1] if parts[0] == "src" else parts[0]
+
+
+def layer_of_header(parts: tuple[str, ...] | list[str]) -> str:
+    """Of shear/NAME.h, shear/models/NAME.h, or a part of the list of kernels, shear/kernels/NAME.inc."""
+    return "core" if parts[1] == "kernels" else OPEN_HEADERS.get(pathlib.Path(parts[-1]).stem, "(unknown header)")
 
 
 def backend_of(parts: tuple[str, ...] | list[str]) -> str | None:
@@ -61,15 +69,32 @@ def target_of(include: str) -> str | None:
     """The layer of an include, or None for a system header."""
     parts = include.split("/")
     if parts[0] == "shear":
-        return OPEN_HEADERS.get(pathlib.Path(include).stem, "(unknown header)")
+        return layer_of_header(parts)
     return parts[0] if parts[0] in BELOW else None
 
 
+def includes_of(text: str) -> list[str]:
+    return re.findall(r'^\s*#\s*include\s+"([^"]+)"', text, re.M)
+
+
+def reached(header: str, seen: set[str]) -> set[str]:
+    """The public headers that come with one."""
+    if header not in seen:
+        seen.add(header)
+        for include in includes_of((ROOT / "include" / header).read_text()):
+            reached(include, seen)
+    return seen
+
+
+def faults_of_kernels() -> list[str]:
+    return [f"{h} brings every kernel along" for h in NO_KERNELS if "shear/backend.h" in reached(h, set())]
+
+
 def main() -> int:
-    wrong, seen = [], 0
+    wrong, seen = faults_of_kernels(), 0
     files = [f for d in ("include", "src", "models", "tools", "kernels") for f in sorted((ROOT / d).rglob("*"))]
     for path in files:
-        if path.suffix not in {".h", ".cpp", ".cu", ".cuh"}:
+        if path.suffix not in {".h", ".inc", ".cpp", ".cu", ".cuh"}:
             continue
         seen += 1
         layer, text, where = layer_of(path), path.read_text(), path.relative_to(ROOT)
@@ -77,7 +102,7 @@ def main() -> int:
             wrong.append(f"{where}: belongs to no layer")
             continue
         allowed = {layer, *BELOW[layer].split()}
-        for include in re.findall(r'^\s*#\s*include\s+"([^"]+)"', text, re.M):
+        for include in includes_of(text):
             target = target_of(include)
             if target is None and "/" not in include:
                 continue  # a neighbour in the same folder

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "shear/device.h"
+#include "shear/make_backend.h"
 
 namespace shear::test {
 

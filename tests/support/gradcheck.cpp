@@ -60,7 +60,7 @@ struct WeightedSumGrad {
   const float* weights;
 
   void operator()(Backward& bw) const {
-    const auto [dx, beta] = bw.sink(x, shape);
+    auto [dx, beta] = bw.sink(x, shape);
     bw.run().copy(ConstView(weights, shape.rows(), shape.cols(), shape.cols()), beta, dx);
   }
 };

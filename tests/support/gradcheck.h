@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "shear/backend.h"
 #include "shear/ops.h"
 
 namespace shear::test {

@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "shear/backend.h"
 #include "shear/models/vit.h"
 #include "shear/policies.h"
 

@@ -7,6 +7,7 @@
 #include "backend.h"
 #include "errors.h"
 #include "gradcheck.h"
+#include "shear/make_backend.h"
 #include "shear/policies.h"
 #include "shear/train.h"
 

@@ -28,7 +28,7 @@ struct Bench {
     return device.upload(shape, Category::workspace, values);
   }
   std::vector<float> unpacked(const Packed& p) {
-    const Tensor out = tape.empty({p.rows, p.cols});
+    Tensor out = tape.empty({p.rows, p.cols});
     device.run().unpack(p.view(), 0, out);
     return device.download(out);
   }
@@ -90,7 +90,8 @@ TEST_CASE("a sample's choice does not depend on its neighbours or on the threads
     Device device(test_backend(threads));
     Scripted policy{Keep{}};
     Tape tape(device, policy);
-    const Tensor x = device.upload({6, 40, 24}, Category::workspace, values), out = tape.empty({240, 24});
+    const Tensor x = device.upload({6, 40, 24}, Category::workspace, values);
+    Tensor out = tape.empty({240, 24});
     device.run().unpack(pack_all(tape, x, {0.3, Code::f16, false}, {}).view(), 0, out);
     results.push_back(device.download(out));
   }
@@ -104,7 +105,7 @@ TEST_CASE("a band unpacked from the middle is that band of the whole") {
   for (const Pack& how : {Pack{0.2, Code::f16, false}, Pack{1, Code::u8, false}, Pack{1, Code::u4, false}}) {
     const Packed p = pack_all(bench.tape, x, how, {});
     const auto whole = bench.unpacked(p);
-    const Tensor band = bench.tape.empty({23, 37});
+    Tensor band = bench.tape.empty({23, 37});
     bench.device.run().unpack(p.view(), 31, band);
     CHECK(bench.device.download(band) == std::vector<float>(whole.begin() + 31 * 37, whole.begin() + 54 * 37));
   }

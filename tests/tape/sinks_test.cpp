@@ -172,7 +172,7 @@ TEST_CASE("an op's gradient for a parameter that it did not name is refused once
     Slot x, y;
     Param* w;
     void operator()(Backward& bw) const {
-      const auto [dw, beta] = bw.sink(*w);
+      auto [dw, beta] = bw.sink(*w);
       bw.run().fill(dw, beta);
       bw.pass(y, x);
     }

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <thread>
 
+#include "shear/make_backend.h"
 #include "shear/train.h"
 #include "train_fixture.h"
 #include "vit_run.h"

@@ -120,7 +120,7 @@ TEST_CASE("the plan's bytes are those of a real step") {
             CHECK((plan.use.saved > 0 || train == "head"));
             // An inference of as many images as a pass has fits in the same slab.
             Tape tape(bench.device);
-            const Tensor x = tape.empty({2, 3, 16, 16});
+            Tensor x = tape.empty({2, 3, 16, 16});
             bench.device.run().fill(x, 0.5f);
             CHECK_NOTHROW(bench.model(tape, x));
           }

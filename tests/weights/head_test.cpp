@@ -1,6 +1,7 @@
 // The head of a weight file and the classes of the data: rows go by name, and where names are not known that is told.
 #include <algorithm>
 
+#include "shear/make_backend.h"
 #include "shear/train.h"
 #include "shell.h"
 

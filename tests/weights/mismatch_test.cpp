@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "errors.h"
+#include "shear/make_backend.h"
 #include "shear/train.h"
 #include "shell.h"
 #include "tests_dir.h"

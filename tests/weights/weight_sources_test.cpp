@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "errors.h"
+#include "shear/make_backend.h"
 #include "shear/policies.h"
 #include "shear/weights.h"
 #include "temp_dir.h"

@@ -207,7 +207,7 @@ TEST_CASE("an evaluation counts what the model says") {
   Device device(test_backend(1));
   // Says class 2 for every image, with a certainty that is easy to compute.
   const Forward two = [](Tape& tape, const Tensor& images, const ForwardContext&) {
-    const Tensor logits = tape.empty({images.shape()[0], 4});
+    Tensor logits = tape.empty({images.shape()[0], 4});
     tape.run().fill(logits, 0);
     tape.run().fill(View(logits.data() + 2, logits.rows(), 1, logits.cols()), 1);
     return logits;

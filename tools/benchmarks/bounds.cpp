@@ -11,6 +11,7 @@
 #endif
 
 #include "operands.h"
+#include "shear/backend.h"
 
 namespace shear::tool {
 

@@ -2,6 +2,7 @@
 #pragma once
 #include <vector>
 
+#include "shear/backend.h"
 #include "shear/device.h"
 
 namespace shear::tool {

@@ -2,6 +2,7 @@
 #include <cmath>
 #include <cstdio>
 
+#include "shear/make_backend.h"
 #include "shear/op.h"
 #include "shear/ops.h"
 #include "shear/policies.h"
@@ -16,7 +17,7 @@ struct GateGrad {
     const Tensor& dy = bw.grad(y);
     const auto add = [&](Slot to, Saved other) {  // da = dy * b, db = dy * a
       if (to.wanted()) {
-        const auto [into, beta] = bw.sink(to, dy.shape());  // beta is 1 where others have added theirs
+        auto [into, beta] = bw.sink(to, dy.shape());  // beta is 1 where others have added theirs
         bw.run().multiply(bw.dense(other), dy, beta, into);
       }
       bw.close(other);

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <cstdio>
 
+#include "shear/make_backend.h"
 #include "shear/models/vit.h"
 #include "shear/policies.h"
 

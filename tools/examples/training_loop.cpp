@@ -7,6 +7,7 @@
 #include <cstdio>
 
 #include "shear/data.h"
+#include "shear/make_backend.h"
 #include "shear/models/mlp.h"
 #include "shear/optim.h"
 #include "shear/policies.h"

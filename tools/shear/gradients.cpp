@@ -6,6 +6,7 @@
 #include "model.h"
 #include "numbers.h"
 #include "output.h"
+#include "shear/backend.h"
 #include "table.h"
 
 namespace shear::tool {

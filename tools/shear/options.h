@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "shear/make_backend.h"
 #include "shear/train.h"
 
 namespace shear::tool {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "shear/api.h"
+#include "shear/kernels/arguments.h"
 #include "shear/nn.h"
 
 namespace SHEAR_API shear {

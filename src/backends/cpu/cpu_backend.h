@@ -48,50 +48,10 @@ class CpuBackend final : public Backend {
 
   void upload(void* device, const void* host, size_t bytes) override;
   void download(void* host, const void* device, size_t bytes) override;
-  void fill(View out, float value) override;
-  void copy(ConstView x, float beta, View out) override;
 
-  void gemm(Transposed, ConstView a, Transposed, ConstView b, float beta, View c, ConstView bias) override;
-  void column_sums(ConstView x, float beta, View out) override;
-  double sum_squares(ConstView x) override;
-
-  void add(ConstView a, ConstView b, View out) override;
-  void add_row(ConstView x, ConstView row, View out) override;
-  void multiply(ConstView a, ConstView b, float beta, View out) override;
-  void relu(ConstView x, View y) override;
-  void relu_grad(ConstView y, ConstView dy, float beta, View dx) override;
-  void gelu(GeluForm, ConstView x, View y) override;
-  void gelu_grad(GeluForm, ConstView x, ConstView dy, float beta, View dx) override;
-  void dropout(ConstView x, float p, StreamKey, float beta, View y) override;
-
-  void layernorm(ConstView x, ConstView gamma, ConstView beta, float epsilon, View y, View mean, View rstd) override;
-  void layernorm_apply(ConstView x, ConstView mean, ConstView rstd, ConstView gamma, ConstView beta, View y) override;
-  void layernorm_grad(ConstView x, ConstView mean, ConstView rstd, ConstView gamma, ConstView dy, float beta_dx,
-                      View dx, float beta_params, View dgamma, View dbeta, View scratch) override;
-  int64_t layernorm_scratch(int64_t cols) const override;
-
-  void cross_entropy(ConstView logits, ConstView labels, float smoothing, View losses) override;
-  void cross_entropy_grad(ConstView logits, ConstView labels, float smoothing, float scale, ConstView dloss, float beta,
-                          View dlogits) override;
-  void mean(ConstView x, View out) override;
-
-  void attention(const HeadGrid&, ConstView qkv, View context, View log_sum_exp, View probabilities,
-                 View scratch) override;
-  void attention_grad(const HeadGrid&, ConstView qkv, ConstView log_sum_exp, ConstView probabilities,
-                      ConstView dcontext, View dqkv, View scratch) override;
-  int64_t attention_scratch(const HeadGrid&) const override;
-
-  void pack(const PackSource&, const PackedView& out, View scratch) override;
-  int64_t pack_scratch(int64_t cols) const override;
-  void unpack(const PackedView&, int64_t first_row, View out) override;
-  void gather_rows(ConstView x, ConstView index, ConstView scale, View out) override;
-  void scatter_columns(ConstView x, ConstView index, ConstView scale, float beta, View out) override;
-  void column_square_sums(ConstView x, View out) override;
-
-  void gather_patches(const PatchGrid&, ConstView images, int64_t first, View out) override;
-
-  void sgd(const SgdStep&, View w, ConstView g, View velocity, ConstView active) override;
-  void adamw(const AdamWStep&, View w, ConstView g, View m, View v, ConstView active) override;
+#define SHEAR_KERNEL(result, name, parameters) result name parameters override
+#define SHEAR_SCRATCH(name, type, of) int64_t name(type of) const override
+#include "shear/kernels/list.inc"
 
  private:
   static constexpr size_t rows_at_once = 4096;  // whose sums wait to be added

@@ -9,6 +9,7 @@
 #include "backends/cpu/cpu_backend.h"
 #include "shear/error.h"
 #include "shear/machine.h"
+#include "shear/make_backend.h"
 #include "shear/threads.h"
 
 namespace shear {

@@ -9,7 +9,7 @@
 #include <numeric>
 #include <vector>
 
-#include "shear/backend.h"
+#include "shear/make_backend.h"
 
 using namespace shear;
 

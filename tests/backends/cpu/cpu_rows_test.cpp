@@ -7,7 +7,7 @@
 #include <limits>
 #include <vector>
 
-#include "shear/backend.h"
+#include "shear/make_backend.h"
 
 using namespace shear;
 

@@ -10,7 +10,7 @@
 #include "backends/cpu/vector_math.h"
 #include "errors.h"
 #include "matrix.h"
-#include "shear/backend.h"
+#include "shear/make_backend.h"
 #include "tape/contract.h"
 
 using namespace shear;

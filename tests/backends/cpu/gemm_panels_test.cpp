@@ -9,6 +9,7 @@
 #include "backends/cpu/gemm_panels.h"
 #include "errors.h"
 #include "shear/io.h"
+#include "shear/make_backend.h"
 
 using namespace shear;
 using namespace shear::test;

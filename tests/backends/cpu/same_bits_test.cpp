@@ -8,7 +8,7 @@
 #include <functional>
 #include <vector>
 
-#include "shear/backend.h"
+#include "shear/make_backend.h"
 
 using namespace shear;
 

@@ -7,8 +7,8 @@
 #include <map>
 
 #include "matrix.h"
-#include "shear/backend.h"
 #include "shear/io.h"
+#include "shear/make_backend.h"
 
 namespace shear::test {
 

@@ -4,6 +4,7 @@
 #include "backends/cuda/errors.h"
 #include "cuda_host.h"
 #include "errors.h"
+#include "shear/make_backend.h"
 #include "shear/train.h"
 
 using namespace shear;
@@ -109,7 +110,8 @@ TEST_CASE("CUDA: bytes that were uploaded may change on the host at once, and ma
 TEST_CASE("CUDA: heads wider than the kernels' tiles are refused") {
   Device device(make_backend(DeviceKind::cuda, 1));
   const HeadGrid g{1, 2, 1, 129};
-  const Tensor qkv = device.empty({2, 3 * 129}, Category::parameters), y = device.empty({2, 129}, Category::parameters);
+  const Tensor qkv = device.empty({2, 3 * 129}, Category::parameters);
+  Tensor y = device.empty({2, 129}, Category::parameters);
   CHECK(sentence(Fault::usage, [&] { device.run().attention(g, qkv, y, {}, {}, {}); }) ==
         "attention: heads of width 129, expected at most 128 on cuda");
 }

@@ -1,0 +1,43 @@
+// What kernels are told beside the views they work on.
+#pragma once
+#include <cstdint>
+
+#include "shear/api.h"
+
+namespace SHEAR_API shear {
+
+// -- gemm.inc ---------------------------------------------------------------------------------------------------------
+enum class Transposed : bool { no, yes };
+
+// -- elementwise.inc --------------------------------------------------------------------------------------------------
+enum class GeluForm : uint8_t { exact, tanh };  // x * Phi(x) by erf, or Hendrycks & Gimpel's tanh approximation
+
+// -- attention.inc ----------------------------------------------------------------------------------------------------
+// (B, N, 3, H, D) packed queries, keys and values, as one linear of 3*H*D outputs makes them.
+struct HeadGrid {
+  int64_t batch, tokens, heads, width;  // width of one head
+  int64_t model() const { return heads * width; }
+};
+
+// -- patches.inc ------------------------------------------------------------------------------------------------------
+// The geometry of cutting images (B, C, H, W) into square patches: a patch is one row of C*p*p, channel-major,
+// and an image is (H/p)*(W/p) rows in reading order, as a convolution of stride p sees them.
+struct PatchGrid {
+  int64_t channels, height, width, patch;
+  int64_t down() const { return height / patch; }
+  int64_t across() const { return width / patch; }
+  int64_t count() const { return down() * across(); }
+  int64_t size() const { return channels * patch * patch; }
+};
+
+// -- optimizers.inc ---------------------------------------------------------------------------------------------------
+struct SgdStep {
+  float lr, momentum, weight_decay, gradient_scale;
+  bool nesterov;
+};
+struct AdamWStep {
+  float lr, beta1, beta2, epsilon, weight_decay, gradient_scale;
+  float correction1, correction2;  // 1 - beta^t
+};
+
+}  // namespace shear
