@@ -1,169 +1,92 @@
-// What the attention kernels share: tiles of a head in shared memory, and products of them in registers.
+// Tiled multi-head attention: a block takes 32 queries of one head past its keys, 32 at a time.
 //
-// A block is 64 threads and works on 32 queries and 32 keys at a time.  Of a tile of scores a thread has four rows and
-// four columns, eight apart: rows by y, columns by x; the eight threads of a row are neighbours in a warp.
+// After Dao et al., "FlashAttention", 2022: scores live in registers and shared memory, the softmax is gathered as the
+// tiles go by, and no N x N matrix is ever whole unless the probabilities are asked for.
+//
+// Bytes moved, for each of B N H D: queries, keys, values and context once are 16, the least.  Queries and context move
+// once; keys and values are read by every tile of queries, ceil(N / 32) = 7 times: counted 64.2, of which all but the
+// first 16 come from the L2 cache, which holds a head's 8 N D bytes.  `probabilities_kernel`: queries and keys are 8
+// and the probabilities 4 N / D = 12.3 more, the least 20.4; each tile of them reads its queries and keys anew, 81.7.
 #pragma once
-#include "backends/cuda/launch.h"
-#include "kernels/dynamic.cuh"
-#include "kernels/reduce.cuh"
-#include "shear/backend.h"
-#include "shear/error.h"
+#include "kernels/attention_tiles.cuh"
 
 namespace shear::cuda {
 
-constexpr int tile = 32;                  // queries, and keys
-constexpr int apart = 8;                  // threads along each side
-constexpr int per_thread = tile / apart;  // rows, and columns
-constexpr int attention_threads = apart * apart;
-constexpr int score_stride = tile + 1;  // of a tile of scores, so that a column's banks differ
+namespace {
 
-// D: the width of a head, rounded up to a multiple of 32; the rest is zeros.
+// maxima and inverses: of each row of scores, its largest and one over the sum of exp(scale (s - largest)); or null.
 template <int D>
-struct TileOf {
-  static constexpr int stride = D + 1, floats = tile * stride, columns = D / apart;  // columns: of a thread
-};
-constexpr int score_floats = tile * score_stride;
-
-using Scores = float[per_thread][per_thread];
-template <int D>
-using Sums = float[per_thread][TileOf<D>::columns];
-
-// One head of one image in the packed (B, N, 3, H, D) tensor; part 0, 1, 2: queries, keys, values.
-struct Head {
-  int64_t tokens, heads, width;
-  __device__ __forceinline__ int64_t offset(int64_t index, int64_t part, int64_t stride) const {
-    return index / heads * tokens * stride + (part * heads + index % heads) * width;
-  }
-};
-
-struct Place {
-  int x, y;
-  __device__ __forceinline__ Place() : x(threadIdx.x % apart), y(threadIdx.x / apart) {}
-  __device__ __forceinline__ int row(int i) const { return y + apart * i; }
-  __device__ __forceinline__ int column(int j) const { return x + apart * j; }
-};
-
-// The rows first ... first + 32 of a head, and zeros past its last row and column.
-template <int D>
-__device__ __forceinline__ void load_tile(const float* head, int64_t stride, const Head& g, int64_t first, float* to) {
-  for (int i = threadIdx.x; i < tile * D; i += attention_threads) {
-    const int r = i / D, d = i % D;
-    to[r * TileOf<D>::stride + d] = first + r < g.tokens && d < g.width ? head[(first + r) * stride + d] : 0.f;
-  }
-}
-
-template <int N>
-__device__ __forceinline__ void clear(float (&of)[per_thread][N]) {
+__global__ void __launch_bounds__(attention_threads)
+    attention_kernel(Head g, int tiles, float scale, const float* qkv, int64_t stride, float* context,
+                     int64_t context_stride, float* log_sum_exp, int64_t lse_stride, float* maxima, float* inverses) {
+  float* const q = reinterpret_cast<float*>(dyn_smem);
+  float* const kv = q + TileOf<D>::floats;
+  float* const p = kv + TileOf<D>::floats;
+  const Place at;
+  const int64_t index = blockIdx.x / tiles, first = int64_t{tile} * (blockIdx.x % tiles);
+  load_tile<D>(qkv + g.offset(index, 0, stride), stride, g, first, q);
+  Online rows[per_thread];
+  Sums<D> sums;
+  clear(sums);
+  for (int64_t key = 0; key < g.tokens; key += tile) {
+    load_tile<D>(qkv + g.offset(index, 1, stride), stride, g, key, kv);
+    __syncthreads();
+    Scores s;
+    multiply_transposed<D>(at, q, kv, s);
+    mask(at, key, g.tokens, s);
 #pragma unroll
-  for (int i = 0; i < per_thread; ++i)
+    for (int i = 0; i < per_thread; ++i) {
+      const float factor = rows[i].take(s[i], scale);
 #pragma unroll
-    for (int j = 0; j < N; ++j) of[i][j] = 0;
-}
-
-// scores = a b'
-template <int D>
-__device__ __forceinline__ void multiply_transposed(const Place& at, const float* a, const float* b, Scores& scores) {
-  constexpr int stride = TileOf<D>::stride;
-  clear(scores);
-#pragma unroll 4
-  for (int d = 0; d < D; ++d) {
-    float p[per_thread], q[per_thread];
-#pragma unroll
-    for (int i = 0; i < per_thread; ++i) p[i] = a[at.row(i) * stride + d], q[i] = b[at.column(i) * stride + d];
-#pragma unroll
-    for (int i = 0; i < per_thread; ++i)
-#pragma unroll
-      for (int j = 0; j < per_thread; ++j) scores[i][j] = fmaf(p[i], q[j], scores[i][j]);
-  }
-}
-
-// sums += s b, or s' b, where s is a tile of scores in shared memory.
-template <int D, bool Turned>
-__device__ __forceinline__ void add_product(const Place& at, const float* s, const float* b, Sums<D>& sums) {
-#pragma unroll 4
-  for (int k = 0; k < tile; ++k) {
-    float p[per_thread];
-#pragma unroll
-    for (int i = 0; i < per_thread; ++i)
-      p[i] = Turned ? s[k * score_stride + at.row(i)] : s[at.row(i) * score_stride + k];
-#pragma unroll
-    for (int j = 0; j < TileOf<D>::columns; ++j) {
-      const float q = b[k * TileOf<D>::stride + at.column(j)];
-#pragma unroll
-      for (int i = 0; i < per_thread; ++i) sums[i][j] = fmaf(p[i], q, sums[i][j]);
+      for (int j = 0; j < TileOf<D>::columns; ++j) sums[i][j] *= factor;
     }
+    store_scores(at, s, p);
+    __syncthreads();  // the keys were read: the values take their place
+    load_tile<D>(qkv + g.offset(index, 2, stride), stride, g, key, kv);
+    __syncthreads();
+    add_product<D, false>(at, p, kv, sums);
+    __syncthreads();
   }
+#pragma unroll
+  for (int i = 0; i < per_thread; ++i) {
+    const float inverse = 1.f / rows[i].sum;
+#pragma unroll
+    for (int j = 0; j < TileOf<D>::columns; ++j) sums[i][j] *= inverse;
+    const int64_t query = first + at.row(i);
+    if (at.x != 0 || query >= g.tokens) continue;
+    if (log_sum_exp) log_sum_exp[index * lse_stride + query] = scale * rows[i].max + logf(rows[i].sum);
+    if (maxima) maxima[index * g.tokens + query] = rows[i].max, inverses[index * g.tokens + query] = inverse;
+  }
+  store_sums<D>(at, sums, g, first, context_stride, context + g.offset(index, 0, context_stride));
 }
 
-__device__ __forceinline__ void store_scores(const Place& at, const Scores& scores, float* to) {
-#pragma unroll
-  for (int i = 0; i < per_thread; ++i)
-#pragma unroll
-    for (int j = 0; j < per_thread; ++j) to[at.row(i) * score_stride + at.column(j)] = scores[i][j];
-}
-
-// Rows of sums to rows first ... of a head.
+// A block takes one tile of one head's probabilities.
 template <int D>
-__device__ __forceinline__ void store_sums(const Place& at, const Sums<D>& sums, const Head& g, int64_t first,
-                                           int64_t stride, float* head) {
+__global__ void __launch_bounds__(attention_threads)
+    probabilities_kernel(Head g, int tiles, float scale, const float* qkv, int64_t stride, const float* maxima,
+                         const float* inverses, float* probabilities, int64_t p_stride) {
+  float* const q = reinterpret_cast<float*>(dyn_smem);
+  float* const k = q + TileOf<D>::floats;
+  const Place at;
+  const int64_t index = blockIdx.x / tiles, first = int64_t{tile} * (blockIdx.x % tiles);
+  const int64_t key = int64_t{tile} * blockIdx.y;
+  load_tile<D>(qkv + g.offset(index, 0, stride), stride, g, first, q);
+  load_tile<D>(qkv + g.offset(index, 1, stride), stride, g, key, k);
+  __syncthreads();
+  Scores s;
+  multiply_transposed<D>(at, q, k, s);
 #pragma unroll
-  for (int i = 0; i < per_thread; ++i)
+  for (int i = 0; i < per_thread; ++i) {
+    if (first + at.row(i) >= g.tokens) continue;
+    const int64_t row = index * g.tokens + first + at.row(i);
+    const float largest = maxima[row], inverse = inverses[row];
+    float* const to = probabilities + row * p_stride + key;
 #pragma unroll
-    for (int j = 0; j < TileOf<D>::columns; ++j)
-      if (first + at.row(i) < g.tokens && at.column(j) < g.width)
-        head[(first + at.row(i)) * stride + at.column(j)] = sums[i][j];
-}
-
-// Over the eight threads that share a row; all of them get the result.
-template <class Op>
-__device__ __forceinline__ float row_reduce(float v, Op op) {
-#pragma unroll
-  for (int offset = apart / 2; offset > 0; offset /= 2) v = op(v, __shfl_xor_sync(all_lanes, v, offset));
-  return v;
-}
-
-// What the softmax of a row of scores needs, gathered tile by tile (Milakov & Gimelshein, "Online normalizer
-// calculation for softmax", 2018): what was summed so far is scaled when a larger maximum is met.
-struct Online {
-  float max = -INFINITY, sum = 0;
-
-  // s: this thread's scores of the row, which become exp(scale (s - max)).  The factor for what was summed before.
-  __device__ __forceinline__ float take(float (&s)[per_thread], float scale) {
-    float top = s[0];
-#pragma unroll
-    for (int j = 1; j < per_thread; ++j) top = fmaxf(top, s[j]);
-    const float before = max;
-    max = fmaxf(max, row_reduce(top, Max{}));
-    float mine = 0;
-#pragma unroll
-    for (int j = 0; j < per_thread; ++j) mine += s[j] = expf(scale * (s[j] - max));
-    const float factor = expf(scale * (before - max));
-    sum = sum * factor + row_reduce(mine, Add<float>{});
-    return factor;
+    for (int j = 0; j < per_thread; ++j)
+      if (key + at.column(j) < g.tokens) to[at.column(j)] = expf(scale * (s[i][j] - largest)) * inverse;
   }
-};
-
-// Scores of keys that are not there.
-__device__ __forceinline__ void mask(const Place& at, int64_t first_key, int64_t tokens, Scores& scores) {
-#pragma unroll
-  for (int j = 0; j < per_thread; ++j)
-    if (first_key + at.column(j) >= tokens)
-#pragma unroll
-      for (int i = 0; i < per_thread; ++i) scores[i][j] = -INFINITY;
 }
 
-// run.template operator()<D>() with the width rounded up.
-template <class F>
-void for_width(const HeadGrid& g, F run) {
-  if (g.width > 128) fail(Fault::usage, "attention: heads of width ", g.width, ", expected at most 128 on cuda");
-  if (g.width <= 32)
-    run.template operator()<32>();
-  else if (g.width <= 64)
-    run.template operator()<64>();
-  else
-    run.template operator()<128>();
-}
-
-inline int64_t tiles_of(int64_t tokens) { return (tokens + tile - 1) / tile; }
+}  // namespace
 
 }  // namespace shear::cuda

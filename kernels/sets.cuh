@@ -1,8 +1,49 @@
 // Sets of values, as the kernels that select and keep walk them: a block has a piece, a warp some mask words at a time.
 #pragma once
-#include "kernels/pack.cuh"
+#include <cuda_runtime.h>
+
+#include <cstdint>
+
+#include "kernels/reduce.cuh"
+#include "kernels/source.cuh"
+#include "shear/packed.h"
 
 namespace shear::cuda {
+
+// What is kept of one part of one sample: magnitudes above the cut, and the first `ties` of those equal to it.
+struct Cut {
+  uint32_t magnitude, ties;
+};
+
+// Each part of each sample is a set of its own.  A set is a run of mask words, in the order of its values: 32 columns
+// of a row each, or what is left of it.  It is cut into pieces of whole words, a block of threads for each.
+struct Sets {
+  static constexpr uint32_t least_words = 256;  // of a piece of several: what keeps a block busy
+
+  // Of `out`, where `room` pieces can be at work at once.
+  Sets(const PackedView& out, int64_t room);
+
+  uint32_t count, at_once;  // sets, and for how many of them there is room
+  uint32_t sample_rows, parts, part_cols, kept;
+  uint32_t row_words, words;         // of a part of a row, of a set
+  uint32_t pieces, words_per_piece;  // of a set
+  unsigned threads() const;          // for a piece
+};
+
+// What selecting leaves for the pieces of `at_once` sets: where each piece begins is the sum of those before it.
+struct Selection {
+  Cut* cuts;               // of each set
+  uint32_t *above, *ties;  // of each piece: how many are above the cut, and how many at it
+  uint32_t* counts;        // of each piece, `buckets`
+
+  static constexpr uint32_t buckets = 2048;
+  static constexpr int64_t words_per_piece = buckets + 2 + 2;  // of room, with a cut for each piece
+  Selection(uint32_t* room, int64_t pieces)
+      : cuts(reinterpret_cast<Cut*>(room)),
+        above(room + 2 * pieces),
+        ties(room + 3 * pieces),
+        counts(room + 4 * pieces) {}
+};
 
 constexpr int most_threads = 32 * most_warps;
 constexpr uint32_t words_of_warp = 4;

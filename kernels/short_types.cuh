@@ -25,6 +25,23 @@ __device__ __forceinline__ __nv_bfloat16 narrowed<__nv_bfloat16>(float x) {
   return __float2bfloat16_rn(x);
 }
 
+// As it sleeps: what lies beyond the largest f16 becomes that, nan stays nan.
+template <class T>
+__device__ __forceinline__ T asleep(float v);
+template <>
+__device__ __forceinline__ float asleep<float>(float v) {
+  return v;
+}
+template <>
+__device__ __forceinline__ __nv_bfloat16 asleep<__nv_bfloat16>(float v) {
+  return narrowed<__nv_bfloat16>(v);
+}
+template <>
+__device__ __forceinline__ __half asleep<__half>(float v) {
+  constexpr float largest = 65504;
+  return narrowed<__half>(v > largest ? largest : v < -largest ? -largest : v);
+}
+
 // How a kernel takes a number of its input: as it is, or under Precision::bf16 rounded.
 struct AsItIs {
   __device__ __forceinline__ float operator()(float x) const { return x; }

@@ -1,7 +1,7 @@
 // What is packed, as a kernel reads it: the rows of a matrix, or of a choice of its rows or columns, or a slope there.
 #pragma once
 #include "kernels/gelu.cuh"
-#include "shear/backend.h"
+#include "shear/packed.h"
 
 namespace shear::cuda {
 

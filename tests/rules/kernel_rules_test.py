@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
-"""Checks what a kernel may not do: what the emulation, the checker or the interpreter could not hold to account.
+"""Checks what a kernel, and what launches it, may not do: what the emulation, the checker or the interpreter could not hold to account.
 
 Each rule brings a line that breaks it and one that does not, which are tried first: a rule that finds nothing is not a
 rule.
+
+In kernels/ stands device code alone, in headers; what launches it is in src/backends/cuda, a .cu to a file of kernels.
 """
 
 import pathlib
@@ -74,12 +76,21 @@ def main() -> int:
             wrong.append(f"the rule '{rule.says}' does not see {rule.breaks}")
         if re.search(rule.pattern, rule.keeps):
             wrong.append(f"the rule '{rule.says}' takes offence at {rule.keeps}")
-    files = sorted(p for p in (ROOT / "kernels").iterdir() if p.suffix in {".cu", ".cuh", ".h"})
+    kernels, launches = sorted((ROOT / "kernels").iterdir()), sorted((ROOT / "src/backends/cuda").glob("*.cu"))
+    wrong += [f"{p.relative_to(ROOT)}: only headers, NAME.cuh, stand in kernels/" for p in kernels if p.suffix != ".cuh"]
+    for path in launches:
+        if not (ROOT / "kernels" / f"{path.stem}.cuh").exists():
+            wrong.append(f"{path.relative_to(ROOT)}: launches kernels, but there is no kernels/{path.stem}.cuh")
+    files = kernels + launches
     users_of_mma = []
     for path in files:
         where = path.relative_to(ROOT)
         for number, line in enumerate(without_comments(path.read_text()), 1):
             wrong += [f"{where}:{number}: {rule.says}: {line.strip()}" for rule in RULES if re.search(rule.pattern, line)]
+            if path in kernels and re.search(r"\blaunch\(|\bCudaBackend\b", line):
+                wrong.append(f"{where}:{number}: kernels are launched in src/backends/cuda: {line.strip()}")
+            if path in launches and re.search(r"\b__(global|device|shared)__\b", line):
+                wrong.append(f"{where}:{number}: device code stands in kernels/: {line.strip()}")
             if re.search(r"#\s*include\s*<mma\.h>", line):
                 users_of_mma.append(f"{where}:{number}")
     if len(users_of_mma) > 1:

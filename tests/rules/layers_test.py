@@ -25,8 +25,8 @@ HEADERS = {
 }
 BELOW = {
     "core": "",
-    "backends": "core",  # each backend sees itself alone, see below
-    "kernels": "core backends",  # the members of CudaBackend that launch kernels stand beside them
+    "backends": "core",  # each backend sees itself alone, and the CUDA one the kernels that it launches, see below
+    "kernels": "core",  # device code alone: who launches it stands in src/backends/cuda
     "verdict": "core",
     "tape": "core verdict",
     "ops": "core verdict tape",
@@ -87,7 +87,17 @@ def reached(header: str, seen: set[str]) -> set[str]:
 
 
 def faults_of_kernels() -> list[str]:
-    return [f"{h} brings every kernel along" for h in NO_KERNELS if "shear/backend.h" in reached(h, set())]
+    """A group of kernels is in the list, and has a file of its name in every backend that computes."""
+    wrong = [f"{h} brings every kernel along" for h in NO_KERNELS if "shear/backend.h" in reached(h, set())]
+    groups = {p.stem for p in (ROOT / "include/shear/kernels").glob("*.inc")} - {"list"}
+    listed = includes_of((ROOT / "include/shear/kernels/list.inc").read_text())
+    if sorted(f"shear/kernels/{g}.inc" for g in groups) != sorted(listed):
+        wrong.append(f"include/shear/kernels/list.inc: includes {listed}, expected {sorted(groups)}")
+    for group in sorted(groups):
+        for backend in ("cpu", "cuda"):
+            if not any((ROOT / "src/backends" / backend / f"{group}{end}").exists() for end in (".cpp", ".cu")):
+                wrong.append(f"src/backends/{backend}: no file {group}, which is a group of kernels")
+    return wrong
 
 
 def main() -> int:
@@ -108,10 +118,10 @@ def main() -> int:
                 continue  # a neighbour in the same folder
             if f"shear/{path.name}" in PLAIN and include not in PLAIN:
                 wrong.append(f"{where}: a policy's contract includes nothing but {sorted(PLAIN)}, not {include}")
-            elif target == "backends" and backend_of(include.split("/")) not in {
-                backend_of(path.relative_to(ROOT).parts), "cuda" if layer == "kernels" else None
-            }:
+            elif target == "backends" and backend_of(include.split("/")) not in {backend_of(where.parts), None}:
                 wrong.append(f"{where}: a backend sees itself alone, not {include}")
+            elif target == "kernels" and backend_of(where.parts) == "cuda":
+                continue
             elif target not in allowed:
                 wrong.append(f"{where}: {layer} may not include {include} ({target})")
         if "<Eigen" in text and str(where) != "src/backends/cpu/gemm.cpp":

@@ -2,7 +2,7 @@
 #pragma once
 #include <cstdint>
 
-#include "shear/backend.h"
+#include "shear/random.h"
 
 namespace shear::cpu {
 

@@ -1,4 +1,4 @@
-// The CPU backend: Eigen's GEMM kernel in gemm.cpp, OpenMP loops for the rest, a file per family.
+// The CPU backend: Eigen's GEMM kernel in gemm.cpp, OpenMP loops for the rest, a file per group of kernels.
 //
 // Results depend on shapes alone, neither on timing nor on the number of threads: a sum that threads share is cut into
 // parts that follow from its shape, and the parts are added in their order.  (A BLAS, where Shear was built with one,
@@ -49,6 +49,7 @@ class CpuBackend final : public Backend {
   void upload(void* device, const void* host, size_t bytes) override;
   void download(void* host, const void* device, size_t bytes) override;
 
+  // A group of kernels, include/shear/kernels/NAME.inc, is in NAME.cpp here.
 #define SHEAR_KERNEL(result, name, parameters) result name parameters override
 #define SHEAR_SCRATCH(name, type, of) int64_t name(type of) const override
 #include "shear/kernels/list.inc"

@@ -1,4 +1,7 @@
 // Kernels in which every element minds its own business.
+#include <algorithm>
+#include <cstring>
+
 #include "backends/cpu/cpu_backend.h"
 #include "backends/cpu/gelu_slope.h"
 #include "backends/cpu/pieces.h"
@@ -49,6 +52,25 @@ void map2(int threads, ConstView a, ConstView b, float beta, View y, F f) {
 }
 
 }  // namespace
+
+void CpuBackend::fill(View out, float value) {
+#pragma omp parallel for num_threads(threads_) schedule(static) if (out.elements() > 65536)
+  for (int64_t r = 0; r < out.rows; ++r) std::fill_n(out.row(r), out.cols, value);
+}
+
+void CpuBackend::copy(ConstView x, float beta, View out) {
+#pragma omp parallel for num_threads(threads_) schedule(static) if (out.elements() > 65536)
+  for (int64_t r = 0; r < out.rows; ++r) {
+    const float* from = x.row(r);
+    float* to = out.row(r);
+    if (beta == 0) {
+      std::memcpy(to, from, static_cast<size_t>(out.cols) * sizeof(float));
+    } else {
+#pragma omp simd
+      for (int64_t c = 0; c < out.cols; ++c) to[c] = from[c] + beta * to[c];
+    }
+  }
+}
 
 void CpuBackend::add(ConstView a, ConstView b, View out) {
   map2(threads_, a, b, 0, out, [](float x, float y) { return x + y; });

@@ -1,7 +1,7 @@
 // What is packed, row by row: the rows of a matrix, or of a choice of its rows or columns, or a slope there.
 #pragma once
 #include "backends/cpu/gelu_slope.h"
-#include "shear/backend.h"
+#include "shear/packed.h"
 
 namespace shear::cpu {
 

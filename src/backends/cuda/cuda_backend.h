@@ -1,4 +1,4 @@
-// The CUDA backend: cuBLAS for products of matrices, own kernels for the rest, a file per family in kernels/.
+// The CUDA backend: cuBLAS for products of matrices, own kernels for the rest, a file per group.
 //
 // Everything runs on one stream, in the order of the calls; only `download` and what returns a number wait for it.
 // What is uploaded is copied to the device by a second stream, beside the kernels that were started before.
@@ -26,7 +26,7 @@ class CudaBackend final : public Backend {
   void upload(void* device, const void* host, size_t bytes) override;
   void download(void* host, const void* device, size_t bytes) override;
 
-  // The kernels: in kernels/*.cu, but for gemm, in gemm.cpp.
+  // A group of kernels, include/shear/kernels/NAME.inc, is launched in NAME.cu here, but for gemm, in gemm.cpp.
 #define SHEAR_KERNEL(result, name, parameters) result name parameters override
 #define SHEAR_SCRATCH(name, type, of) int64_t name(type of) const override
 #include "shear/kernels/list.inc"

@@ -1,6 +1,6 @@
 // How kernels are launched: plain C++, the same text for every compiler that reads it.
 //
-// Each file of kernels says what they move, in bytes for an element.  The least is every byte of device memory that a
+// Each file of kernels/ says what they move, in bytes for an element.  The least is every byte of device memory that a
 // launch needs, read and written once.  What is counted are sectors of 32 bytes, for each request of a warp, wherever
 // it finds them: a second look at a row is counted, and served by a cache.  tests/emulator/host/traffic_test.cpp holds
 // the figures to account, at the shapes of ViT-Ti/16 for two images (197 tokens, 192 wide, 3 heads).

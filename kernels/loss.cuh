@@ -2,7 +2,11 @@
 //
 // Bytes moved, for each of 1000 logits: the loss at least 4.01, counted 12.1, in three looks at a row of which two find
 // it in the cache.  Its gradient at least 8, counted 17.06.
-#include "backends/cuda/cuda_backend.h"
+#pragma once
+#include <cuda_runtime.h>
+
+#include <cstdint>
+
 #include "kernels/reduce.cuh"
 
 namespace shear::cuda {
@@ -57,21 +61,6 @@ __global__ void __launch_bounds__(warps * 32)
   }
 }
 
-unsigned row_blocks(int64_t rows) { return static_cast<unsigned>((rows + warps - 1) / warps); }
-
 }  // namespace
-
-void CudaBackend::cross_entropy(ConstView logits, ConstView labels, float smoothing, View losses) {
-  launch(cross_entropy_kernel, row_blocks(logits.rows), warps * 32, 0, on("cross_entropy"), logits.rows, logits.cols,
-         logits.row(0), logits.stride, static_cast<const int32_t*>(labels.data), smoothing, losses.row(0));
-}
-
-void CudaBackend::cross_entropy_grad(ConstView logits, ConstView labels, float smoothing, float scale, ConstView dloss,
-                                     float beta, View dlogits) {
-  const float off = smoothing / static_cast<float>(logits.cols);
-  launch(cross_entropy_grad_kernel, row_blocks(logits.rows), warps * 32, 0, on("cross_entropy_grad"), logits.rows,
-         logits.cols, logits.row(0), logits.stride, static_cast<const int32_t*>(labels.data), 1.f - smoothing, off,
-         scale, dloss.row(0), beta, dlogits.row(0), dlogits.stride);
-}
 
 }  // namespace shear::cuda

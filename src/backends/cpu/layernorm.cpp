@@ -1,12 +1,11 @@
-// Kernels that look at whole rows or columns: LayerNorm, sums, the loss.
+// LayerNorm: forward, the same again from kept statistics, and its gradient.
 #include <algorithm>
 #include <cmath>
-#include <type_traits>
 
+#include "backends/cpu/column_sums.h"
 #include "backends/cpu/cpu_backend.h"
 #include "backends/cpu/pieces.h"
 #include "backends/cpu/short_types.h"
-#include "backends/cpu/vector_math.h"
 
 namespace shear::cpu {
 
@@ -36,71 +35,7 @@ inline void normalise(const float* x, float mean, float rstd, const float* gamma
   for (int64_t i = 0; i < n; ++i) y[i] = (x[i] - mean) * rstd * gamma[i] + beta[i];
 }
 
-constexpr int64_t strip = 64;  // columns: 16 to a cache line, four lines at a time
-
-// out[c] = sum of f(x[r, c]) over the rows + beta * out[c], in the order of the rows, for `n` columns from `first`.
-template <class F, class Count>
-void add_up(ConstView x, F f, int64_t first, Count n, float beta, View out) {
-  float sums[strip] = {};
-  for (int64_t r = 0; r < x.rows; ++r) {
-    const float* row = x.row(r) + first;
-#pragma omp simd
-    for (int64_t c = 0; c < n; ++c) sums[c] += f(row[c]);
-  }
-  float* to = out.row(0) + first;
-  for (int64_t c = 0; c < n; ++c) to[c] = beta == 0 ? sums[c] : sums[c] + beta * to[c];
-}
-
-template <class F>
-void add_up_strip(ConstView x, F f, int64_t first, float beta, View out) {
-  if (x.cols - first >= strip)
-    add_up(x, f, first, std::integral_constant<int64_t, strip>{}, beta, out);  // its sums stay in registers
-  else
-    add_up(x, f, first, x.cols - first, beta, out);
-}
-
-template <class F>
-void add_up_columns(int threads, ConstView x, F f, float beta, View out) {
-#pragma omp parallel for num_threads(threads) schedule(static) if (x.elements() > 16384)
-  for (int64_t first = 0; first < x.cols; first += strip) add_up_strip(x, f, first, beta, out);
-}
-
-constexpr auto as_it_is = [](float v) { return v; };
-
 }  // namespace
-
-void CpuBackend::column_sums(ConstView x, float beta, View out) { add_up_columns(threads_, x, as_it_is, beta, out); }
-
-void CpuBackend::column_square_sums(ConstView x, View out) {
-  add_up_columns(
-      threads_, x, [](float v) { return v * v; }, 0, out);
-}
-
-double CpuBackend::sum_squares(ConstView x) {
-  double sum = 0;
-  for (int64_t first = 0; first < x.rows; first += rows_at_once) {
-    const int64_t rows = std::min<int64_t>(rows_at_once, x.rows - first);
-#pragma omp parallel for num_threads(threads_) schedule(static) if (rows * x.cols > 16384)
-    for (int64_t r = 0; r < rows; ++r) {
-      const float* row = x.row(first + r);
-      double of_row = 0;
-#pragma omp simd reduction(+ : of_row)
-      for (int64_t c = 0; c < x.cols; ++c) of_row += static_cast<double>(row[c]) * static_cast<double>(row[c]);
-      row_sums_[static_cast<size_t>(r)] = of_row;
-    }
-    for (int64_t r = 0; r < rows; ++r) sum += row_sums_[static_cast<size_t>(r)];
-  }
-  return sum;
-}
-
-void CpuBackend::mean(ConstView x, View out) {
-  double sum = 0;
-  for (int64_t r = 0; r < x.rows; ++r)
-    for (int64_t c = 0; c < x.cols; ++c) sum += static_cast<double>(x.row(r)[c]);
-  *out.row(0) = static_cast<float>(sum / static_cast<double>(x.elements()));
-}
-
-// -- LayerNorm ------------------------------------------------------------------------------------------------------
 
 void CpuBackend::layernorm(ConstView x, ConstView gamma, ConstView beta, float epsilon, View y, View mean, View rstd) {
   const int64_t n = x.cols;
@@ -198,55 +133,6 @@ void CpuBackend::layernorm_grad(ConstView x, ConstView mean, ConstView rstd, Con
     for (int64_t first = 0; first < n; first += strip) {
       if (dgamma.data) add_up_strip(gammas.band(0, parts), as_it_is, first, beta, dgamma);
       if (dbeta.data) add_up_strip(betas.band(0, parts), as_it_is, first, beta, dbeta);
-    }
-  }
-}
-
-// -- Loss -----------------------------------------------------------------------------------------------------------
-
-namespace {
-
-struct Softmax {
-  float max, sum;  // of exp(x - max)
-};
-Softmax softmax_of(const float* x, int64_t n) {
-  float max = x[0];
-  for (int64_t c = 1; c < n; ++c) max = x[c] > max ? x[c] : max;
-  float sum = 0;
-  for (int64_t c = 0; c < n; ++c) sum += exp(x[c] - max);
-  return {max, sum};
-}
-
-}  // namespace
-
-void CpuBackend::cross_entropy(ConstView logits, ConstView labels, float smoothing, View losses) {
-  const int64_t n = logits.cols;
-  const int32_t* label = static_cast<const int32_t*>(labels.data);
-  for (int64_t r = 0; r < logits.rows; ++r) {
-    const float* x = logits.row(r);
-    const Softmax s = softmax_of(x, n);
-    const double log_sum = static_cast<double>(s.max) + std::log(static_cast<double>(s.sum));
-    double all = 0;
-    for (int64_t c = 0; c < n; ++c) all += static_cast<double>(x[c]);
-    const double on = 1.0 - static_cast<double>(smoothing),
-                 off = static_cast<double>(smoothing) / static_cast<double>(n);
-    losses.row(0)[r] = static_cast<float>(log_sum - on * static_cast<double>(x[label[r]]) - off * all);
-  }
-}
-
-void CpuBackend::cross_entropy_grad(ConstView logits, ConstView labels, float smoothing, float scale, ConstView dloss,
-                                    float beta, View dlogits) {
-  const int64_t n = logits.cols;
-  const int32_t* label = static_cast<const int32_t*>(labels.data);
-  const float up = scale * *dloss.row(0);
-  for (int64_t r = 0; r < logits.rows; ++r) {
-    const float* x = logits.row(r);
-    float* to = dlogits.row(r);
-    const Softmax s = softmax_of(x, n);
-    for (int64_t c = 0; c < n; ++c) {
-      const float target = smoothing / static_cast<float>(n) + (c == label[r] ? 1.f - smoothing : 0.f);
-      const float g = up * (exp(x[c] - s.max) / s.sum - target);
-      to[c] = beta == 0 ? g : g + beta * to[c];
     }
   }
 }

@@ -2,10 +2,10 @@
 //
 // Bytes moved: SGD reads w, g and the velocity and writes w and the velocity, 20; AdamW has two states, 28.  That is
 // the least, and counted.  Columns that are left alone are not touched; their neighbours in a sector may be.
-#include <cmath>
+#pragma once
+#include <cuda_runtime.h>
 
-#include "backends/cuda/cuda_backend.h"
-#include "shear/error.h"
+#include "shear/kernels/arguments.h"
 
 namespace shear::cuda {
 
@@ -44,24 +44,6 @@ __global__ void __launch_bounds__(threads)
     if (!active || active[i % cols] != 0) update(step, w, g, state..., i);
 }
 
-template <class Step, class... State>
-void run(On on, const Step& step, View w, ConstView g, ConstView active, State... state) {
-  const int64_t n = w.elements();
-  require(n == g.elements() && ((n == state.elements()) && ...), on.op, ": sizes differ");
-  require(!active.data || active.elements() == w.cols, on.op, ": ", active.elements(), " flags for ", w.cols,
-          " columns");
-  launch(update_kernel<Step, decltype(state.row(0))...>, blocks_for(n, threads), threads, 0, on, step, n, w.cols,
-         active.row(0), w.row(0), g.row(0), state.row(0)...);
-}
-
 }  // namespace
-
-void CudaBackend::sgd(const SgdStep& s, View w, ConstView g, View velocity, ConstView active) {
-  run(on("sgd"), s, w, g, active, velocity);
-}
-
-void CudaBackend::adamw(const AdamWStep& s, View w, ConstView g, View first, View second, ConstView active) {
-  run(on("adamw"), AdamWFactors{s, s.lr / s.correction1, 1.f / std::sqrt(s.correction2)}, w, g, active, first, second);
-}
 
 }  // namespace shear::cuda

@@ -5,8 +5,11 @@
 // 16.33.  `layernorm_grad_kernel` at least 12.05, counted 30.67, with two looks at x, dy and gamma; its sums for gamma
 // and beta gather in shared memory and add `partitions` rows of 8 bytes a column, which is little where rows are many:
 // at these 394 rows 17.25, counted 35.86.
-#include "backends/cuda/cuda_backend.h"
-#include "kernels/column_sums.cuh"
+#pragma once
+#include <cuda_runtime.h>
+
+#include <cstdint>
+
 #include "kernels/dynamic.cuh"
 #include "kernels/reduce.cuh"
 #include "kernels/short_types.cuh"
@@ -106,43 +109,6 @@ __global__ void __launch_bounds__(threads)
   for (int64_t c = threadIdx.x; c < cols; c += threads) out_gamma[c] = sum_gamma[c], out_gamma[cols + c] = sum_beta[c];
 }
 
-unsigned row_blocks(int64_t rows) { return static_cast<unsigned>((rows + warps - 1) / warps); }
-
 }  // namespace
-
-void CudaBackend::layernorm(ConstView x, ConstView gamma, ConstView beta, float epsilon, View y, View mean, View rstd) {
-  const auto run = [&](auto taken) {
-    launch(layernorm_kernel<decltype(taken)>, row_blocks(x.rows), warps * 32, 0, on("layernorm"), taken, x.rows, x.cols,
-           x.row(0), x.stride, gamma.row(0), beta.row(0), epsilon, y.row(0), y.stride, mean.row(0), rstd.row(0));
-  };
-  precision_ == Precision::bf16 ? run(Rounded{}) : run(AsItIs{});
-}
-
-void CudaBackend::layernorm_apply(ConstView x, ConstView mean, ConstView rstd, ConstView gamma, ConstView beta,
-                                  View y) {
-  launch(layernorm_apply_kernel, row_blocks(x.rows), warps * 32, 0, on("layernorm_apply"), x.rows, x.cols, x.row(0),
-         x.stride, mean.row(0), rstd.row(0), gamma.row(0), beta.row(0), y.row(0), y.stride);
-}
-
-int64_t CudaBackend::layernorm_scratch(int64_t cols) const { return partitions * 2 * cols; }
-
-void CudaBackend::layernorm_grad(ConstView x, ConstView mean, ConstView rstd, ConstView gamma, ConstView dy,
-                                 float beta_dx, View dx, float beta_params, View dgamma, View dbeta, View scratch) {
-  const bool wants_params = dgamma.data != nullptr || dbeta.data != nullptr;
-  const size_t sums = static_cast<size_t>(2 * x.cols) * sizeof(float);
-  const bool wide = wants_params && sums > 40 * 1024;
-  const int64_t parts = std::min(x.rows, partitions);
-  const On here = on("layernorm_grad");
-  launch(layernorm_grad_kernel, static_cast<unsigned>(parts), threads, wants_params && !wide ? sums : 0, here, x.rows,
-         x.cols, wide, x.row(0), x.stride, mean.row(0), rstd.row(0), gamma.row(0), dy.row(0), dy.stride, beta_dx,
-         dx.row(0), dx.stride, wants_params ? scratch.row(0) : nullptr);
-  const auto gather = [&](View out, int64_t offset) {
-    if (out.data)
-      add_up_columns(here, AsIs{}, {scratch.row(0) + offset, parts, x.cols, 2 * x.cols}, beta_params, out,
-                     partial<float>(), partial_room<float>());
-  };
-  gather(dgamma, 0);
-  gather(dbeta, x.cols);
-}
 
 }  // namespace shear::cuda

@@ -8,9 +8,13 @@
 // Ranges have the CPU's bits, and codes too where its compiler rounds a product and the sum after it once (fma), as
 // this does.  Slopes are within 1e-6 of the CPU's.  At the border between two codes one may take this and the other
 // that.
+#pragma once
 #include <limits>
 
-#include "kernels/pack.cuh"
+#include "kernels/reduce.cuh"
+#include "kernels/source.cuh"
+#include "kernels/warp_rows.cuh"
+#include "shear/random.h"
 
 namespace shear::cuda {
 
@@ -105,39 +109,6 @@ __global__ void __launch_bounds__(pack_threads)
   }
 }
 
-// f.template operator()<bits>() for the code's bits.
-template <class F>
-void with_bits(Code code, F f) {
-  switch (code) {
-    case Code::u8:
-      return f.template operator()<8>();
-    case Code::u4:
-      return f.template operator()<4>();
-    case Code::u2:
-      return f.template operator()<2>();
-    case Code::f32:
-    case Code::f16:
-    case Code::bf16:
-      return;  // no affine codes
-  }
-}
-
 }  // namespace
-
-void encode(On on, const Source& source, const PackedView& out, const StreamKey* rounding) {
-  const bool on_grid = source.slope != Slope::none, at_random = rounding != nullptr && !on_grid;
-  with_bits(out.code, [&]<int Bits>() {
-    launch(encode_kernel<Bits>, a_warp_a_row(out.rows), pack_threads, 0, on, source, out.rows, out.cols, on_grid,
-           slope_grid(out.code), at_random, at_random ? *rounding : StreamKey{}, out.row_bytes(),
-           static_cast<uint8_t*>(out.values), out.affine);
-  });
-}
-
-void decode(On on, const PackedView& in, int64_t first_row, View out) {
-  with_bits(in.code, [&]<int Bits>() {
-    launch(decode_kernel<Bits>, a_warp_a_row(out.rows), pack_threads, 0, on, static_cast<const uint8_t*>(in.values),
-           in.affine, first_row, out.rows, in.cols, in.row_bytes(), out.row(0), out.stride);
-  });
-}
 
 }  // namespace shear::cuda

@@ -4,10 +4,10 @@
 // least 4.93 or 4.53, counted 7.63 or 6.87, since values that a warp keeps lie anywhere in their sectors.
 // `unmask_kernel` at least 4.92 or 4.52, counted 8.97 or 8.15, for the same reason, and for the bits between the
 // beginning of a sample and its own, which each block counts anew.
-#include <algorithm>
-
-#include "kernels/pack.cuh"
+#pragma once
 #include "kernels/sets.cuh"
+#include "kernels/short_types.cuh"
+#include "kernels/warp_rows.cuh"
 
 namespace shear::cuda {
 
@@ -129,31 +129,6 @@ __global__ void __launch_bounds__(pack_threads)
   }
 }
 
-template <class T>
-void unmask_as(On on, const PackedView& in, int64_t first_row, View out) {
-  const int64_t run_rows = std::max<int64_t>(pack_warps, (in.sample_rows + 15) / 16);
-  const auto runs = static_cast<uint32_t>((in.sample_rows + run_rows - 1) / run_rows);
-  const int64_t first_sample = first_row / in.sample_rows;
-  const int64_t samples = (first_row + out.rows - 1) / in.sample_rows - first_sample + 1;
-  const dim3 grid(static_cast<unsigned>(samples * runs), static_cast<unsigned>(in.parts));
-  launch(unmask_kernel<T>, grid, pack_threads, 0, on, static_cast<const T*>(in.values), in.bits, in.sample_rows,
-         in.parts, in.part_cols(), in.mask_words(), in.kept, run_rows, runs, first_sample, first_row, out.rows,
-         out.row(0), out.stride);
-}
-
 }  // namespace
-
-void keep(On on, const Source& source, const Sets& sets, uint32_t first, uint32_t count, const Selection& selection,
-          const PackedView& out) {
-  const auto run = [&]<class T>(T* values) {
-    launch(keep_kernel<T>, dim3(count * sets.pieces), sets.threads(), 0, on, source, sets, first, selection, out.bits,
-           values);
-  };
-  out.code == Code::f32 ? run(static_cast<float*>(out.values)) : run(static_cast<__half*>(out.values));
-}
-
-void unmask(On on, const PackedView& in, int64_t first_row, View out) {
-  in.code == Code::f32 ? unmask_as<float>(on, in, first_row, out) : unmask_as<__half>(on, in, first_row, out);
-}
 
 }  // namespace shear::cuda

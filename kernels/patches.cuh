@@ -2,7 +2,10 @@
 //
 // Bytes moved: each pixel is read once and written once, 8 bytes, the least and counted; reads come in runs of a
 // patch's side.
-#include "backends/cuda/cuda_backend.h"
+#pragma once
+#include <cuda_runtime.h>
+
+#include "shear/kernels/arguments.h"
 
 namespace shear::cuda {
 
@@ -24,11 +27,5 @@ __global__ void __launch_bounds__(threads)
 }
 
 }  // namespace
-
-void CudaBackend::gather_patches(const PatchGrid& g, ConstView images, int64_t first, View out) {
-  launch(gather_patches_kernel, static_cast<unsigned>(out.rows), threads, 0, on("gather_patches"), g,
-         static_cast<int>(g.across()), static_cast<int>(g.count()), static_cast<int>(g.size()), images.row(0), first,
-         out.row(0), out.stride);
-}
 
 }  // namespace shear::cuda

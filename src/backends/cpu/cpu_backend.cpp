@@ -1,4 +1,4 @@
-// The CPU backend itself, and what moves bytes.
+// The CPU backend itself, its threads and its memory.
 #include <omp.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -49,25 +49,6 @@ size_t CpuBackend::slab_bytes() const {
 
 void CpuBackend::upload(void* device, const void* host, size_t bytes) { std::memcpy(device, host, bytes); }
 void CpuBackend::download(void* host, const void* device, size_t bytes) { std::memcpy(host, device, bytes); }
-
-void CpuBackend::fill(View out, float value) {
-#pragma omp parallel for num_threads(threads_) schedule(static) if (out.elements() > 65536)
-  for (int64_t r = 0; r < out.rows; ++r) std::fill_n(out.row(r), out.cols, value);
-}
-
-void CpuBackend::copy(ConstView x, float beta, View out) {
-#pragma omp parallel for num_threads(threads_) schedule(static) if (out.elements() > 65536)
-  for (int64_t r = 0; r < out.rows; ++r) {
-    const float* from = x.row(r);
-    float* to = out.row(r);
-    if (beta == 0) {
-      std::memcpy(to, from, static_cast<size_t>(out.cols) * sizeof(float));
-    } else {
-#pragma omp simd
-      for (int64_t c = 0; c < out.cols; ++c) to[c] = from[c] + beta * to[c];
-    }
-  }
-}
 
 }  // namespace cpu
 }  // namespace shear

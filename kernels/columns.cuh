@@ -4,9 +4,8 @@
 // column chosen, `scatter_columns_kernel` for each element of x: read it, and write out's two, 12 (beta 0), or read one
 // and write one (beta 1), with the index and scale of its column: the least is 12.02, counted 28, since a column that
 // is written alone costs its sector.  `column_square_sums`: see column_sums.cuh.
-#include "backends/cuda/cuda_backend.h"
-#include "kernels/column_sums.cuh"
-#include "kernels/pack.cuh"
+#pragma once
+#include "kernels/warp_rows.cuh"
 
 namespace shear::cuda {
 
@@ -47,20 +46,5 @@ struct Square {
 };
 
 }  // namespace
-
-void CudaBackend::gather_rows(ConstView x, ConstView index, ConstView scale, View out) {
-  launch(gather_rows_kernel, a_warp_a_row(out.rows), pack_threads, 0, on("gather_rows"), x.row(0), x.stride,
-         static_cast<const int32_t*>(index.data), scale.row(0), out.rows, out.cols, out.row(0), out.stride);
-}
-
-void CudaBackend::scatter_columns(ConstView x, ConstView index, ConstView scale, float beta, View out) {
-  launch(scatter_columns_kernel, a_warp_a_row(out.rows), pack_threads, 0, on("scatter_columns"), x.row(0), x.stride,
-         x.cols, static_cast<const int32_t*>(index.data), scale.row(0), beta, out.rows, out.cols, out.row(0),
-         out.stride);
-}
-
-void CudaBackend::column_square_sums(ConstView x, View out) {
-  add_up_columns(on("column_square_sums"), Square{}, x, 0, out, partial<float>(), partial_room<float>());
-}
 
 }  // namespace shear::cuda

@@ -13,10 +13,8 @@
 //   from given probabilities    dots 20.4, counted 55.4   dQ 28.4, counted 88.4   dK, dV 32.4, counted 92.4
 // Products: 9 of N N D a head, where 5 are the least with atomics and 7 without: a sum of P dP found beside the
 // context's would save two, but the context is not handed to us.
-#include <cmath>
-
-#include "backends/cuda/cuda_backend.h"
-#include "kernels/attention.cuh"
+#pragma once
+#include "kernels/attention_tiles.cuh"
 
 namespace shear::cuda {
 
@@ -198,38 +196,6 @@ __global__ void __launch_bounds__(attention_threads)
   store_sums<D>(at, dv, g, first, dqkv_stride, dqkv + g.offset(index, 2, dqkv_stride));
 }
 
-template <int D, From F>
-void run(On on, const HeadGrid& g, const Inputs& in, const Known& known, View dqkv) {
-  const int64_t tiles = tiles_of(g.tokens);
-  const auto blocks = static_cast<unsigned>(g.batch * g.heads * tiles);
-  const int per_head = static_cast<int>(tiles);
-  const float scale = 1.f / std::sqrt(static_cast<float>(g.width));
-  const Head head{g.tokens, g.heads, g.width};
-  constexpr size_t three = 3 * TileOf<D>::floats * sizeof(float), scores = score_floats * sizeof(float);
-  launch(dots_kernel<D, F>, blocks, attention_threads, three, on, head, per_head, scale, in, known);
-  launch(query_grad_kernel<D, F>, blocks, attention_threads, three + scores, on, head, per_head, scale, in, known,
-         dqkv.row(0), dqkv.stride);
-  launch(key_value_grad_kernel<D, F>, blocks, attention_threads, three + scores, on, head, per_head, scale, in, known,
-         dqkv.row(0), dqkv.stride);
-}
-
 }  // namespace
-
-void CudaBackend::attention_grad(const HeadGrid& g, ConstView qkv, ConstView log_sum_exp, ConstView probabilities,
-                                 ConstView dcontext, View dqkv, View scratch) {
-  const int64_t rows = g.batch * g.heads * g.tokens;
-  const Inputs in{qkv.row(0), qkv.stride, dcontext.row(0), dcontext.stride};
-  const Known known{probabilities.row(0), probabilities.stride,  log_sum_exp.row(0),       log_sum_exp.stride,
-                    scratch.row(0),       scratch.row(0) + rows, scratch.row(0) + 2 * rows};
-  const On here = on("attention_grad");
-  for_width(g, [&]<int D>() {
-    if (probabilities.data)
-      run<D, From::given>(here, g, in, known, dqkv);
-    else if (log_sum_exp.data)
-      run<D, From::log_sum_exp>(here, g, in, known, dqkv);
-    else
-      run<D, From::anew>(here, g, in, known, dqkv);
-  });
-}
 
 }  // namespace shear::cuda
