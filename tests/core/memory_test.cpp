@@ -25,7 +25,7 @@ Measured step(std::unique_ptr<Backend> backend, const VitConfig& config, int64_t
   model.parameters().make_gradients();
   std::vector<Tensor> momentum;
   for (const Param& p : model.parameters()) momentum.push_back(device.empty(p.value.shape(), Category::optimizer));
-  const Tensor images = device.empty({batch, config.channels, config.image, config.image}, Category::workspace);
+  Tensor images = device.empty({batch, config.channels, config.image, config.image}, Category::workspace);
   const Tensor labels = device.empty({batch}, Category::workspace, DType::i32);
   if (device.run().computes()) {
     device.run().fill(images, 0.5f);
