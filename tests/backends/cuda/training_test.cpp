@@ -3,6 +3,7 @@
 
 #include <cmath>
 
+#include "shear/make_backend.h"
 #include "shear/train.h"
 
 using namespace shear;
