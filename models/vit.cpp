@@ -73,7 +73,7 @@ Vit::Vit(Device& device, const VitConfig& config, uint64_t seed, Values values)
       patch_bias_(&parameters_.add("patch_embed.proj.bias", {config.dim}, Init::zeros, false)),
       blocks_(make_blocks(parameters_, config)),
       norm_(parameters_, "norm", config.dim, config.epsilon),
-      head_(parameters_, "head", config.dim, config.classes) {}
+      head_(parameters_.head(), "head", config.dim, config.classes) {}
 
 std::deque<Vit::Block> Vit::make_blocks(Parameters& parameters, const VitConfig& config) {
   std::deque<Block> blocks;

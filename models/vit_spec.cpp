@@ -3,8 +3,8 @@
 #include <array>
 #include <charconv>
 
+#include "models/spec.h"
 #include "shear/models/vit.h"
-#include "shear/suggest.h"
 
 namespace shear {
 
@@ -14,6 +14,7 @@ struct Known {
   std::string_view name;
   int64_t patch, dim, depth, heads;
 };
+constexpr std::string_view form = "vit:image=...,patch=...,dim=...,depth=...,heads=...,classes=...";
 constexpr std::array known{
     Known{"vit_tiny_patch16_224", 16, 192, 12, 3},    Known{"vit_small_patch16_224", 16, 384, 12, 6},
     Known{"vit_base_patch16_224", 16, 768, 12, 12},   Known{"vit_base_patch32_224", 32, 768, 12, 12},
@@ -33,34 +34,6 @@ constexpr std::array keys{
     Key{"channels", &VitConfig::channels, 64, false}, Key{"mlp", &VitConfig::mlp, 64, false},
 };
 
-[[noreturn]] void unknown_model(std::string_view spec, std::string_view name) {
-  std::vector<std::string> names;
-  std::string all;
-  for (const Known& k : known) {
-    names.emplace_back(k.name);
-    all += names.back() + ", ";
-  }
-  fail(Fault::usage, "model ", spec, ": unknown", did_you_mean(name, names), ", expected one of ", all,
-       "vit:image=...,patch=...,dim=...,depth=...,heads=...,classes=...");
-}
-
-[[noreturn]] void unknown_key(std::string_view spec, std::string_view key) {
-  std::vector<std::string> names;
-  for (const Key& k : keys) names.emplace_back(k.name);
-  names.insert(names.end(), {"eps", "gelu"});
-  std::string all;
-  for (const std::string& name : names) all += (all.empty() ? "" : ", ") + name;
-  fail(Fault::usage, "model ", spec, ": unknown key ", key, did_you_mean(key, names), ", expected one of ", all);
-}
-
-int64_t number(std::string_view spec, const Key& key, std::string_view text) {
-  int64_t value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc{} || end != text.data() + text.size() || value < 1 || value > key.highest)
-    fail(Fault::usage, "model ", spec, ": ", key.name, "=", text, ", expected a whole number from 1 to ", key.highest);
-  return value;
-}
-
 // The two keys that are no whole numbers.  False: another key.
 bool read_numerics(std::string_view spec, std::string_view name, std::string_view value, VitConfig& config) {
   if (name == "gelu") {
@@ -79,22 +52,17 @@ bool read_numerics(std::string_view spec, std::string_view name, std::string_vie
 // Reads "key=value,..." into the config and returns which keys were there.
 std::array<bool, keys.size()> read_keys(std::string_view spec, std::string_view list, VitConfig& config) {
   std::array<bool, keys.size()> given{};
-  for (bool more = true; more;) {
-    const size_t comma = list.find(',');
-    const std::string_view item = list.substr(0, comma);
-    more = comma != std::string_view::npos;
-    if (more) list.remove_prefix(comma + 1);
-    const size_t equals = item.find('=');
-    if (equals == std::string_view::npos)
-      fail(Fault::usage, "model ", spec, ": expected key=value, found \"", item, "\"");
-    if (read_numerics(spec, item.substr(0, equals), item.substr(equals + 1), config)) continue;
-    const auto key =
-        std::find_if(keys.begin(), keys.end(), [&](const Key& k) { return k.name == item.substr(0, equals); });
-    if (key == keys.end()) unknown_key(spec, item.substr(0, equals));
-    bool& seen = given[static_cast<size_t>(key - keys.begin())];
-    if (seen) fail(Fault::usage, "model ", spec, ": key ", key->name, " is given twice");
-    seen = true;
-    config.*key->field = number(spec, *key, item.substr(equals + 1));
+  for (const SpecPair& pair : spec_pairs(spec, list)) {
+    if (read_numerics(spec, pair.key, pair.value, config)) continue;
+    const auto key = std::find_if(keys.begin(), keys.end(), [&](const Key& k) { return k.name == pair.key; });
+    if (key == keys.end()) {
+      std::vector<std::string_view> names;
+      for (const Key& k : keys) names.push_back(k.name);
+      names.insert(names.end(), {"eps", "gelu"});
+      unknown_key(spec, pair.key, names);
+    }
+    given[static_cast<size_t>(key - keys.begin())] = true;
+    config.*key->field = spec_number(spec, pair, key->highest);
   }
   return given;
 }
@@ -116,7 +84,8 @@ VitConfig parse_vit(std::string_view spec, const VitConfig& otherwise) {
   config.gelu = otherwise.gelu;
   const auto it = std::find_if(known.begin(), known.end(), [&](const Known& k) { return k.name == name; });
   const bool free_form = name == "vit";
-  if (!free_form && it == known.end()) unknown_model(spec, name);
+  if (!free_form && it == known.end())
+    fail(Fault::usage, "model ", spec, ": is no ViT, expected a name of one or ", form);
   if (it != known.end()) {
     config.patch = it->patch;
     config.dim = it->dim;
@@ -144,12 +113,6 @@ std::string spec(const VitConfig& c) {
   return out;
 }
 
-std::vector<std::string> known_models() {
-  std::vector<std::string> names;
-  for (const Known& k : known) names.emplace_back(k.name);
-  return names;
-}
-
 std::string_view known_name(const VitConfig& c) {
   const auto at = std::find_if(known.begin(), known.end(), [&](const Known& k) {
     return k.patch == c.patch && k.dim == c.dim && k.depth == c.depth && k.heads == c.heads && c.mlp == 4;
@@ -160,14 +123,55 @@ std::string_view known_name(const VitConfig& c) {
 VitConfig with_image(VitConfig c, int64_t size) {
   if (size == 0) return c;
   if (size % c.patch != 0)
-    fail(Fault::usage, "--image-size ", size, ": expected a multiple of the patch's side, ", c.patch);
+    fail(Fault::usage, setting("image-size"), " ", size, ": expected a multiple of the patch's side, ", c.patch);
   c.image = size;
   return c;
 }
 
-std::string with_classes(std::string_view spec, int64_t count) {
-  if (spec.find("classes=") != spec.npos) return std::string(spec);
-  return text(spec, spec.find(':') == spec.npos ? ":" : ",", "classes=", count);
+namespace {
+
+class VitSpec final : public ModelSpec {
+ public:
+  explicit VitSpec(const VitConfig& c) : config(c) {}
+
+  std::string_view family() const override { return "vit"; }
+  std::string str() const override { return spec(config); }
+  Shape input() const override { return {config.channels, config.image, config.image}; }
+  int64_t classes() const override { return config.classes; }
+  int64_t rows() const override { return config.tokens() * config.depth; }
+  ModelSpecPtr with_image(int64_t side) const override { return model_spec(shear::with_image(config, side)); }
+  ModelSpecPtr with_classes(int64_t count) const override { return with(&VitConfig::classes, count); }
+  ModelSpecPtr with_dropout(float probability) const override { return with(&VitConfig::dropout, probability); }
+  std::unique_ptr<Model> make(Device& device, uint64_t seed, Values values) const override {
+    return std::make_unique<Vit>(device, config, seed, values);
+  }
+
+  const VitConfig config;
+
+ private:
+  template <class T>
+  ModelSpecPtr with(T VitConfig::*field, T value) const {
+    VitConfig other = config;
+    other.*field = value;
+    return model_spec(other);
+  }
+};
+
+}  // namespace
+
+ModelSpecPtr model_spec(const VitConfig& config) { return std::make_shared<VitSpec>(config); }
+
+const VitConfig* vit_config(const ModelSpec& spec) {
+  const auto* vit = dynamic_cast<const VitSpec*>(&spec);
+  return vit ? &vit->config : nullptr;
+}
+
+ModelFamily vit_family() {
+  ModelFamily family{.name = "vit", .form = std::string(form), .known = {}, .parse = [](std::string_view spec) {
+                       return model_spec(parse_vit(spec));
+                     }};
+  for (const Known& k : known) family.known.emplace_back(k.name);
+  return family;
 }
 
 }  // namespace shear

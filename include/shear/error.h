@@ -1,21 +1,28 @@
 // Errors: one sentence, and the kind of fault it tells of.  The library throws; only the executable prints and exits.
 #pragma once
+#include <cstdint>
 #include <sstream>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 
 #include "shear/api.h"
 
 namespace SHEAR_API shear {
 
-// Whose fault it was.  The values are the executable's exit codes.
-enum class Fault : int {
-  internal = 1,  // a fault of ours, or a misuse of the C++ interface
-  usage = 2,     // a flag or key that is not understood
-  input = 3,     // data, weights or configuration that cannot be used
-  memory = 4,    // does not fit
-  device = 5,    // the device is not there
+// Whose fault it was.
+enum class Fault : uint8_t {
+  internal,  // a fault of ours, or a misuse of the C++ interface
+  usage,     // a setting or key that is not understood
+  input,     // data, weights or configuration that cannot be used
+  memory,    // does not fit
+  device,    // the device is not there
 };
+
+// A setting, in a sentence: its name as the application spells it, "batch" unless it says otherwise.
+std::string setting(std::string_view name);
+// As an executable does whose settings are flags: spell_settings("--").  Before other threads are started.
+void spell_settings(std::string_view prefix);
 
 class Error : public std::runtime_error {
  public:

@@ -48,7 +48,8 @@ std::unique_ptr<Optimizer> make_sgd(Device&, std::vector<ParamGroup>, SgdOptions
 // weights have the bits that make_sgd gives them after backward.
 class SgdInBackward final : public GradientsInStep {
  public:
-  SgdInBackward(Device&, std::vector<ParamGroup>, SgdOptions = {});
+  SgdInBackward(Device&, const std::vector<ParamGroup>&, SgdOptions = {});
+  ~SgdInBackward() override;
   void set_lr(float lr) { lr_ = lr; }  // of the steps from here on
   void begin_step(std::span<Param* const>, int64_t passes) override;
   std::vector<StateTensor> state();
@@ -56,12 +57,8 @@ class SgdInBackward final : public GradientsInStep {
  private:
   void use(Device&, Param&, const Tensor& gradient) override;
 
-  struct State {
-    const Param* param;
-    float weight_decay, lr_scale;
-    Tensor velocity;
-  };
-  std::vector<State> all_;
+  struct State;
+  std::unique_ptr<State> state_;
   SgdOptions options_;
   float lr_ = 0;
 };

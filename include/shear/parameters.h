@@ -27,7 +27,11 @@ class Parameters {
 
   Param& add(std::string name, const Shape&, Init, bool decay);
   void set_block(int block) { block_ = block; }  // of what is added from here on; -1: of none
-  void draw(Param&);                             // as `add` does where values are drawn
+  Parameters& head() {                           // what is added from here on is the model's head: see Param::head
+    in_head_ = true;
+    return *this;
+  }
+  void draw(Param&);  // as `add` does where values are drawn
   Param* find(std::string_view name);
 
   auto begin() { return params_.begin(); }
@@ -47,6 +51,7 @@ class Parameters {
   uint64_t seed_;
   Values values_;
   int block_ = -1;
+  bool in_head_ = false;
   std::deque<Param> params_;
   std::deque<Init> inits_;  // as params_
 };

@@ -8,7 +8,7 @@
 
 #include "shear/api.h"
 #include "shear/device.h"
-#include "shear/models/vit.h"
+#include "shear/model.h"
 #include "shear/optim.h"
 #include "shear/policies.h"
 #include "shear/precision.h"
@@ -37,7 +37,7 @@ struct StepOptions {
 struct StepResult {
   double loss = 0;           // mean over the batch, before the update
   int64_t correct = 0;       // images whose class had the highest logit
-  double gradient_norm = 0;  // before clipping
+  double gradient_norm = 0;  // before clipping; 0 where a sink has the gradients
 };
 
 // Forward, loss, backward, clipping and the optimizer's update.  Once warm it allocates nothing.
@@ -45,6 +45,9 @@ class TrainStep {
  public:
   // Tells the policy what will be trained: parameters are frozen before, policy state is loaded after.
   TrainStep(Device&, Parameters&, Forward, MemoryPolicy&, Optimizer&, const StepOptions&);
+  // A step whose gradients go to a sink, which does with each what it does once it is complete: there is no norm of
+  // them all, and nothing can be clipped.
+  TrainStep(Device&, Parameters&, Forward, MemoryPolicy&, GradientSink&, const StepOptions&);
 
   // `step` counts from 0.  Throws Fault::input where a label is not in [0, classes), and where the loss or a gradient
   // is not finite, naming the step and the first parameter, in the model's order, whose gradient is not; the parameters
@@ -57,6 +60,7 @@ class TrainStep {
   std::function<void(const Tape&)> after_pass;
 
  private:
+  TrainStep(Device&, Parameters&, Forward, MemoryPolicy&, Optimizer*, GradientSink&, const StepOptions&);
   void pass(int64_t step, int64_t index, int64_t images, const Batch&, StepResult&);
   void check_first() const;
   [[noreturn]] void not_finite(int64_t step, double loss) const;
@@ -64,7 +68,7 @@ class TrainStep {
   Device& device_;
   Parameters& parameters_;
   Forward forward_;
-  Optimizer& optimizer_;
+  Optimizer* optimizer_;  // null: a sink has the gradients
   StepOptions options_;
   Tape tape_;
   std::vector<float> logits_;
@@ -77,7 +81,7 @@ int64_t rank_of(std::span<const float> logits, int64_t label);
 // -- Planning: the real tape on a backend that computes nothing -----------------------------------------------------
 
 struct PlanOptions {
-  VitConfig model{};
+  ModelSpecPtr model;
   std::string policy = "full";
   int64_t batch = 128, accumulate = 1;
   OptimizerOptions optimizer{};

@@ -5,7 +5,7 @@
 #include "shear/api.h"
 #include "shear/data.h"
 #include "shear/io.h"
-#include "shear/models/vit.h"
+#include "shear/model.h"
 
 namespace SHEAR_API shear {
 
@@ -13,7 +13,7 @@ namespace SHEAR_API shear {
 
 // Kept in the metadata of every file that Shear writes, so that a file is enough to evaluate it.
 struct ModelCard {
-  std::string model;                 // spec(VitConfig)
+  std::string model;                 // as parse_model reads it
   std::vector<std::string> classes;  // by index; empty: not known
   Preprocess preprocess;
 };
@@ -23,7 +23,7 @@ std::map<std::string, std::string> to_metadata(const ModelCard&);
 std::optional<ModelCard> read_card(const TensorFile&);
 
 // What timm does with images for a model of this size: the centre of a slightly larger one at 224 pixels, else all.
-Preprocess default_preprocess(const VitConfig&);
+Preprocess default_preprocess(const ModelSpec&);
 
 // What a user may say about preprocessing; what is empty stays as it is.
 struct ImageOptions {
@@ -49,6 +49,7 @@ std::vector<float> resize_positions(std::span<const float> grid, int64_t from, i
 
 struct Naming;
 struct Piece;
+class Schema;
 
 // A tensor of a file that is no parameter of the model.
 struct Unused {
@@ -76,21 +77,22 @@ class Weights {
   const std::filesystem::path& path() const { return file_->path(); }
   std::string_view source() const;  // "timm", "Hugging Face", "Google"
 
-  // The model that the weights are for; where `model` (as for parse_vit) is given, that one, with the LayerNorm
+  // The model that the weights are for; where `model` (as for parse_model) is given, that one, with the LayerNorm
   // epsilon, GELU and number of classes of the weights unless it names them.  `image`: another size; 0: none.
-  // Throws Fault::usage where the weights do not tell something that `model` does not say either.
-  VitConfig model(std::string_view model = {}, int64_t image = 0) const;
-  int64_t classes() const { return found_.classes; }  // of the head; 0: there is none
+  // Throws Fault::usage where the weights do not tell something that `model` does not say either, Fault::input where
+  // they are of another family.
+  ModelSpecPtr model(std::string_view model = {}, int64_t image = 0) const;
+  int64_t classes() const;  // of the head; 0: there is none
 
   const std::vector<std::string>& class_names() const { return class_names_; }  // empty: not known
   // As the weights want images, for the size and channels of `model`.
-  Preprocess preprocess(const VitConfig& model) const;
+  Preprocess preprocess(const ModelSpec& model) const;
   PositionResize positions() const;
 
   // Where the names, the model's numbers and the preprocessing come from: one line each.
-  std::vector<std::string> describe(const VitConfig& model, const Preprocess&) const;
+  std::vector<std::string> describe(const ModelSpec& model, const Preprocess&) const;
   // A warning where nothing but the width tells how many heads `model` has, as model(asked) gave it; else empty.
-  std::string heads_guess(const VitConfig& model, std::string_view asked) const;
+  std::string heads_guess(const ModelSpec& model, std::string_view asked) const;
 
   // Parameters by our names.  `read` and `shape` are for those that the file has: laid out as ours.
   bool has(const std::string& parameter) const { return pieces_.contains(parameter); }
@@ -113,18 +115,18 @@ class Weights {
 
  private:
   void name_tensors();
-  void find_geometry();
+  void take_names();
+  void choose_schema();
   void read_beside();
   void take(const struct SourceConfig&, const std::string& where);
 
   std::unique_ptr<const TensorFile> file_;
   const Naming* naming_ = nullptr;
-  std::string prefix_;
+  std::string wrapper_, prefix_;                      // in front of all names
   std::map<std::string, std::vector<Piece>> pieces_;  // by our names
   std::vector<Unused> unused_;
   std::optional<ModelCard> card_;
-  VitConfig found_;  // a number that is not known is 0
-  bool heads_told_ = false;
+  std::unique_ptr<Schema> schema_;
   std::vector<std::string> class_names_;
   std::optional<Preprocess> preprocess_;
   std::string model_from_, images_from_;  // for people

@@ -9,7 +9,7 @@ static std::unique_ptr<Backend> cuda_backend([[maybe_unused]] Precision precisio
 #ifdef SHEAR_CUDA
   return make_cuda_backend(precision, use);
 #else
-  fail(Fault::device, "--device cuda: this build has no CUDA backend, expected --device cpu");
+  fail(Fault::device, setting("device"), " cuda: this build has no CUDA backend, expected ", setting("device"), " cpu");
 #endif
 }
 
@@ -28,7 +28,7 @@ std::unique_ptr<Backend> make_planning_backend(DeviceKind kind, int threads, Pre
 Precision parse_precision(std::string_view name) {
   if (name == "f32") return Precision::f32;
   if (name == "bf16") return Precision::bf16;
-  fail(Fault::usage, "--precision ", name, ": expected f32 or bf16");
+  fail(Fault::usage, setting("precision"), " ", name, ": expected f32 or bf16");
 }
 
 }  // namespace shear

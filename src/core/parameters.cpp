@@ -34,6 +34,7 @@ Param& Parameters::add(std::string name, const Shape& shape, Init init, bool dec
   p.name = std::move(name);
   p.decay = decay;
   p.block = block_;
+  p.head = in_head_;
   p.value = device_.empty(shape, Category::parameters);
   inits_.push_back(init);
   if (values_ == Values::drawn) draw(p);

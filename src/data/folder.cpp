@@ -154,7 +154,8 @@ void open_test(const Layout& layout, const DataOptions& options, DataSplits& spl
       splits.test = open_other(folder, options, splits.train->classes(), splits.notes);
       if (!splits.test) leave_out(folder, text(folder.string(), ": holds no images"));
     } catch (const Error& error) {
-      if (needed) fail(Fault::input, error.what(), "; --val-share 0.1 would validate on training images instead");
+      if (needed)
+        fail(Fault::input, error.what(), "; ", setting("val-share"), " 0.1 would validate on training images instead");
       leave_out(folder, error.what());
     }
   };

@@ -49,7 +49,8 @@ const Kind& kind_of(const fs::path& path, const std::string& asked) {
     return *std::find_if(std::begin(kinds), std::end(kinds), [&](const Kind& k) { return k.holds(path); });
   const Kind& kind = *std::find_if(std::begin(kinds), std::end(kinds), [&](const Kind& k) { return k.name == asked; });
   if (is_folder(path) ? !kind.holds(path) : asked != "csv")
-    fail(Fault::input, path.string(), ": does not hold ", kind.files, ", expected some for --kind ", asked);
+    fail(Fault::input, path.string(), ": does not hold ", kind.files, ", expected some for ", setting("kind"), " ",
+         asked);
   return kind;
 }
 
@@ -58,12 +59,12 @@ void check(const DataOptions& o) {
       !o.kind.empty() && std::find(names.begin(), names.end(), o.kind) == names.end()) {
     std::string shown;
     for (const std::string& name : names) shown += (shown.empty() ? "" : name == names.back() ? " or " : ", ") + name;
-    fail(Fault::usage, "--kind ", o.kind, ": expected ", shown);
+    fail(Fault::usage, setting("kind"), " ", o.kind, ": expected ", shown);
   }
   if (o.class_order != "plain" && o.class_order != "natural")
-    fail(Fault::usage, "--class-order ", o.class_order, ": expected plain or natural");
+    fail(Fault::usage, setting("class-order"), " ", o.class_order, ": expected plain or natural");
   if (!(o.val_share >= 0 && o.val_share < 1))
-    fail(Fault::usage, "--val-share ", o.val_share, ": expected at least 0 and less than 1");
+    fail(Fault::usage, setting("val-share"), " ", o.val_share, ": expected at least 0 and less than 1");
 }
 
 }  // namespace
@@ -87,14 +88,13 @@ DataSplits open_data(const fs::path& data, const fs::path& val, const DataOption
       fail(Fault::input, val.string(), ": holds ", other.files, ", expected the same kind of data as ", data.string(),
            ", which holds ", kind.files);
   if (options.official_split && kind.open != open_flowers)
-    fail(Fault::usage, "--official-split is for Flowers-102, ", data.string(), " holds ", kind.files);
+    fail(Fault::usage, setting("official-split"), " is for Flowers-102, ", data.string(), " holds ", kind.files);
   DataSplits splits = kind.open(data, val, options);
   check_classes(data, splits);
   if (kind.open != open_folders) check_count(data, splits.train->classes(), options, splits.notes);  // which did
   if (options.val_share > 0 && splits.val)
-    splits.notes.push_back(text(val.empty() ? data.string() : val.string(),
-                                ": is validated on, so that no share (--val-share ", options.val_share,
-                                ") of the training images is held out"));
+    splits.notes.push_back(text(val.empty() ? data.string() : val.string(), ": is validated on, so that no share (",
+                                setting("val-share"), " ", options.val_share, ") of the training images is held out"));
   else if (options.val_share > 0)
     hold_out(splits, options.val_share, options.split_seed, data.string());
   if (!splits.val) splits.val = std::move(splits.test);

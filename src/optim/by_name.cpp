@@ -8,7 +8,7 @@ std::unique_ptr<Optimizer> make_optimizer(Device& device, Parameters& parameters
   auto groups = decay_groups(parameters, options.weight_decay);
   if (options.name == "sgd") return make_sgd(device, std::move(groups), {.momentum = options.momentum});
   if (options.name == "adamw") return make_adamw(device, std::move(groups));
-  fail(Fault::usage, "--optimizer ", options.name, ": expected adamw or sgd");
+  fail(Fault::usage, setting("optimizer"), " ", options.name, ": expected adamw or sgd");
 }
 
 }  // namespace shear

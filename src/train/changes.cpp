@@ -25,7 +25,8 @@ int64_t steps_of(const Recipe& recipe, int64_t per_epoch, const Progress& p) {
   const double left = std::max(0., static_cast<double>(*recipe.epochs) - p.epochs_before);
   const bool fits = p.first_step == 0 ? !__builtin_mul_overflow(*recipe.epochs, per_epoch, &steps)
                                       : left * static_cast<double>(per_epoch) < 0x1p62;
-  if (!fits) fail(Fault::usage, "--epochs ", *recipe.epochs, ": of ", per_epoch, " steps each are too many to count");
+  if (!fits)
+    fail(Fault::usage, setting("epochs"), " ", *recipe.epochs, ": of ", per_epoch, " steps each are too many to count");
   return p.first_step == 0 ? steps : p.first_step + std::llround(left * static_cast<double>(per_epoch));
 }
 
@@ -49,8 +50,8 @@ std::vector<std::string> note_changes(Progress& p, const DataSplits& data, const
     changes.push_back(text("it goes on with them: an epoch in an order of its own begins after step ", p.step));
   }
   if (!changes.empty() && recipe.read.val_share > 0)
-    changes.push_back(
-        "the images held out of them (--val-share) are drawn anew, so that some may have been trained on before");
+    changes.push_back(text("the images held out of them (", setting("val-share"),
+                           ") are drawn anew, so that some may have been trained on before"));
   return changes;
 }
 

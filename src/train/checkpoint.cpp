@@ -118,7 +118,7 @@ std::unique_ptr<SafeTensors> open_checkpoint(const fs::path& directory, const fs
   std::error_code ignored;
   try {
     if (!fs::exists(last, ignored))
-      fail(Fault::input, "--resume ", directory.string(), ": there is no ", last.filename().string(),
+      fail(Fault::input, setting("resume"), " ", directory.string(), ": there is no ", last.filename().string(),
            ", expected the directory of a run");
     return open_whole(last, what);
   } catch (const Error& damage) {
@@ -129,8 +129,8 @@ std::unique_ptr<SafeTensors> open_checkpoint(const fs::path& directory, const fs
     } catch (const Error&) {
       throw damage;  // that one cannot be offered
     }
-    fail(damage.fault(), damage.what(), "; the checkpoint before it, of step ", step, ", is whole: --resume ",
-         before.string(), " goes on from there");
+    fail(damage.fault(), damage.what(), "; the checkpoint before it, of step ", step, ", is whole: ", setting("resume"),
+         " ", before.string(), " goes on from there");
   }
 }
 

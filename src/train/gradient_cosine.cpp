@@ -1,4 +1,5 @@
 // How far a policy turns the gradient: at the end of a run, against exact gradients on the same batches.
+#include <algorithm>
 #include <cmath>
 
 #include "shear/make_backend.h"
@@ -13,25 +14,42 @@ namespace fs = std::filesystem;
 
 namespace {
 
-// Stands where an optimizer would: takes the gradients of a step to the host, and changes nothing.
-class GradientReader final : public Optimizer {
- public:
-  explicit GradientReader(Parameters& parameters) : parameters_(parameters) {}
-  std::string_view name() const override { return "none"; }
-  void step(int64_t, float, float) override {
-    read_.clear();
-    for (const Param& p : parameters_)
-      if (p.trainable) read_.emplace_back(p.name, parameters_.device().download(p.grad));
-    parameters_.forget_gradients();
-  }
-  std::vector<StateTensor> state() override { return {}; }
+// The gradient of a step, one vector per parameter that is trained, in the model's order.
+using Gradients = std::vector<std::pair<std::string, std::vector<float>>>;
 
-  using Gradients = std::vector<std::pair<std::string, std::vector<float>>>;
-  Gradients take() { return std::exchange(read_, {}); }
+// Steps under a policy, whose gradients are read and change nothing.
+class GradientReader {
+ public:
+  GradientReader(Device& device, Model& model, MemoryPolicy& policy, StepOptions options)
+      : sink_([this](const Param& p, std::span<const float> gradient) { add(p, gradient); }),
+        step_(device, model.parameters(), std::ref(model), policy, sink_, unclipped(options)) {
+    for (const Param& p : model.parameters())
+      if (p.trainable) {
+        place_.emplace(&p, gradients_.size());
+        gradients_.emplace_back(p.name, std::vector<float>(static_cast<size_t>(p.value.elements())));
+      }
+  }
+
+  const Gradients& operator()(int64_t step, const Batch& batch) {
+    for (auto& [name, values] : gradients_) std::ranges::fill(values, 0.f);
+    step_(step, 0, batch);
+    return gradients_;
+  }
 
  private:
-  Parameters& parameters_;
-  Gradients read_;
+  static StepOptions unclipped(StepOptions options) {
+    options.clip = 0;
+    return options;
+  }
+  void add(const Param& p, std::span<const float> gradient) {  // of one pass
+    std::vector<float>& sum = gradients_[place_.at(&p)].second;
+    for (size_t i = 0; i < sum.size(); ++i) sum[i] += gradient[i];
+  }
+
+  ReadGradients sink_;
+  TrainStep step_;
+  Gradients gradients_;
+  std::map<const Param*, size_t> place_;
 };
 
 struct Products {
@@ -50,7 +68,7 @@ Products products(std::span<const float> a, std::span<const float> b) {
   return p;
 }
 
-void add(GradientCosine& sum, const GradientReader::Gradients& exact, const GradientReader::Gradients& found) {
+void add(GradientCosine& sum, const Gradients& exact, const Gradients& found) {
   Products all;
   for (size_t i = 0; i < exact.size(); ++i) {
     const Products p = products(exact[i].second, found[i].second);
@@ -79,14 +97,12 @@ std::optional<GradientCosine> gradient_cosine(const fs::path& directory, const C
   setup.training.augment = {.random_crop = false, .flip = false};
 
   Device device(std::move(backend));
-  Vit model(device, setup.model, recipe.seed, Values::undefined);
-  Parameters& parameters = model.parameters();
+  const std::unique_ptr<Model> model = setup.model->make(device, recipe.seed, Values::undefined);
+  Parameters& parameters = model->parameters();
   choose_trainable(parameters, recipe.train);
   load_weights(weights, parameters, {});
   const auto exact = make_policy("full"), policy = make_policy(recipe.policy, recipe.seed);
-  GradientReader reader(parameters);
-  TrainStep exact_step(device, parameters, std::ref(model), *exact, reader, setup.step);
-  TrainStep policy_step(device, parameters, std::ref(model), *policy, reader, setup.step);
+  GradientReader exact_step(device, *model, *exact, setup.step), policy_step(device, *model, *policy, setup.step);
   load_policy_state(checkpoint, *policy);
 
   Loader loader(*setup.data.train, setup.training);
@@ -98,10 +114,7 @@ std::optional<GradientCosine> gradient_cosine(const fs::path& directory, const C
   for (int64_t i = 0; i < options.batches; ++i) {
     if (options.stop && options.stop->load(std::memory_order_relaxed)) return std::nullopt;
     const Batch& batch = *loader.next();
-    exact_step(first + i * apart, 0, batch);
-    const GradientReader::Gradients wanted = reader.take();
-    policy_step(first + i * apart, 0, batch);
-    add(sum, wanted, reader.take());
+    add(sum, exact_step(first + i * apart, batch), policy_step(first + i * apart, batch));
   }
   const double n = static_cast<double>(options.batches);
   sum.overall /= n;

@@ -11,21 +11,21 @@ namespace shear {
 
 void choose_trainable(Parameters& parameters, std::string_view which) {
   if (which == "all") return;
-  if (which != "head") fail(Fault::usage, "--train ", which, ": expected all or head");
-  for (Param& p : parameters) p.trainable = p.name.starts_with("head.");
+  if (which != "head") fail(Fault::usage, setting("train"), " ", which, ": expected all or head");
+  for (Param& p : parameters) p.trainable = p.head;
 }
 
 namespace {
 
 // What is planned at all.  Planning walks over a step's rows in bands, so that its time grows with them; within this it
 // takes seconds, and beyond it nothing is trained on one machine.
-constexpr int64_t most_rows = int64_t{1} << 30;  // of a pass: images * tokens * blocks
+constexpr int64_t most_rows = int64_t{1} << 30;  // of a pass: of all its images, in all layers
 constexpr size_t most_bytes = size_t{1} << 44;   // of a step
 constexpr const char* most_bytes_written = "16 TiB";
 
-int64_t most_images(const VitConfig& model) {
+int64_t most_images(const ModelSpec& model) {
   const auto most_batch = static_cast<int64_t>(recipe_range("batch").high);
-  return std::clamp<int64_t>(most_rows / (model.tokens() * model.depth), 1, most_batch);
+  return std::clamp<int64_t>(most_rows / model.rows(), 1, most_batch);
 }
 
 // Of the passes of a step every one after the second asks for the same bytes at the same moments, under a policy that
@@ -39,13 +39,12 @@ PlanOptions with_few_passes(PlanOptions options) {
 }
 
 Plan plan_step(const PlanOptions& options, Device& device) {
-  Vit model(device, options.model, 0);
-  choose_trainable(model.parameters(), options.train);
+  const std::unique_ptr<Model> model = options.model->make(device, 0);
+  choose_trainable(model->parameters(), options.train);
   const auto policy = make_policy(options.policy);
-  const auto optimizer = make_optimizer(device, model.parameters(), options.optimizer);
-  const VitConfig& c = options.model;
-  const Shape input{c.channels, c.image, c.image};
-  TrainStep step(device, model.parameters(), std::ref(model), *policy, *optimizer,
+  const auto optimizer = make_optimizer(device, model->parameters(), options.optimizer);
+  const Shape input = options.model->input();
+  TrainStep step(device, model->parameters(), std::ref(*model), *policy, *optimizer,
                  {.input = input, .accumulate = options.accumulate});
   Plan plan;
   step.after_pass = [&](const Tape& tape) {
@@ -69,8 +68,8 @@ Plan plan_step(const PlanOptions& options, Device& device) {
 
   // An evaluation between the steps shares their slab.
   Tape inference(device);
-  const Tensor images = inference.empty({options.batch / options.accumulate, c.channels, c.image, c.image});
-  model(inference, images);
+  const Tensor images = inference.empty({options.batch / options.accumulate, input[0], input[1], input[2]});
+  (*model)(inference, images);
   plan.step_bytes = device.arena().high_water() + margin;
   return plan;
 }
@@ -80,10 +79,10 @@ Plan plan_step(const PlanOptions& options, Device& device) {
 Plan plan_training(const PlanOptions& asked) {
   const PlanOptions options = with_few_passes(asked);
   const int64_t images = options.batch / options.accumulate;
-  if (images > most_images(options.model))
-    fail(Fault::memory, "a pass of ", images, " images of ", options.model.tokens(), " tokens through ",
-         options.model.depth, " blocks needs more than a machine has, expected at most ", most_images(options.model),
-         " images; more passes (--accumulate) or a smaller --batch are fewer");
+  if (images > most_images(*options.model))
+    fail(Fault::memory, "a pass of ", images, " images of ", options.model->rows(),
+         " rows in all layers needs more than a machine has, expected at most ", most_images(*options.model),
+         " images; more passes (", setting("accumulate"), ") or a smaller ", setting("batch"), " are fewer");
   Device device(make_planning_backend(options.device, options.threads, options.precision),
                 {.memory_limit = most_bytes, .step_bytes = most_bytes});
   try {
@@ -119,7 +118,7 @@ int64_t largest_batch(PlanOptions options, size_t budget) {
   };
   Tried low{1, peak(1)}, before = low;
   if (low.peak > budget) return 0;
-  int64_t high = most_images(options.model) + 1;  // does not fit, or is not planned
+  int64_t high = most_images(*options.model) + 1;  // does not fit, or is not planned
   bool tried_high = false;
   for (int64_t round = 0; high - low.batch > 1; ++round) {
     int64_t next = tried_high ? low.batch + (high - low.batch) / 2 : 2 * low.batch;
@@ -161,9 +160,9 @@ std::string what_would_fit(PlanOptions options, size_t budget) {
     const auto fewest =
         std::partition_point(passes.begin(), passes.end(), [&](int64_t k) { return peak(policy, k) > budget; });
     if (fewest == passes.end()) continue;
-    std::string flags = policy == given ? "" : " --policy " + policy;
-    if (*fewest > 1) flags += text(" --accumulate ", *fewest);
-    return text("with", flags, " it needs ", mib(peak(policy, *fewest)));
+    std::string with = policy == given ? std::string() : text(" ", setting("policy"), " ", policy);
+    if (*fewest > 1) with += text(" ", setting("accumulate"), " ", *fewest);
+    return text("with", with, " it needs ", mib(peak(policy, *fewest)));
   }
   return {};
 }

@@ -104,7 +104,7 @@ NumberRange recipe_range(std::string_view flag) {
   each_field(any, [&](std::string_view key, const auto&, const NumberRange& range = {}) {
     if (key == flag) found = range;
   });
-  require(found.high > 0, "recipe: --", flag, " is no number of it");
+  require(found.high > 0, "recipe: ", flag, " is no number of it");
   return found;
 }
 
@@ -168,28 +168,29 @@ std::string text_from_json(const std::string& text) {
 }
 
 void resolve_defaults(Recipe& r) {
-  const auto check = [](bool ok, const auto& value, const char* flag, const char* expected) {
-    if (!ok) fail(Fault::usage, flag, " ", value, ": expected ", expected);
+  const auto check = [](bool ok, const auto& value, const char* name, const auto& expected) {
+    if (!ok) fail(Fault::usage, setting(name), " ", value, ": expected ", expected);
   };
-  if (r.data.empty()) fail(Fault::usage, "--data is missing: expected the path of a data set");
-  if (r.epochs && r.steps) fail(Fault::usage, "--epochs and --steps are both given: expected one of them");
+  if (r.data.empty()) fail(Fault::usage, setting("data"), " is missing: expected the path of a data set");
+  if (r.epochs && r.steps)
+    fail(Fault::usage, setting("epochs"), " and ", setting("steps"), " are both given: expected one of them");
   if (!r.epochs && !r.steps) r.epochs = 10;
-  check(r.optimizer == "adamw" || r.optimizer == "sgd", r.optimizer, "--optimizer", "adamw or sgd");
+  check(r.optimizer == "adamw" || r.optimizer == "sgd", r.optimizer, "optimizer", "adamw or sgd");
   const bool sgd = r.optimizer == "sgd";
   if (!r.lr) r.lr = sgd ? 0.01 : 1e-3;
   if (!r.weight_decay) r.weight_decay = sgd ? 0 : 0.05;
   each_field(r, [](const char* key, const auto& value, const auto&... range) {
-    if constexpr (sizeof...(range) > 0) check_field(text("--", key), value, range...);
+    if constexpr (sizeof...(range) > 0) check_field(setting(key), value, range...);
   });
-  check(r.batch % r.accumulate == 0, r.accumulate, "--accumulate", text("a divisor of --batch ", r.batch).c_str());
-  check(r.augment == "none" || r.augment == "flip" || r.augment == "pad" || r.augment == "crop", r.augment, "--augment",
+  check(r.batch % r.accumulate == 0, r.accumulate, "accumulate", text("a divisor of ", setting("batch"), " ", r.batch));
+  check(r.augment == "none" || r.augment == "flip" || r.augment == "pad" || r.augment == "crop", r.augment, "augment",
         "none, flip, pad or crop");
   if (!r.positions.empty()) parse_position_resize(r.positions);
   if (r.strict && r.allow_mismatch)
-    fail(Fault::usage, "--strict and --allow-mismatch are both given: expected one of them");
+    fail(Fault::usage, setting("strict"), " and ", setting("allow-mismatch"), " are both given: expected one of them");
   Preprocess scratch;
   apply(r.image, scratch);
-  check(r.train == "all" || r.train == "head", r.train, "--train", "all or head");
+  check(r.train == "all" || r.train == "head", r.train, "train", "all or head");
   parse_precision(r.precision);
 }
 

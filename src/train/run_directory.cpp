@@ -20,15 +20,18 @@ namespace shear {
 namespace fs = std::filesystem;
 
 RunDirectory::RunDirectory(const fs::path& path) : path_(path) {
-  if (path.empty()) fail(Fault::usage, "--out is missing: expected the directory that the run is written to");
+  if (path.empty())
+    fail(Fault::usage, setting("out"), " is missing: expected the directory that the run is written to");
   std::error_code error;
   fs::create_directories(path_, error);
-  if (error) fail(Fault::input, "--out ", path_.string(), ": cannot make this directory: ", error.message());
+  if (error) fail(Fault::input, setting("out"), " ", path_.string(), ": cannot make this directory: ", error.message());
   lock_ = open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (lock_ < 0) fail(Fault::input, "--out ", path_.string(), ": expected a directory: ", std::strerror(errno));
+  if (lock_ < 0)
+    fail(Fault::input, setting("out"), " ", path_.string(), ": expected a directory: ", std::strerror(errno));
   if (flock(lock_, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
     close(lock_);
-    fail(Fault::input, "--out ", path_.string(), ": another training runs in this directory, expected one at a time");
+    fail(Fault::input, setting("out"), " ", path_.string(),
+         ": another training runs in this directory, expected one at a time");
   }
 }
 

@@ -12,37 +12,39 @@
 namespace shear {
 
 // The model that the recipe names, or that the weights are for, with as many classes as the data has.
-static VitConfig choose_model(const Recipe& recipe, const Weights* weights, const std::vector<std::string>& classes) {
+static ModelSpecPtr choose_model(const Recipe& recipe, const Weights* weights,
+                                 const std::vector<std::string>& classes) {
   const int64_t count = static_cast<int64_t>(classes.size()), size = recipe.image.size.value_or(0);
   if (recipe.model.empty() && !weights)
-    fail(Fault::usage, "--model is missing: expected a name such as vit_tiny_patch16_224, or vit:image=...");
+    fail(Fault::usage, setting("model"), " is missing: expected a name such as vit_tiny_patch16_224, or vit:image=...");
   const std::string asked = recipe.model.empty() ? recipe.model : with_classes(recipe.model, count);
-  VitConfig config = weights ? weights->model(asked, size) : with_image(parse_vit(asked), size);
-  if (recipe.model.empty()) config.classes = count;
-  if (config.classes != count)
-    fail(Fault::input, "--model ", recipe.model, ": ", config.classes, " classes, but the data has ", count,
-         "; expected the same (leave classes out to take the data's)");
-  return config;
+  ModelSpecPtr model = weights ? weights->model(asked, size) : parse_model(asked)->with_image(size);
+  if (recipe.model.empty()) model = model->with_classes(count);
+  if (model->classes() != count)
+    fail(Fault::input, setting("model"), " ", recipe.model, ": ", model->classes(), " classes, but the data has ",
+         count, "; expected the same (leave classes out to take the data's)");
+  return model;
 }
 
-static Preprocess choose_preprocess(const Recipe& recipe, const Weights* weights, const VitConfig& model) {
+static Preprocess choose_preprocess(const Recipe& recipe, const Weights* weights, const ModelSpec& model) {
   Preprocess p = weights ? weights->preprocess(model) : default_preprocess(model);
   apply(recipe.image, p);
   return p;
 }
 
-static Augment choose_augment(const Recipe& recipe, const VitConfig& model) {
+static Augment choose_augment(const Recipe& recipe, const ModelSpec& model) {
   Augment a;
   a.random_crop = recipe.augment == "crop";
   a.flip = recipe.augment != "none";
-  a.pad = recipe.augment == "pad" ? static_cast<int>(std::max<int64_t>(1, model.image / 8)) : 0;
+  a.pad = recipe.augment == "pad" ? static_cast<int>(std::max<int64_t>(1, model.input()[1] / 8)) : 0;
   return a;
 }
 
 Setup prepare(const Recipe& recipe, const RunOptions& run, const ModelCard* stored, Progress& progress) {
   Setup s;
   if (!recipe.model.empty())
-    parse_vit(with_classes(recipe.model, 1));  // a wrong flag is told of before anything is read
+    parse_model(with_classes(recipe.model, 1))
+        ->with_dropout(static_cast<float>(recipe.dropout));  // a wrong flag is told of before anything is read
   make_policy(recipe.policy);
   if (!stored && !recipe.weights.empty()) s.weights = std::make_unique<const Weights>(recipe.weights);
   DataOptions read = recipe.read;
@@ -55,19 +57,19 @@ Setup prepare(const Recipe& recipe, const RunOptions& run, const ModelCard* stor
       fail(Fault::input, recipe.data, ": its ", classes.size(), " classes are not the ", stored->classes.size(),
            " that the run began with, expected the same data");
     s.card = *stored;
-    s.model = parse_vit(stored->model);
+    s.model = parse_model(stored->model);
   } else {
     s.model = choose_model(recipe, s.weights.get(), classes);
-    s.card = {spec(s.model), classes, choose_preprocess(recipe, s.weights.get(), s.model)};
+    s.card = {s.model->str(), classes, choose_preprocess(recipe, s.weights.get(), *s.model)};
   }
-  s.model.dropout = static_cast<float>(recipe.dropout);
+  s.model = s.model->with_dropout(static_cast<float>(recipe.dropout));
 
   s.training.batch = recipe.batch;
   s.training.training = true;
   s.training.seed = recipe.seed;
   s.training.threads = run.loader_threads;
   s.training.preprocess = s.card.preprocess;
-  s.training.augment = choose_augment(recipe, s.model);
+  s.training.augment = choose_augment(recipe, *s.model);
   s.evaluation = s.training;
   s.evaluation.training = false;
   s.evaluation.batch = recipe.batch / recipe.accumulate;
@@ -75,22 +77,23 @@ Setup prepare(const Recipe& recipe, const RunOptions& run, const ModelCard* stor
   s.per_epoch = s.data.train->size() / recipe.batch;
   if (s.per_epoch == 0)
     fail(Fault::input, recipe.data, ": ", s.data.train->size(), " training images, expected at least one batch of ",
-         recipe.batch, " (--batch)");
+         recipe.batch, " (", setting("batch"), ")");
   if (stored) s.warnings = note_changes(progress, s.data, recipe);
   note_data(progress, s.data);
   s.steps = steps_of(recipe, s.per_epoch, progress);
   if (s.steps < progress.step)
-    fail(Fault::usage, "the run has done ", progress.step,
-         " steps, expected --steps or --epochs for at least as many, not ", s.steps);
+    fail(Fault::usage, "the run has done ", progress.step, " steps, expected ", setting("steps"), " or ",
+         setting("epochs"), " for at least as many, not ", s.steps);
   if (const auto most = static_cast<int64_t>(recipe_range("steps").high); s.steps > most)
-    fail(Fault::usage, "--epochs ", recipe.epochs.value_or(0), ": makes ", s.steps, " steps, expected at most ", most);
+    fail(Fault::usage, setting("epochs"), " ", recipe.epochs.value_or(0), ": makes ", s.steps,
+         " steps, expected at most ", most);
   s.eval_every = recipe.eval_every > 0 ? recipe.eval_every : s.per_epoch;
   s.checkpoint_every = recipe.checkpoint_every > 0 ? recipe.checkpoint_every : s.per_epoch;
   s.schedule = {
       .peak = static_cast<float>(*recipe.lr), .warmup = recipe.warmup.value_or(s.steps / 20), .steps = s.steps};
 
   s.in_flight = Loader::bytes(s.training) + (s.data.val ? Loader::bytes(s.evaluation) : 0);
-  s.step = {.input = {s.model.channels, s.model.image, s.model.image},
+  s.step = {.input = s.model->input(),
             .accumulate = recipe.accumulate,
             .smoothing = static_cast<float>(recipe.smoothing),
             .clip = static_cast<float>(recipe.clip),
@@ -123,7 +126,7 @@ Plan plan_within(Setup& setup, size_t limit) {
     const std::string help = what_would_fit(options, budget);
     fail(Fault::memory, step, ", ", allowed, help.empty() ? "; no batch of this model fits" : "; " + help);
   };
-  if (limit > 0 && plan.use.peak > limit) refuse("--memory-limit allows " + mib(limit), limit);
+  if (limit > 0 && plan.use.peak > limit) refuse(text(setting("memory-limit"), " allows ", mib(limit)), limit);
   const MemoryLeft left = memory_left();
   const size_t beside = setup.in_flight, on_host = options.device == DeviceKind::cpu ? plan.use.peak : 0;
   if (on_host + beside <= left.bytes) {

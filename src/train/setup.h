@@ -6,7 +6,7 @@ namespace shear {
 
 struct Setup {
   DataSplits data;
-  VitConfig model;
+  ModelSpecPtr model;
   ModelCard card;
   Loader::Options training, evaluation;
   PlanOptions plan_options;

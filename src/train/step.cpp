@@ -9,12 +9,23 @@ namespace shear {
 
 TrainStep::TrainStep(Device& device, Parameters& parameters, Forward forward, MemoryPolicy& policy,
                      Optimizer& optimizer, const StepOptions& options)
+    : TrainStep(device, parameters, std::move(forward), policy, &optimizer, accumulate_gradients(), options) {}
+
+TrainStep::TrainStep(Device& device, Parameters& parameters, Forward forward, MemoryPolicy& policy, GradientSink& sink,
+                     const StepOptions& options)
+    : TrainStep(device, parameters, std::move(forward), policy, nullptr, sink, options) {
+  require(options.clip == 0, "train step: clips at ", options.clip,
+          ", but a sink has the gradients before their norm is known");
+}
+
+TrainStep::TrainStep(Device& device, Parameters& parameters, Forward forward, MemoryPolicy& policy,
+                     Optimizer* optimizer, GradientSink& sink, const StepOptions& options)
     : device_(device),
       parameters_(parameters),
       forward_(std::move(forward)),
       optimizer_(optimizer),
       options_(options),
-      tape_(device, policy, parameters, {.seed = options.seed}) {
+      tape_(device, policy, parameters, {.seed = options.seed, .sink = &sink}) {
   require(options.input.rank() == 3, "train step: an image is (C, H, W), found ", options.input);
   require(options.accumulate > 0, "train step: ", options.accumulate, " passes, expected at least one");
 }
@@ -32,10 +43,14 @@ StepResult TrainStep::operator()(int64_t step, float lr, const Batch& batch) {
   StepResult result;
   tape_.begin_step(step, options_.accumulate);
   for (int64_t i = 0; i < options_.accumulate; ++i) pass(step, i, images, batch, result);
+  if (!optimizer_) {
+    if (!std::isfinite(result.loss)) not_finite(step, result.loss);
+    return result;
+  }
   if (std::exchange(first_, false)) check_first();
   result.gradient_norm = gradient_norm(parameters_);
   if (!std::isfinite(result.loss) || !std::isfinite(result.gradient_norm)) not_finite(step, result.loss);
-  optimizer_.step(step, lr, clip_scale(result.gradient_norm, options_.clip));
+  optimizer_->step(step, lr, clip_scale(result.gradient_norm, options_.clip));
   return result;
 }
 
@@ -79,11 +94,12 @@ void TrainStep::check_first() const {
 }
 
 void TrainStep::not_finite(int64_t step, double loss) const {
+  if (!optimizer_) fail(Fault::input, "step ", step + 1, ": the loss is ", loss, ", expected a finite value");
   for (const Param& p : parameters_)
     if (p.trainable && !std::isfinite(device_.run().sum_squares(p.grad)))
       fail(Fault::input, "step ", step + 1, ": the loss is ", loss,
-           ", and the first parameter whose gradient is not finite is ", p.name,
-           "; expected finite values: a lower --lr, a longer --warmup or a --clip may help");
+           ", and the first parameter whose gradient is not finite is ", p.name, "; expected finite values: a lower ",
+           setting("lr"), ", a longer ", setting("warmup"), " or a ", setting("clip"), " may help");
   fail(Fault::input, "step ", step + 1, ": the loss is ", loss,
        ", expected a finite value, and every gradient is finite");
 }

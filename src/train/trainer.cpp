@@ -72,7 +72,7 @@ class Training {
   Setup setup_;
   Plan plan_;
   Device device_;
-  Vit model_;
+  std::unique_ptr<Model> model_;
   std::unique_ptr<MemoryPolicy> policy_;
   std::unique_ptr<Optimizer> optimizer_;
   TrainStep step_;
@@ -107,7 +107,7 @@ void warn_of_missing(const Dataset& val, TrainObserver& observer) {
 }
 
 // The optimizer sees which parameters are trainable when it is made.
-std::unique_ptr<Optimizer> optimizer_for(Device& device, Vit& model, const PlanOptions& options) {
+std::unique_ptr<Optimizer> optimizer_for(Device& device, Model& model, const PlanOptions& options) {
   choose_trainable(model.parameters(), options.train);
   return make_optimizer(device, model.parameters(), options.optimizer);
 }
@@ -122,22 +122,23 @@ Training::Training(const Recipe& recipe, const RunOptions& run, std::unique_ptr<
       setup_(prepare(recipe_, run_, before ? &before->card : nullptr, progress_)),
       plan_(plan_within(setup_, run_.memory_limit)),
       device_(std::move(backend), {.memory_limit = run_.memory_limit, .step_bytes = plan_.step_bytes}),
-      model_(device_, setup_.model, recipe_.seed, setup_.weights || before ? Values::undefined : Values::drawn),
+      model_(setup_.model->make(device_, recipe_.seed, setup_.weights || before ? Values::undefined : Values::drawn)),
       policy_(make_policy(recipe_.policy, recipe_.seed)),
-      optimizer_(optimizer_for(device_, model_, setup_.plan_options)),
-      step_(device_, model_.parameters(), std::ref(model_), *policy_, *optimizer_, setup_.step),
+      optimizer_(optimizer_for(device_, *model_, setup_.plan_options)),
+      step_(device_, model_->parameters(), std::ref(*model_), *policy_, *optimizer_, setup_.step),
       loader_(*setup_.data.train, setup_.training) {
   observer_.note(text(recipe_.data, ": ", setup_.data.kind, ", ", progress_.train_samples, " training and ",
                       progress_.val_samples, " validation images, ", setup_.card.classes.size(), " classes"));
   for (const std::string& note : setup_.data.notes) observer_.warn(note);
   for (const std::string& warning : setup_.warnings) observer_.warn(warning);
-  observer_.note(text(setup_.card.model, ": ", model_.parameters().elements(), " parameters, ", setup_.steps,
+  observer_.note(text(setup_.card.model, ": ", model_->parameters().elements(), " parameters, ", setup_.steps,
                       " steps of ", recipe_.batch, " images (", setup_.per_epoch, " per epoch), policy ",
                       recipe_.policy));
   if (setup_.data.val)
     warn_of_missing(*setup_.data.val, observer_);
   else
-    observer_.note("no validation part: accuracy is that of the training batches (--val-share 0.1 would hold one out)");
+    observer_.note(text("no validation part: accuracy is that of the training batches (", setting("val-share"),
+                        " 0.1 would hold one out)"));
   progress_.steps = setup_.steps;
   progress_.threads = run_.threads;
   policy_before_.watch(*policy_);
@@ -149,10 +150,11 @@ void Training::begin() {
     LoadOptions options{
         .matching = Matching::fine_tuning, .allow_mismatch = recipe_.allow_mismatch, .classes = setup_.card.classes};
     if (!recipe_.positions.empty()) options.positions = parse_position_resize(recipe_.positions);
-    for (const std::string& line : setup_.weights->describe(setup_.model, setup_.card.preprocess)) observer_.note(line);
-    if (const std::string guess = setup_.weights->heads_guess(setup_.model, recipe_.model); !guess.empty())
+    for (const std::string& line : setup_.weights->describe(*setup_.model, setup_.card.preprocess))
+      observer_.note(line);
+    if (const std::string guess = setup_.weights->heads_guess(*setup_.model, recipe_.model); !guess.empty())
       observer_.warn(guess);
-    const WeightsReport report = load_weights(*setup_.weights, model_.parameters(), options);
+    const WeightsReport report = load_weights(*setup_.weights, model_->parameters(), options);
     for (const std::string& note : report.notes) observer_.note(note);
     for (const std::string& warning : report.warnings) observer_.warn(warning);
     setup_.weights.reset();
@@ -165,7 +167,7 @@ void Training::begin() {
 }
 
 void Training::resume(const SafeTensors& checkpoint, const Recipe& before) {
-  load_checkpoint(checkpoint, model_.parameters(), *optimizer_, *policy_);
+  load_checkpoint(checkpoint, model_->parameters(), *optimizer_, *policy_);
   last_is_ours_ = checkpoint.path().filename() == directory_.last().filename();
   if (progress_.step == 0 && last_is_ours_) directory_.forget_earlier();  // where the start of a run was cut short
   metrics_.emplace(directory_.metrics(), progress_.step, progress_.evaluated_step, history_);
@@ -242,8 +244,8 @@ void Training::train_one() {
       metrics_->policy(progress_.step, sampling);
   if (const size_t decoding = loader_.decoding_peak();
       run_.memory_limit > 0 && decoding > run_.memory_limit && !std::exchange(told_of_decoding_, true))
-    observer_.warn(text("decoding an image took ", decoding >> 20,
-                        " MiB for a moment, which --memory-limit does not count: it is of the training step"));
+    observer_.warn(text("decoding an image took ", decoding >> 20, " MiB for a moment, which ", setting("memory-limit"),
+                        " does not count: it is of the training step"));
   observer_.step(line);
 }
 
@@ -254,7 +256,7 @@ bool Training::evaluate_now() {
     return !stop_requested();
   };
   const auto found =
-      evaluate(device_, std::ref(model_), *setup_.data.val, setup_.evaluation, setup_.model.classes, {}, go_on);
+      evaluate(device_, std::ref(*model_), *setup_.data.val, setup_.evaluation, setup_.model->classes(), {}, go_on);
   device_.restart_peak();  // what is reported is the training step's
   if (!found) return false;
   progress_.evaluated_step = progress_.step;
@@ -267,7 +269,7 @@ bool Training::evaluate_now() {
   if (best) {
     progress_.best_accuracy = found->accuracy;
     progress_.best_step = progress_.step;
-    save_result(directory_.best(), model_.parameters(), info());
+    save_result(directory_.best(), model_->parameters(), info());
   }
   observer_.evaluated(line);
   return true;
@@ -277,7 +279,7 @@ void Training::save() {
   if (metrics_) metrics_->flush();
   tried_step_ = progress_.step;
   const auto write = [&] {
-    save_checkpoint(directory_.last(), model_.parameters(), *optimizer_, *policy_, info(),
+    save_checkpoint(directory_.last(), model_->parameters(), *optimizer_, *policy_, info(),
                     last_is_ours_ ? directory_.previous() : fs::path());
   };
   try {
@@ -307,7 +309,7 @@ double median(std::vector<float> values) {
 }
 
 std::string Training::finish() {
-  save_result(directory_.model(), model_.parameters(), info());
+  save_result(directory_.model(), model_->parameters(), info());
   Summary s;
   s.policy = recipe_.policy;
   s.model = setup_.card.model;
@@ -347,9 +349,9 @@ TrainOutcome train(const Recipe& asked, const RunOptions& options, TrainObserver
     checkpoint = open_checkpoint(run.out, run.from);
     before = read_checkpoint_info(*checkpoint);
     if (!may_go_on(before.recipe, recipe))
-      fail(Fault::usage, "--resume ", run.out.string(),
-           ": the run began with other options, expected the same but for ",
-           "--data, --val, --epochs and --steps; a new run can begin with its weights");
+      fail(Fault::usage, setting("resume"), " ", run.out.string(),
+           ": the run began with other options, expected the same but for ", setting("data"), ", ", setting("val"),
+           ", ", setting("epochs"), " and ", setting("steps"), "; a new run can begin with its weights");
     if (run.threads == 0) run.threads = before.progress.threads;
   } else if (run.threads == 0) {
     run.threads = default_threads();
@@ -363,8 +365,8 @@ TrainOutcome train(const Recipe& asked, const RunOptions& options, TrainObserver
         fs::exists(directory.summary()) && fs::exists(directory.model()))
       return {TrainEnd::finished_before, done.step, read_text(directory.summary())};
   } else if (directory.holds_run() && !run.overwrite) {
-    fail(Fault::input, "--out ", run.out.string(),
-         ": holds a run already, expected another directory, --resume or --overwrite");
+    fail(Fault::input, setting("out"), " ", run.out.string(), ": holds a run already, expected another directory, ",
+         setting("resume"), " or ", setting("overwrite"));
   }
   directory.claim();
   Training training(recipe, run, std::move(backend), run.resume ? &before : nullptr, directory, observer);

@@ -91,18 +91,19 @@ std::optional<ModelCard> read_card(const TensorFile& file) {
   parse_json(where, text_of("shear.preprocess"),
              [&](const nlohmann::json& j) { card.preprocess = preprocess_from(j, where); });
   try {
-    parse_vit(card.model);
+    parse_model(card.model);
   } catch (const Error& e) {
     fail(Fault::input, file.path().string(), ": shear.model: ", e.what());
   }
   return card;
 }
 
-Preprocess default_preprocess(const VitConfig& model) {
+Preprocess default_preprocess(const ModelSpec& model) {
+  const Shape input = model.input();
   Preprocess p;
-  p.image = static_cast<int>(model.image);
-  p.channels = static_cast<int>(model.channels);
-  p.crop = model.image == 224 ? 0.9f : 1.f;
+  p.image = static_cast<int>(input[1]);
+  p.channels = static_cast<int>(input[0]);
+  p.crop = p.image == 224 ? 0.9f : 1.f;
   return p;
 }
 
@@ -114,17 +115,17 @@ void apply(const ImageOptions& o, Preprocess& p) {
   if (o.std) {
     p.std = floats(*o.std);
     for (float v : p.std)
-      if (!(v > 0)) fail(Fault::usage, "--image-std ", v, ": expected more than 0");
+      if (!(v > 0)) fail(Fault::usage, setting("image-std"), " ", v, ": expected more than 0");
   }
   if (o.crop) {
     if (!(*o.crop > 0 && *o.crop <= 1))
-      fail(Fault::usage, "--image-crop ", *o.crop, ": expected more than 0 and at most 1");
+      fail(Fault::usage, setting("image-crop"), " ", *o.crop, ": expected more than 0 and at most 1");
     p.crop = static_cast<float>(*o.crop);
     p.resize = 0;
   }
   if (o.interpolation) {
     if (*o.interpolation != "bilinear" && *o.interpolation != "bicubic")
-      fail(Fault::usage, "--interpolation ", *o.interpolation, ": expected bilinear or bicubic");
+      fail(Fault::usage, setting("interpolation"), " ", *o.interpolation, ": expected bilinear or bicubic");
     p.interpolation = *o.interpolation == "bilinear" ? Interpolation::bilinear : Interpolation::bicubic;
   }
   if (o.squash) {

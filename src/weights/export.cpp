@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "shear/make_backend.h"
+#include "shear/models/vit.h"
 #include "weights/json.h"
 #include "weights/naming.h"
 #include "weights/source_config.h"
@@ -20,39 +21,43 @@ using Json = nlohmann::ordered_json;
 // Tensors of the export, with the memory that they lie in.
 class Parcel {
  public:
-  Parcel(const Weights& weights, const VitConfig& config, DType dtype)
-      : weights_(weights), config_(config), dtype_(dtype) {}
+  Parcel(const Weights& weights, DType dtype) : weights_(weights), dtype_(dtype) {}
+
+  // Every parameter under its own name.
+  void pack(const Parameters& parameters) {
+    for (const Param& p : parameters) keep(p.name, weights_.shape(p.name), weights_.read(p.name));
+  }
 
   // Every tensor of the naming, in its order: what stands before the blocks, block by block, what stands behind.
-  void pack(const Naming& naming, std::string_view prefix) {
+  void pack(const VitConfig& config, const Naming& naming, std::string_view prefix) {
     const auto of_block = [](const Rule& r) { return r.source.find('#') != r.source.npos; };
     for (auto rule = naming.rules.begin(); rule != naming.rules.end();) {
       const auto end =
           std::find_if(rule, naming.rules.end(), [&](const Rule& r) { return of_block(r) != of_block(*rule); });
-      for (int64_t block = 0; block < (of_block(*rule) ? config_.depth : 1); ++block)
-        for (const Rule& r : std::span(rule, end)) add(r, prefix, block);
+      for (int64_t block = 0; block < (of_block(*rule) ? config.depth : 1); ++block)
+        for (const Rule& r : std::span(rule, end)) add(config, r, prefix, block);
       rule = end;
     }
   }
   std::span<const TensorToWrite> tensors() const { return tensors_; }
 
  private:
-  void add(const Rule& rule, std::string_view prefix, int64_t block) {
-    if (!rule.source.ends_with('*')) return add_one(rule, prefix, block, {});
-    for (const char* star : {"weight", "bias"}) add_one(rule, prefix, block, star);
+  void add(const VitConfig& config, const Rule& rule, std::string_view prefix, int64_t block) {
+    if (!rule.source.ends_with('*')) return add_one(config, rule, prefix, block, {});
+    for (const char* star : {"weight", "bias"}) add_one(config, rule, prefix, block, star);
   }
 
-  void add_one(const Rule& rule, std::string_view prefix, int64_t block, std::string_view star) {
+  void add_one(const VitConfig& config, const Rule& rule, std::string_view prefix, int64_t block,
+               std::string_view star) {
     const std::string ours = spell(rule.ours, {}, block, star), name = spell(rule.source, prefix, block, star);
     if (!weights_.has(ours))
       fail(Fault::input, weights_.path().string(), ": ", ours, " is not there, expected all parameters of the model");
     std::vector<float> values = weights_.read(ours);
     Shape shape = weights_.shape(ours);
-    if (ours == "pos_embed" && grid_side(shape[1]) * config_.patch != config_.image)
-      fail(Fault::input, weights_.path().string(), ": has positions for images of ",
-           grid_side(shape[1]) * config_.patch, " pixels, not of the ", config_.image,
-           " of --model, expected a model of that size");
-    if (ours == "pos_embed" && shape[1] != config_.tokens()) {  // the class token had none
+    if (ours == "pos_embed" && grid_side(shape[1]) * config.patch != config.image)
+      fail(Fault::input, weights_.path().string(), ": has positions for images of ", grid_side(shape[1]) * config.patch,
+           " pixels, not of the ", config.image, " of ", setting("model"), ", expected a model of that size");
+    if (ours == "pos_embed" && shape[1] != config.tokens()) {  // the class token had none
       values.insert(values.begin(), static_cast<size_t>(shape[2]), 0.f);
       shape = {1, shape[1] + 1, shape[2]};
     }
@@ -75,15 +80,14 @@ class Parcel {
     std::vector<uint16_t>& shorts = shorts_.emplace_back(values.size());
     for (size_t i = 0; i < values.size(); ++i) {
       if (dtype_ == DType::f16 && std::fabs(values[i]) > 65504.f)
-        fail(Fault::input, weights_.path().string(), ": ", name, " holds ", values[i],
-             ", which f16 cannot, expected --dtype f32 or bf16");
+        fail(Fault::input, weights_.path().string(), ": ", name, " holds ", values[i], ", which f16 cannot, expected ",
+             setting("dtype"), " f32 or bf16");
       shorts[i] = dtype_ == DType::f16 ? f32_to_f16(values[i]) : f32_to_bf16(values[i]);
     }
     tensors_.push_back({name, dtype_, shape, shorts.data()});
   }
 
   const Weights& weights_;
-  const VitConfig& config_;
   DType dtype_;
   std::deque<std::vector<float>> floats_;
   std::deque<std::vector<uint16_t>> shorts_;
@@ -208,9 +212,8 @@ void check_free(const fs::path& path, const std::string& content, bool overwrite
   std::error_code ignored;
   if (!fs::exists(path, ignored) || overwrite) return;
   if (read_text(path) == content) return;
-  fail(Fault::input, "cannot write ", path.string(),
-       ": it is there with another content, expected --overwrite or "
-       "another --out");
+  fail(Fault::input, "cannot write ", path.string(), ": it is there with another content, expected ",
+       setting("overwrite"), " or another ", setting("out"));
 }
 
 }  // namespace
@@ -218,24 +221,28 @@ void check_free(const fs::path& path, const std::string& content, bool overwrite
 ExportReport export_weights(const Weights& weights, const fs::path& out, const ExportOptions& options) {
   require(options.dtype == DType::f32 || options.dtype == DType::f16 || options.dtype == DType::bf16,
           "export_weights: ", name(options.dtype), ", expected F32, F16 or BF16");
-  const VitConfig config = weights.model(options.model);
+  const ModelSpecPtr model = weights.model(options.model);
+  const VitConfig* vit = vit_config(*model);
+  if (!vit && options.naming)
+    fail(Fault::usage, setting("naming"), ": no other library has this model (", model->str(), "), expected none");
   const bool hugging_face = options.naming == ExportNaming::hugging_face;
   ExportReport report;
+  Parcel parcel(weights, options.dtype);
   {
     Device device(make_planning_backend(DeviceKind::cpu, 1));  // nothing but names and shapes
-    Vit model(device, config, 0, Values::undefined);
+    const std::unique_ptr<Model> made = model->make(device, 0, Values::undefined);
     WeightsReport match =
-        match_weights(weights, model.parameters(), {.positions = {}, .allow_mismatch = options.allow_mismatch});
+        match_weights(weights, made->parameters(), {.positions = {}, .allow_mismatch = options.allow_mismatch});
     report.notes = std::move(match.notes);
     report.warnings = std::move(match.warnings);
+    if (!vit) parcel.pack(made->parameters());
   }
-  if (const std::string guess = weights.heads_guess(config, options.model); !guess.empty())
+  if (const std::string guess = weights.heads_guess(*model, options.model); !guess.empty())
     report.warnings.push_back(guess);
-  Parcel parcel(weights, config, options.dtype);
-  parcel.pack(hugging_face ? hugging_face_naming : timm_naming, hugging_face ? "vit." : "");
+  if (vit) parcel.pack(*vit, hugging_face ? hugging_face_naming : timm_naming, hugging_face ? "vit." : "");
 
-  ModelCard card{spec(config), weights.class_names(), weights.preprocess(config)};
-  if (static_cast<int64_t>(card.classes.size()) != config.classes) card.classes.clear();
+  ModelCard card{model->str(), weights.class_names(), weights.preprocess(*model)};
+  if (static_cast<int64_t>(card.classes.size()) != model->classes()) card.classes.clear();
   std::error_code error;
   const bool into_folder = fs::is_directory(out, error) || (options.naming && out.extension() != ".safetensors");
   if (into_folder) fs::create_directories(out, error);
@@ -251,16 +258,16 @@ ExportReport export_weights(const Weights& weights, const fs::path& out, const E
   if (options.naming)
     if (const std::string note = unsaid(card.preprocess, hugging_face); !note.empty()) report.notes.push_back(note);
   if (hugging_face) {
-    add("config.json", hugging_face_config(config, card.classes, options.dtype));
+    add("config.json", hugging_face_config(*vit, card.classes, options.dtype));
     if (card.preprocess.fit == Fit::longer)
       report.warnings.push_back(
           "preprocessor_config.json is not written: transformers' processors cannot lay an image on a border");
     else
       add("preprocessor_config.json", preprocessor_config(card.preprocess));
   } else if (options.naming) {
-    add("config.json", timm_config(config, card.classes, card.preprocess));
-    if (config.epsilon != VitConfig{}.epsilon)
-      report.notes.push_back(text("timm's LayerNorm has an epsilon of 1e-06, these weights are for ", config.epsilon,
+    add("config.json", timm_config(*vit, card.classes, card.preprocess));
+    if (vit->epsilon != VitConfig{}.epsilon)
+      report.notes.push_back(text("timm's LayerNorm has an epsilon of 1e-06, these weights are for ", vit->epsilon,
                                   ": its logits will differ in their last digits"));
   }
   write_safetensors(file, parcel.tensors(), to_metadata(card));

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
 #include <charconv>
 #include <cmath>
 
@@ -59,7 +60,7 @@ constexpr std::array hugging_face_5_rules{
     Rule{"classifier.*", "head.*"},
 };
 
-// Google's flax modules.  Flax numbers the parts of a block: vit_jax and big_vision differ in them.
+// Google's flax modules.  Flax numbers the parts of a block: by their order in vit_jax, by their kind in big_vision.
 constexpr std::array flax_rules{
     Rule{"~cls", "cls_token"},
     Rule{"~Transformer/posembed_input/pos_embedding", "pos_embed"},
@@ -68,50 +69,27 @@ constexpr std::array flax_rules{
     Rule{"~embedding/bias", "patch_embed.proj.bias"},
     Rule{"~Transformer/encoderblock%/LayerNorm_0/scale", "blocks.#.norm1.weight"},
     Rule{"~Transformer/encoderblock%/LayerNorm_0/bias", "blocks.#.norm1.bias"},
-    // vit_jax
-    Rule{"~Transformer/encoderblock%/MultiHeadDotProductAttention_1/query/kernel", "blocks.#.attn.qkv.weight",
+    Rule{"~Transformer/encoderblock%/MultiHeadDotProductAttention_?/query/kernel", "blocks.#.attn.qkv.weight",
          Layout::heads_out, 0},
-    Rule{"~Transformer/encoderblock%/MultiHeadDotProductAttention_1/query/bias", "blocks.#.attn.qkv.bias",
+    Rule{"~Transformer/encoderblock%/MultiHeadDotProductAttention_?/query/bias", "blocks.#.attn.qkv.bias",
          Layout::heads_bias, 0},
-    Rule{"~Transformer/encoderblock%/MultiHeadDotProductAttention_1/key/kernel", "blocks.#.attn.qkv.weight",
+    Rule{"~Transformer/encoderblock%/MultiHeadDotProductAttention_?/key/kernel", "blocks.#.attn.qkv.weight",
          Layout::heads_out, 1},
-    Rule{"~Transformer/encoderblock%/MultiHeadDotProductAttention_1/key/bias", "blocks.#.attn.qkv.bias",
+    Rule{"~Transformer/encoderblock%/MultiHeadDotProductAttention_?/key/bias", "blocks.#.attn.qkv.bias",
          Layout::heads_bias, 1},
-    Rule{"~Transformer/encoderblock%/MultiHeadDotProductAttention_1/value/kernel", "blocks.#.attn.qkv.weight",
+    Rule{"~Transformer/encoderblock%/MultiHeadDotProductAttention_?/value/kernel", "blocks.#.attn.qkv.weight",
          Layout::heads_out, 2},
-    Rule{"~Transformer/encoderblock%/MultiHeadDotProductAttention_1/value/bias", "blocks.#.attn.qkv.bias",
+    Rule{"~Transformer/encoderblock%/MultiHeadDotProductAttention_?/value/bias", "blocks.#.attn.qkv.bias",
          Layout::heads_bias, 2},
-    Rule{"~Transformer/encoderblock%/MultiHeadDotProductAttention_1/out/kernel", "blocks.#.attn.proj.weight",
+    Rule{"~Transformer/encoderblock%/MultiHeadDotProductAttention_?/out/kernel", "blocks.#.attn.proj.weight",
          Layout::heads_joined},
-    Rule{"~Transformer/encoderblock%/MultiHeadDotProductAttention_1/out/bias", "blocks.#.attn.proj.bias"},
-    Rule{"~Transformer/encoderblock%/LayerNorm_2/scale", "blocks.#.norm2.weight"},
-    Rule{"~Transformer/encoderblock%/LayerNorm_2/bias", "blocks.#.norm2.bias"},
-    Rule{"~Transformer/encoderblock%/MlpBlock_3/Dense_0/kernel", "blocks.#.mlp.fc1.weight", Layout::transposed},
-    Rule{"~Transformer/encoderblock%/MlpBlock_3/Dense_0/bias", "blocks.#.mlp.fc1.bias"},
-    Rule{"~Transformer/encoderblock%/MlpBlock_3/Dense_1/kernel", "blocks.#.mlp.fc2.weight", Layout::transposed},
-    Rule{"~Transformer/encoderblock%/MlpBlock_3/Dense_1/bias", "blocks.#.mlp.fc2.bias"},
-    // big_vision
-    Rule{"~Transformer/encoderblock%/MultiHeadDotProductAttention_0/query/kernel", "blocks.#.attn.qkv.weight",
-         Layout::heads_out, 0},
-    Rule{"~Transformer/encoderblock%/MultiHeadDotProductAttention_0/query/bias", "blocks.#.attn.qkv.bias",
-         Layout::heads_bias, 0},
-    Rule{"~Transformer/encoderblock%/MultiHeadDotProductAttention_0/key/kernel", "blocks.#.attn.qkv.weight",
-         Layout::heads_out, 1},
-    Rule{"~Transformer/encoderblock%/MultiHeadDotProductAttention_0/key/bias", "blocks.#.attn.qkv.bias",
-         Layout::heads_bias, 1},
-    Rule{"~Transformer/encoderblock%/MultiHeadDotProductAttention_0/value/kernel", "blocks.#.attn.qkv.weight",
-         Layout::heads_out, 2},
-    Rule{"~Transformer/encoderblock%/MultiHeadDotProductAttention_0/value/bias", "blocks.#.attn.qkv.bias",
-         Layout::heads_bias, 2},
-    Rule{"~Transformer/encoderblock%/MultiHeadDotProductAttention_0/out/kernel", "blocks.#.attn.proj.weight",
-         Layout::heads_joined},
-    Rule{"~Transformer/encoderblock%/MultiHeadDotProductAttention_0/out/bias", "blocks.#.attn.proj.bias"},
-    Rule{"~Transformer/encoderblock%/LayerNorm_1/scale", "blocks.#.norm2.weight"},
-    Rule{"~Transformer/encoderblock%/LayerNorm_1/bias", "blocks.#.norm2.bias"},
-    Rule{"~Transformer/encoderblock%/MlpBlock_0/Dense_0/kernel", "blocks.#.mlp.fc1.weight", Layout::transposed},
-    Rule{"~Transformer/encoderblock%/MlpBlock_0/Dense_0/bias", "blocks.#.mlp.fc1.bias"},
-    Rule{"~Transformer/encoderblock%/MlpBlock_0/Dense_1/kernel", "blocks.#.mlp.fc2.weight", Layout::transposed},
-    Rule{"~Transformer/encoderblock%/MlpBlock_0/Dense_1/bias", "blocks.#.mlp.fc2.bias"},
+    Rule{"~Transformer/encoderblock%/MultiHeadDotProductAttention_?/out/bias", "blocks.#.attn.proj.bias"},
+    Rule{"~Transformer/encoderblock%/LayerNorm_?/scale", "blocks.#.norm2.weight"},
+    Rule{"~Transformer/encoderblock%/LayerNorm_?/bias", "blocks.#.norm2.bias"},
+    Rule{"~Transformer/encoderblock%/MlpBlock_?/Dense_0/kernel", "blocks.#.mlp.fc1.weight", Layout::transposed},
+    Rule{"~Transformer/encoderblock%/MlpBlock_?/Dense_0/bias", "blocks.#.mlp.fc1.bias"},
+    Rule{"~Transformer/encoderblock%/MlpBlock_?/Dense_1/kernel", "blocks.#.mlp.fc2.weight", Layout::transposed},
+    Rule{"~Transformer/encoderblock%/MlpBlock_?/Dense_1/bias", "blocks.#.mlp.fc2.bias"},
     Rule{"~Transformer/encoder_norm/scale", "norm.weight"},
     Rule{"~Transformer/encoder_norm/bias", "norm.bias"},
     Rule{"~head/kernel", "head.weight", Layout::transposed},
@@ -126,6 +104,7 @@ constexpr std::array<std::string_view, 3> flax_prefixes{"", "opt/target/", "para
 
 const Naming timm_naming{.name = "timm",
                          .prefixes = no_prefix,
+                         .anchor = "patch_embed.proj.weight",
                          .rules = timm_rules,
                          .epsilon = 1e-6f,
                          .gelu = GeluForm::exact,
@@ -133,8 +112,19 @@ const Naming timm_naming{.name = "timm",
                          .fit = Fit::shorter,
                          .halves = Halves::even,
                          .positions = PositionResize::bicubic_antialias};
+const Naming own_naming{.name = "Shear",
+                        .prefixes = {},
+                        .anchor = "",
+                        .rules = {},
+                        .epsilon = 0,
+                        .gelu = GeluForm::exact,
+                        .interpolation = Interpolation::bicubic,
+                        .fit = Fit::shorter,
+                        .halves = Halves::even,
+                        .positions = PositionResize::bicubic_antialias};
 const Naming hugging_face_naming{.name = "Hugging Face",
                                  .prefixes = hugging_face_prefixes,
+                                 .anchor = "embeddings.patch_embeddings.projection.weight",
                                  .rules = hugging_face_rules,
                                  .epsilon = 1e-12f,
                                  .gelu = GeluForm::exact,
@@ -147,6 +137,7 @@ namespace {
 
 const Naming hugging_face_5_naming{.name = "Hugging Face",
                                    .prefixes = hugging_face_prefixes,
+                                   .anchor = "embeddings.patch_embeddings.projection.weight",
                                    .rules = hugging_face_5_rules,
                                    .epsilon = 1e-12f,
                                    .gelu = GeluForm::exact,
@@ -156,6 +147,7 @@ const Naming hugging_face_5_naming{.name = "Hugging Face",
                                    .positions = PositionResize::bicubic};
 const Naming flax_naming{.name = "Google",
                          .prefixes = flax_prefixes,
+                         .anchor = "embedding/kernel",
                          .rules = flax_rules,
                          .epsilon = 1e-6f,
                          .gelu = GeluForm::tanh,
@@ -192,6 +184,9 @@ bool matches(std::string_view pattern, std::string_view prefix, std::string_view
       if (place.stacked) continue;
       name.remove_prefix(1);
       if (!number()) return false;
+    } else if (c == '?') {
+      if (name.empty() || !std::isdigit(static_cast<unsigned char>(name.front()))) return false;
+      name.remove_prefix(1);
     } else if (c == '*') {
       place.star = name;  // always the last
       return name == "weight" || name == "bias";

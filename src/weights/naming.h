@@ -19,8 +19,9 @@ enum class Layout : uint8_t {
 };
 
 // One tensor of a source and the parameter that it is, or is a third of.  In `source`, '~' stands for the naming's
-// prefix, '#' for a block's number, '*' for "weight" or "bias" (also in `ours`), and '%' for "_" and a block's number,
-// or for nothing: one tensor then holds all blocks, along a leading axis.
+// prefix, '#' for a block's number, '?' for a digit, '*' for "weight" or "bias" (also in `ours`), and '%' for "_" and a
+// block's number, or for nothing: one tensor then holds all blocks, along a leading axis.  The first rule that fits
+// holds.
 struct Rule {
   std::string_view source, ours;
   Layout layout = Layout::as_is;
@@ -31,6 +32,7 @@ struct Rule {
 struct Naming {
   std::string_view name;  // for people
   std::span<const std::string_view> prefixes;
+  std::string_view anchor;      // a name behind the prefix that every file has, and ends as no other
   std::span<const Rule> rules;  // in the order in which a file of this naming is written
   float epsilon;
   GeluForm gelu;
@@ -41,6 +43,7 @@ struct Naming {
 };
 
 extern const Naming timm_naming, hugging_face_naming;
+extern const Naming own_naming;  // of no rules: parameters under their own names, as Shear writes them
 std::span<const Naming* const> known_namings();
 
 // Whether `name` is `pattern` with this prefix.  `block` becomes the number where there is one, else -1, `stacked`

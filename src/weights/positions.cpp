@@ -85,7 +85,7 @@ std::string_view name(PositionResize method) {
 PositionResize parse_position_resize(std::string_view spelt) {
   const auto at = std::find_if(methods.begin(), methods.end(), [&](const MethodName& m) { return m.name == spelt; });
   if (at != methods.end()) return at->method;
-  fail(Fault::usage, "--positions ", spelt, ": expected zoom, bilinear, bicubic or bicubic-antialias");
+  fail(Fault::usage, setting("positions"), " ", spelt, ": expected zoom, bilinear, bicubic or bicubic-antialias");
 }
 
 std::vector<float> resize_positions(std::span<const float> grid, int64_t from, int64_t to, int64_t dim,

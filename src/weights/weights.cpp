@@ -9,8 +9,6 @@
 
 namespace shear {
 
-static bool in_head(std::string_view name) { return name.starts_with("head."); }
-
 namespace {
 
 // A head for another number of classes: the same but for the first dimension.
@@ -75,20 +73,20 @@ static WeightsReport look(const Weights& weights, Parameters& parameters, const 
   const bool fine_tuning = options.matching == Matching::fine_tuning;
   const PositionResize method = options.positions.value_or(weights.positions());
   WeightsReport report;
-  if (const Param* own = parameters.find("head.weight"); own && fine_tuning)
-    head = plan_head(weights, own->value.shape()[0], options.classes);
+  const auto last = std::find_if(parameters.begin(), parameters.end(), [](const Param& p) { return p.head; });
+  if (last != parameters.end() && fine_tuning) head = plan_head(weights, last->value.shape()[0], options.classes);
   report.head = head.from;
   if (!head.note.empty()) report.notes.push_back(text(path, ": ", head.note));
 
   for (const Param& p : parameters) {
-    const bool replaced = in_head(p.name) && head.from == HeadFrom::zero;
+    const bool replaced = p.head && head.from == HeadFrom::zero;
     if (!weights.has(p.name)) {
       if (!replaced) report.missing.push_back(p.name);
       continue;
     }
     const Shape found = weights.shape(p.name), &own = p.value.shape();
     Shape wanted = own;
-    if (in_head(p.name) && head.from == HeadFrom::rows) {
+    if (p.head && head.from == HeadFrom::rows) {
       std::vector<int64_t> dims(own.begin(), own.end());
       dims[0] = weights.classes();
       wanted = Shape(dims);
@@ -120,12 +118,12 @@ static WeightsReport look(const Weights& weights, Parameters& parameters, const 
     fail(Fault::input, path, ": ", some_of(report.missing), report.missing.size() > 1 ? " are" : " is",
          " not there, expected all ", parameters.size(), " parameters of the model",
          some.empty() ? std::string() : text(" (what it has instead: ", by_kind(some), ')'),
-         fine_tuning ? "; --allow-mismatch draws them" : "");
+         fine_tuning ? text("; ", setting("allow-mismatch"), " draws them") : std::string());
   if (!some.empty() && !options.allow_mismatch)
     fail(Fault::input, path, ": ", some.size(), some.size() > 1 ? " tensors have" : " tensor has",
          " no place in this model, which computes something else without ",
-         some.size() > 1 ? "them: " : "it: ", by_kind(some),
-         "; expected only the model's parameters, or --allow-mismatch to leave out the others");
+         some.size() > 1 ? "them: " : "it: ", by_kind(some), "; expected only the model's parameters, or ",
+         setting("allow-mismatch"), " to leave out the others");
   if (!report.missing.empty())
     report.warnings.push_back(
         text(path, ": not there, so the model begins with its own: ", some_of(report.missing, 8)));
@@ -156,11 +154,11 @@ WeightsReport load_weights(const Weights& weights, Parameters& parameters, const
   WeightsReport report = look(weights, parameters, options, head);
   Device& device = parameters.device();
   for (Param& p : parameters) {
-    if (in_head(p.name) && head.from == HeadFrom::zero)
+    if (p.head && head.from == HeadFrom::zero)
       device.run().fill(p.value, 0);
     else if (!weights.has(p.name))
       parameters.draw(p);
-    else if (in_head(p.name) && head.from == HeadFrom::rows)
+    else if (p.head && head.from == HeadFrom::rows)
       load_rows(weights, device, p, head.rows);
     else
       load(weights, device, p, options.positions.value_or(weights.positions()));

@@ -1,10 +1,12 @@
 // A weight file of any source: whose names it has, the model that it is for, and what is said of it beside it.
 #include <algorithm>
 #include <cmath>
+#include <set>
 
 #include "io/safetensors_header.h"
 #include "weights/leftovers.h"
 #include "weights/naming.h"
+#include "weights/schema.h"
 #include "weights/source_config.h"
 
 namespace shear {
@@ -38,22 +40,15 @@ const Rule* rule_for(const Naming& naming, std::string_view prefix, std::string_
   return nullptr;
 }
 
-// What may be the reason for a number of positions that is no square's.
-std::string with_known(const std::vector<Unused>& unused) {
-  for (const Unused& u : unused)
-    if (u.loss == Unused::Loss::some && !u.what.empty())
-      return text(" (", in_quotes(u.name), " is ", u.what, ", which Shear's ViT does not have)");
-  return {};
-}
-
-std::string yes(bool exact) { return exact ? "exact GELU" : "GELU by tanh"; }
-
 }  // namespace
 
 Weights::Weights(const fs::path& path) : file_(open_tensors(path)) {
-  name_tensors();
   card_ = read_card(*file_);
-  find_geometry();
+  if (card_ && family_of(card_->model) != "vit")
+    take_names();
+  else
+    name_tensors();
+  choose_schema();
   read_beside();
 }
 
@@ -61,32 +56,69 @@ Weights::~Weights() = default;
 
 std::string_view Weights::source() const { return naming_->name; }
 
-// The naming and prefix that most tensors fall under.
+// Shear's own file of a model that no other library has: parameters under their names.
+void Weights::take_names() {
+  naming_ = &own_naming;
+  for (const TensorView& t : file_->tensors())
+    if (!is_state(t.name)) pieces_[t.name].push_back({&t, t, -1, Layout::as_is, -1});
+}
+
+// What may stand in front of all of a model's names, such as "module." or "state_dict.": what does in front of the one
+// that every file of the naming has.
+static std::set<std::string> wrappers_in(const TensorFile& file, const Naming& naming) {
+  std::set<std::string> found{""};
+  for (const TensorView& t : file.tensors()) {
+    std::string_view before = t.name;
+    if (!before.ends_with(naming.anchor) || is_state(before)) continue;
+    before.remove_suffix(naming.anchor.size());
+    const auto prefix = std::find_if(naming.prefixes.begin(), naming.prefixes.end(),
+                                     [&](std::string_view p) { return !p.empty() && before.ends_with(p); });
+    if (prefix != naming.prefixes.end()) before.remove_suffix(prefix->size());
+    if (before.empty() || before.ends_with('.') || before.ends_with('/')) found.emplace(before);
+  }
+  return found;
+}
+
+// The rest of a name behind `wrapper`; nothing where it stands elsewhere.
+static std::string_view behind(std::string_view name, std::string_view wrapper) {
+  return name.starts_with(wrapper) ? name.substr(wrapper.size()) : std::string_view();
+}
+
+// The naming and what stands in front of it that most tensors fall under.
 void Weights::name_tensors() {
   size_t most = 0;
+  std::string also;  // as many tensors have names of a model behind this
   for (const Naming* naming : known_namings())
-    for (const std::string_view prefix : naming->prefixes) {
-      NamePlace place;
-      const auto known =
-          static_cast<size_t>(std::count_if(file_->tensors().begin(), file_->tensors().end(), [&](const TensorView& t) {
-            return rule_for(*naming, prefix, t.name, place) != nullptr;
-          }));
-      if (known <= most) continue;
-      most = known;
-      naming_ = naming;
-      prefix_ = prefix;
-    }
+    for (const std::string& wrapper : wrappers_in(*file_, *naming))
+      for (const std::string_view prefix : naming->prefixes) {
+        NamePlace place;
+        const auto fits = [&](const TensorView& t) {
+          return rule_for(*naming, prefix, behind(t.name, wrapper), place) != nullptr;
+        };
+        const auto known = static_cast<size_t>(std::count_if(file_->tensors().begin(), file_->tensors().end(), fits));
+        if (known == most && naming == naming_ && wrapper != wrapper_) also = wrapper;
+        if (known <= most) continue;
+        most = known;
+        naming_ = naming;
+        prefix_ = prefix;
+        wrapper_ = wrapper;
+        also.clear();
+      }
   const size_t count = file_->tensors().size();
   if (!naming_)
     fail(Fault::input, path().string(), ": none of its ", count, " tensors",
          count > 0 ? text(", such as ", in_quotes(file_->tensors().front().name), ",") : std::string(),
          " is called as in a ViT of timm (cls_token), Hugging Face (vit.embeddings.cls_token) or Google (cls)");
+  if (!also.empty())
+    fail(Fault::input, path().string(), ": holds two models, behind ", in_quotes(wrapper_), " and behind ",
+         in_quotes(also), ", expected one");
   for (const TensorView& t : file_->tensors()) {
     NamePlace place;
-    const Rule* rule = rule_for(*naming_, prefix_, t.name, place);
+    const std::string_view inner = behind(t.name, wrapper_);
+    const Rule* rule = rule_for(*naming_, prefix_, inner, place);
     if (!rule) {
-      const bool prefixed = std::string_view(t.name).starts_with(prefix_);
-      Unused u = leftover(naming_->name, prefixed ? t.name.substr(prefix_.size()) : t.name);
+      Unused u =
+          leftover(naming_->name, std::string(inner.starts_with(prefix_) ? inner.substr(prefix_.size()) : inner));
       u.name = t.name;
       if (!is_state(t.name)) unused_.push_back(std::move(u));
       continue;
@@ -193,79 +225,26 @@ void Weights::give_back(const std::string& parameter, const Shape& shape, std::s
   }
 }
 
-// The model by the shapes of its parameters.
-void Weights::find_geometry() {
-  found_ = {.image = 0, .patch = 0, .dim = 0, .depth = 0, .heads = 0, .classes = 0, .channels = 0, .mlp = 0};
-  found_.epsilon = naming_->epsilon;
-  found_.gelu = naming_->gelu;
+void Weights::choose_schema() {
   model_from_ = images_from_ = text("by ", naming_->name, "'s convention");
-  const auto shape_of = [&](const char* name, int rank) -> std::optional<Shape> {
-    if (!has(name)) return std::nullopt;
-    const Shape s = shape(name);
-    if (s.rank() != rank || s.elements() == 0)
-      fail(Fault::input, path().string(), ": ", names_of(name), " has the shape ", s, ", expected ", rank,
-           " dimensions");
-    return s;
-  };
-  if (const auto s = shape_of("patch_embed.proj.weight", 4)) {
-    if ((*s)[2] != (*s)[3])
-      fail(Fault::input, path().string(), ": ", names_of("patch_embed.proj.weight"), " has patches of ", (*s)[2], " x ",
-           (*s)[3], ", expected square ones");
-    found_.dim = (*s)[0], found_.channels = (*s)[1], found_.patch = (*s)[2];
-  }
-  for (const auto& [name, pieces] : pieces_) {
-    NamePlace place;
-    for (const Rule& rule : timm_naming.rules)
-      if (matches(rule.ours, {}, name, place)) found_.depth = std::max(found_.depth, place.block + 1);
+  int64_t heads = 0;
+  for (const auto& [name, pieces] : pieces_)
     for (const Piece& p : pieces)
-      if (p.layout == Layout::heads_out && p.from.shape.rank() == 3) found_.heads = p.from.shape[1], heads_told_ = true;
-  }
-  if (const auto s = shape_of("blocks.0.mlp.fc1.weight", 2); s && found_.dim > 0) {
-    if ((*s)[0] % found_.dim != 0)
-      fail(Fault::input, path().string(), ": ", names_of("blocks.0.mlp.fc1.weight"), " makes ", (*s)[0], " values of ",
-           found_.dim, ", expected a multiple");
-    found_.mlp = (*s)[0] / found_.dim;
-  }
-  if (const auto s = shape_of("pos_embed", 3)) {
-    const int64_t side = grid_side((*s)[1]);
-    if (side == 0)
-      fail(Fault::input, path().string(), ": ", names_of("pos_embed"), " has ", (*s)[1],
-           " positions, expected a square grid, and one for the class token", with_known(unused_));
-    found_.image = side * found_.patch;
-  }
-  if (const auto s = shape_of("head.weight", 2)) found_.classes = (*s)[0];
+      if (p.layout == Layout::heads_out && p.from.shape.rank() == 3) heads = p.from.shape[1];
+  schema_ = naming_ == &own_naming ? card_schema(*this, *card_) : vit_schema(*this, *naming_, heads, card_);
   if (card_) {
-    const VitConfig card = parse_vit(card_->model);
-    found_.epsilon = card.epsilon;
-    found_.gelu = card.gelu;
-    found_.heads = card.heads;
-    heads_told_ = true;
     class_names_ = card_->classes;
     preprocess_ = card_->preprocess;
     model_from_ = images_from_ = "from its own metadata";
   }
-  if (static_cast<int64_t>(class_names_.size()) != found_.classes) class_names_.clear();
+  if (static_cast<int64_t>(class_names_.size()) != classes()) class_names_.clear();
 }
 
+int64_t Weights::classes() const { return schema_->classes(); }
+
 void Weights::take(const SourceConfig& c, const std::string& where) {
-  const auto agree = [&](const std::optional<int64_t>& said, int64_t found, const char* what) {
-    if (said && found > 0 && *said != found)
-      fail(Fault::input, where, ": says ", *said, ' ', what, ", but the weights in ", path().string(), " have ", found,
-           ", expected the config of these weights");
-  };
-  agree(c.patch, found_.patch, "pixels to a patch's side");
-  agree(c.dim, found_.dim, "values to a token");
-  agree(c.depth, found_.depth, "blocks");
-  agree(c.channels, found_.channels, "channels");
-  agree(c.hidden, found_.mlp * found_.dim, "hidden values in the MLP");
-  agree(c.image, found_.image, "pixels to an image's side");
-  if (has("head.weight") && (c.library == "timm" || !c.class_names.empty()))
-    agree(c.classes, found_.classes, "classes");
-  if (heads_told_) agree(c.heads, found_.heads, "heads");
-  if (c.heads) found_.heads = *c.heads, heads_told_ = true;
-  if (c.epsilon) found_.epsilon = *c.epsilon;
-  if (c.gelu) found_.gelu = *c.gelu;
-  if (static_cast<int64_t>(c.class_names.size()) == found_.classes) class_names_ = c.class_names;
+  schema_->take(c, where);
+  if (static_cast<int64_t>(c.class_names.size()) == classes()) class_names_ = c.class_names;
   model_from_ = text("by ", c.library, "'s convention");
   if (c.epsilon || c.gelu) model_from_ = "from " + where;
   if (c.preprocess) {
@@ -294,59 +273,34 @@ void Weights::read_beside() {
   }
 }
 
-// Where nothing tells: a head is 64 wide, but ViT-H's is 80.
-static int64_t usual_heads(int64_t dim) { return dim == 1280 ? 16 : dim % 64 == 0 ? dim / 64 : 0; }
-
-VitConfig Weights::model(std::string_view asked, int64_t image) const {
-  VitConfig c;
-  if (!asked.empty()) {
-    c = parse_vit(found_.classes > 0 ? with_classes(asked, found_.classes) : std::string(asked), found_);
-    if (heads_told_ && c.heads != found_.heads)
-      fail(Fault::input, path().string(), ": is for ", found_.heads, " heads, but --model ", asked, " has ", c.heads,
-           ", expected the same");
-  } else if (card_) {
-    c = parse_vit(card_->model);
-    if (found_.classes > 0) c.classes = found_.classes;
-  } else {
-    c = found_;
-    if (c.heads == 0) c.heads = usual_heads(c.dim);
-    if (c.classes == 0) c.classes = 1;  // a headless file: whoever needs classes says how many
-    if (c.image == 0 || c.patch == 0 || c.dim == 0 || c.depth == 0 || c.heads == 0 || c.mlp == 0)
-      fail(Fault::usage, "--model is missing: ", path().string(),
-           " does not say what it is for, expected a name such as vit_tiny_patch16_224");
-    try {
-      const VitConfig again = parse_vit(spec(c));
-      require(again == c, "weights: ", spec(c), " is not read as it is written");
-    } catch (const Error& e) {
-      if (e.fault() != Fault::usage) throw;
-      fail(Fault::input, path().string(), ": its shapes make no model that Shear has: ", e.what());
-    }
-  }
-  return with_image(c, image);
+ModelSpecPtr Weights::model(std::string_view asked, int64_t image) const {
+  if (!asked.empty() && family_of(asked) != schema_->family())
+    fail(Fault::input, path().string(), ": holds the weights of a model of the family ", schema_->family(), ", but ",
+         setting("model"), " ", asked, " is of ", family_of(asked), ", expected the same");
+  return schema_->model(asked, image);
 }
 
-Preprocess Weights::preprocess(const VitConfig& model) const {
-  Preprocess p = default_preprocess(model);
+Preprocess Weights::preprocess(const ModelSpec& model) const {
+  const Preprocess usual = default_preprocess(model);
+  Preprocess p = usual;
   if (preprocess_) {
     p = *preprocess_;
-    if (p.image != model.image) p.resize = 0;  // at another size the centre's share is what stays
+    if (p.image != usual.image) p.resize = 0;  // at another size the centre's share is what stays
   } else {
     p.interpolation = naming_->interpolation;
     p.fit = naming_->fit;
     p.halves = naming_->halves;
     if (p.fit == Fit::both) p.crop = 1;
   }
-  p.image = static_cast<int>(model.image);
-  p.channels = static_cast<int>(model.channels);
+  p.image = usual.image;
+  p.channels = usual.channels;
   return p;
 }
 
 PositionResize Weights::positions() const { return naming_->positions; }
 
-std::string Weights::heads_guess(const VitConfig& model, std::string_view asked) const {
-  if (heads_told_ || !asked.empty()) return {};
-  return text(path().string(), ": heads: ", model.heads, ", guessed from the width ", model.dim, " (",
-              model.dim / model.heads, " a head), not said by the file; --model says otherwise");
+std::string Weights::heads_guess(const ModelSpec& model, std::string_view asked) const {
+  return schema_->guess(model, asked);
 }
 
 // What evaluation does before it turns pixels into floats.
@@ -365,12 +319,11 @@ static std::string geometry(const Preprocess& p) {
   return {};
 }
 
-std::vector<std::string> Weights::describe(const VitConfig& model, const Preprocess& p) const {
+std::vector<std::string> Weights::describe(const ModelSpec& model, const Preprocess& p) const {
   std::vector<std::string> lines;
   lines.push_back(text(path().string(), ": ", naming_->name, "'s names",
-                       prefix_.empty() ? "" : text(" behind ", in_quotes(prefix_)), ", ", file_->tensors().size(),
-                       " tensors; ", model.heads, " heads", "; LayerNorm epsilon ", model.epsilon, " and ",
-                       yes(model.gelu == GeluForm::exact), ", ", model_from_));
+                       wrapper_.empty() && prefix_.empty() ? "" : text(" behind ", in_quotes(wrapper_ + prefix_)), ", ",
+                       file_->tensors().size(), " tensors; ", schema_->told(model), ", ", model_from_));
   const auto three = [](const std::array<float, 3>& v) {
     return v[0] == v[1] && v[1] == v[2] ? text(v[0]) : text(v[0], ", ", v[1], ", ", v[2]);
   };

@@ -38,7 +38,7 @@ TEST_CASE("the nearest name is told where one is near") {
 
 TEST_CASE("policies, their keys, models and their keys are suggested") {
   const auto policy = [](const char* spec) { return sentence(Fault::usage, [&] { make_policy(spec); }); };
-  const auto model = [](const char* spec) { return sentence(Fault::usage, [&] { parse_vit(spec); }); };
+  const auto model = [](const char* spec) { return sentence(Fault::usage, [&] { parse_model(spec); }); };
   const auto says = [](const std::string& found, const char* part) { return found.find(part) != std::string::npos; };
   CHECK(says(policy("fuller"), "policy fuller: unknown (did you mean full?), expected one of full, lean"));
   CHECK(says(policy("prebr++:perod=3"), "unknown key perod (did you mean period?), expected"));

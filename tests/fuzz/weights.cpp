@@ -18,10 +18,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       std::map<std::string, Weights::Named> back;
       weights.give_back(name, shape, values, back);
     }
-    const VitConfig model = weights.model();
-    if (!(parse_vit(spec(model)) == model)) std::abort();
-    weights.describe(model, weights.preprocess(model));
-    weights.heads_guess(model, {});
+    const ModelSpecPtr model = weights.model();
+    if (parse_model(model->str())->str() != model->str()) std::abort();
+    weights.describe(*model, weights.preprocess(*model));
+    weights.heads_guess(*model, {});
     std::vector<std::string> classes = weights.class_names();
     std::reverse(classes.begin(), classes.end());
     for (const int64_t row : plan_head(weights, static_cast<int64_t>(classes.size()), classes).rows)

@@ -186,7 +186,7 @@ TEST_CASE("a model's spelling gives its configuration, and the other way round")
 }
 
 TEST_CASE("a model that cannot be is refused with the key, what was found and what was expected") {
-  const auto refused = [](const char* spec) { return sentence(Fault::usage, [&] { parse_vit(spec); }); };
+  const auto refused = [](const char* spec) { return sentence(Fault::usage, [&] { parse_model(spec); }); };
   CHECK(refused("resnet50").find("unknown, expected one of vit_tiny_patch16_224") != std::string::npos);
   CHECK(refused("vit:image=28,patch=4,dim=8,depth=1,heads=1") ==
         "model vit:image=28,patch=4,dim=8,depth=1,heads=1: classes is missing");

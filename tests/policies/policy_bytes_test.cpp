@@ -6,6 +6,7 @@
 #include <functional>
 
 #include "backend.h"
+#include "shear/models/vit.h"
 #include "shear/train.h"
 #include "vit_run.h"
 
@@ -238,8 +239,8 @@ TEST_CASE("where tensors are drawn no step needs more than its plan, and some ne
   const VitConfig model{.image = 32, .patch = 4, .dim = 48, .depth = 10, .heads = 4, .classes = 10, .channels = 3};
   for (const char* policy : {"prebr:granularity=tensor,sample=0.5,period=1", "prebr++:granularity=tensor,period=1"}) {
     CAPTURE(policy);
-    const Plan planned =
-        plan_training({.model = model, .policy = policy, .batch = 4, .device = test_device(), .threads = 2});
+    const Plan planned = plan_training(
+        {.model = model_spec(model), .policy = policy, .batch = 4, .device = test_device(), .threads = 2});
     size_t least = planned.use.peak;
     for (uint64_t seed = 0; seed < 40; ++seed) {
       Device device(make_shape_backend(test_backend(2)));

@@ -16,6 +16,7 @@ HEADERS = {
     "ops": "ops",
     "policies": "policies",
     "nn": "nn",
+    "model": "model",
     "models": "mlp vit",
     "optim": "optim",
     "data": "data",
@@ -32,16 +33,19 @@ BELOW = {
     "ops": "core verdict tape",
     "policies": "core verdict",  # policies and ops meet in verdicts alone
     "nn": "core verdict tape ops",
-    "models": "core verdict tape ops nn",
+    "model": "core verdict tape ops nn",
+    "models": "core verdict tape ops nn model",
     "optim": "core tape",  # which is a sink of it
     "data": "core",
     "io": "core",
-    "weights": "core verdict tape ops nn models data io",
-    "train": "core verdict tape ops policies nn models optim data io weights",
-    "tools": "core verdict tape ops policies nn models optim data io weights train",
+    "weights": "core verdict tape ops nn model models data io",  # models: its schemas alone, see below
+    "train": "core verdict tape ops policies nn model optim data io weights",
+    "tools": "core verdict tape ops policies nn model models optim data io weights train",
 }
 # What a policy may see of a value, and what that may include in turn: no backend, no storage, no op.
 PLAIN = {"shear/api.h", "shear/policy.h", "shear/verdict.h", "shear/code.h", "shear/shape.h"}
+# Who names a family of models: what knows its files, what measures its operators, and examples.  All else sees Model.
+NAMES_A_FAMILY = re.compile(r"src/weights/(vit_schema|naming|source_config|config_json|export|leftovers)\.(h|cpp)|tools/(benchmarks|examples)/.*")
 # Who includes these sees no kernel.
 NO_KERNELS = ["shear/view.h", "shear/packed.h", "shear/device.h", "shear/tape.h", "shear/ops.h", "shear/optim.h", "shear/train.h"]
 OPEN_HEADERS = {header: layer for layer, names in HEADERS.items() for header in names.split()}
@@ -120,6 +124,8 @@ def main() -> int:
                 wrong.append(f"{where}: a policy's contract includes nothing but {sorted(PLAIN)}, not {include}")
             elif target == "backends" and backend_of(include.split("/")) not in {backend_of(where.parts), None}:
                 wrong.append(f"{where}: a backend sees itself alone, not {include}")
+            elif target == "models" and layer != "models" and not NAMES_A_FAMILY.fullmatch(str(where)):
+                wrong.append(f"{where}: sees a Model, not {include}")
             elif target == "kernels" and backend_of(where.parts) == "cuda":
                 continue
             elif target not in allowed:

@@ -8,6 +8,7 @@
 #include "errors.h"
 #include "gradcheck.h"
 #include "shear/make_backend.h"
+#include "shear/models/vit.h"
 #include "shear/policies.h"
 #include "shear/train.h"
 

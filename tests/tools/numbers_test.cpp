@@ -1,6 +1,7 @@
 // Flags that are numbers: whatever stands there, a command ends soon, with a status that is not a fault of ours.
-#include <regex>
+#include <cctype>
 #include <set>
+#include <sstream>
 
 #include "shell.h"
 
@@ -30,10 +31,14 @@ const std::set<std::string> never{"nan", "inf", "-inf", "1e300", "1x", " 1", "0x
 
 // The numeric flags of a command, from its help: those that are followed by N, or by what reads numbers of its own.
 std::set<std::string> numeric_flags(Shell& shear, const std::string& command) {
-  const std::string page = shear({command, "--help"}).out;
-  static const std::regex flag("(--[a-z-]+) (N|SIZE|V\\[,V,V\\]|I,J,\\.\\.\\.)(?![A-Z])");
+  std::istringstream page(shear({command, "--help"}).out);
   std::set<std::string> flags;
-  for (std::sregex_iterator at(page.begin(), page.end(), flag), end; at != end; ++at) flags.insert((*at)[1]);
+  std::string before;
+  for (std::string word; page >> word; before = word)
+    for (const std::string_view kind : {"N", "SIZE", "V[,V,V]", "I,J,..."})
+      if (before.starts_with("--") && word.starts_with(kind) &&
+          !(word.size() > kind.size() && std::isupper(word[kind.size()])))
+        flags.insert(before);
   return flags;
 }
 

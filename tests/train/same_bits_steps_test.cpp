@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "shear/make_backend.h"
+#include "shear/models/vit.h"
 #include "shear/train.h"
 #include "train_fixture.h"
 #include "vit_run.h"

@@ -5,6 +5,7 @@
 
 #include "allocation_counter.h"
 #include "backend.h"
+#include "shear/models/vit.h"
 #include "shear/train.h"
 
 using namespace shear;
@@ -98,7 +99,9 @@ TEST_CASE("the plan's bytes are those of a real step") {
             CAPTURE(policy);
             CAPTURE(optimizer);
             CAPTURE(train);
-            PlanOptions options{.model = model_of(size.dim, size.depth, size.heads),
+            VitConfig model = model_of(size.dim, size.depth, size.heads);
+            model.dropout = 0.1f;
+            PlanOptions options{.model = model_spec(model),
                                 .policy = policy,
                                 .batch = batch,
                                 .accumulate = batch / 2,
@@ -106,11 +109,10 @@ TEST_CASE("the plan's bytes are those of a real step") {
                                 .train = train,
                                 .device = test_device(),
                                 .threads = 2};
-            options.model.dropout = 0.1f;
             const Plan plan = plan_training(options);
-            Bench bench(options.model, policy, options.optimizer, {.accumulate = batch / 2},
-                        {.step_bytes = plan.step_bytes}, train);
-            const Batch images = random_batch(options.model, batch);
+            Bench bench(model, policy, options.optimizer, {.accumulate = batch / 2}, {.step_bytes = plan.step_bytes},
+                        train);
+            const Batch images = random_batch(model, batch);
             for (int64_t step = 0; step < 3; ++step) {
               bench.device.restart_peak();
               (*bench.step)(step, 1e-3f, images);
@@ -127,7 +129,7 @@ TEST_CASE("the plan's bytes are those of a real step") {
 }
 
 TEST_CASE("the largest batch of a budget fits, and one image more does not") {
-  PlanOptions options{.model = model_of(32, 2, 2), .policy = "lean", .device = test_device(), .threads = 2};
+  PlanOptions options{.model = model_spec(model_of(32, 2, 2)), .policy = "lean", .device = test_device(), .threads = 2};
   constexpr size_t budget = 16 << 20;
   const int64_t largest = largest_batch(options, budget);
   REQUIRE(largest > 1);

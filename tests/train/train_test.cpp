@@ -167,7 +167,7 @@ TEST_CASE("a step that does not fit in the limit is refused before anything is c
   const TempDir dir;
   write_idx(dir / "data");
   const Recipe recipe = small_recipe(dir / "data");
-  const VitConfig model = parse_vit(std::string(tiny_model) + ",classes=10");
+  const ModelSpecPtr model = parse_model(std::string(tiny_model) + ",classes=10");
   PlanOptions plan{.model = model, .batch = 16, .device = test_device(), .threads = 1};
   const size_t need = plan_training(plan).use.peak;
   RunOptions run = in(dir / "run");

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "shear/make_backend.h"
+#include "shear/models/vit.h"
 #include "shear/train.h"
 #include "shell.h"
 
@@ -34,7 +35,7 @@ struct Heads {
       device.run().upload(p.value.data<void>(), values.data(), p.value.bytes());
     }
     save_weights(dir / "w.safetensors", own.parameters(),
-                 to_metadata({spec(own.config()), names, default_preprocess(own.config())}));
+                 to_metadata({spec(own.config()), names, default_preprocess(*model_spec(own.config()))}));
   }
 
   struct Begun {

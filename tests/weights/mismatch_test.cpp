@@ -3,9 +3,11 @@
 
 #include "errors.h"
 #include "shear/make_backend.h"
+#include "shear/models/vit.h"
 #include "shear/train.h"
 #include "shell.h"
 #include "tests_dir.h"
+#include "vit_of.h"
 
 using namespace shear;
 using namespace shear::test;
@@ -32,7 +34,7 @@ struct More {
   WeightsReport load(const LoadOptions& options) const {
     const Weights weights(dir.path());
     Device device(make_cpu_backend(1));
-    Vit model(device, weights.model(), 1, Values::undefined);
+    Vit model(device, vit_of(weights), 1, Values::undefined);
     return load_weights(weights, model.parameters(), options);
   }
   std::string refusal(Matching matching) const {
@@ -105,7 +107,7 @@ TEST_CASE("what the class token's logits do not depend on is no error") {
 TEST_CASE("a layer before the head is needed for the head that came with it, and not for a new one") {
   const Weights weights(golden / "stored.npz");
   Device device(make_cpu_backend(1));
-  Vit same(device, weights.model(), 1, Values::undefined);
+  Vit same(device, vit_of(weights), 1, Values::undefined);
   const auto load = [&](Vit& model, const LoadOptions& options) {
     return load_weights(weights, model.parameters(), options);
   };
@@ -120,7 +122,8 @@ TEST_CASE("blocks beyond those of the model that is asked for are refused, and s
   const Weights weights(golden / "timm");
   Device device(make_cpu_backend(1));
   const auto refusal = [&](const std::string& depth) {
-    Vit model(device, weights.model("vit:image=12,patch=4,dim=12,heads=3,mlp=2,depth=" + depth), 1, Values::undefined);
+    Vit model(device, vit_of(weights, "vit:image=12,patch=4,dim=12,heads=3,mlp=2,depth=" + depth), 1,
+              Values::undefined);
     return sentence(Fault::input,
                     [&] { load_weights(weights, model.parameters(), {.matching = Matching::fine_tuning}); });
   };

@@ -10,6 +10,7 @@
 #include "shear/weights.h"
 #include "temp_dir.h"
 #include "tests_dir.h"
+#include "vit_of.h"
 
 using namespace shear;
 using shear::test::sentence;
@@ -71,7 +72,7 @@ TEST_CASE("logits of timm's, Hugging Face's and Google's files are those of thei
     CAPTURE(file);
     const Weights weights(golden / file);
     CHECK(weights.source() == source);
-    const VitConfig model = weights.model();
+    const VitConfig model = vit_of(weights);
     VitConfig same = model;
     same.epsilon = 1e-6f;
     same.gelu = GeluForm::exact;
@@ -86,12 +87,12 @@ TEST_CASE("at another image size, positions are resized as the weights' library 
     CAPTURE(name);
     const Weights weights(golden / file);
     const std::vector<float> theirs = expected(text("logits.", name, ".20"));
-    CHECK(worst(logits(weights, weights.model({}, 20)), theirs) < tolerance);
-    CHECK(worst(logits(weights, weights.model({}, 20), PositionResize::bilinear), theirs) > 1e-3);
+    CHECK(worst(logits(weights, vit_of(weights, {}, 20)), theirs) < tolerance);
+    CHECK(worst(logits(weights, vit_of(weights, {}, 20), PositionResize::bilinear), theirs) > 1e-3);
   }
   // timm reads Google's files with an exact GELU and resizes them its own way.
   const Weights google(golden / "stored.npz");
-  VitConfig exact = google.model({}, 20);
+  VitConfig exact = vit_of(google, {}, 20);
   exact.gelu = GeluForm::exact;
   CHECK(worst(logits(google, exact, PositionResize::bilinear), expected("logits.timm_npz.20")) < tolerance);
   exact.image = 12;
@@ -102,27 +103,27 @@ TEST_CASE("at another image size, positions are resized as the weights' library 
 
 TEST_CASE("epsilon, GELU, preprocessing and classes are those of the configs, or else of the library") {
   const Weights timm(golden / "timm"), hf(golden / "hf"), hf5(golden / "hf5"), google(golden / "stored.npz");
-  CHECK(timm.model().epsilon == 1e-6f);
-  CHECK(timm.model().gelu == GeluForm::exact);
-  CHECK(hf.model().epsilon == 1e-12f);
-  CHECK(hf5.model().epsilon == 1e-3f);
-  CHECK(hf5.model().gelu == GeluForm::tanh);
-  CHECK(google.model().gelu == GeluForm::tanh);
-  CHECK(spec(hf5.model()).ends_with(",eps=0.001,gelu=tanh"));
-  CHECK(parse_vit(spec(hf.model())) == hf.model());
+  CHECK(vit_of(timm).epsilon == 1e-6f);
+  CHECK(vit_of(timm).gelu == GeluForm::exact);
+  CHECK(vit_of(hf).epsilon == 1e-12f);
+  CHECK(vit_of(hf5).epsilon == 1e-3f);
+  CHECK(vit_of(hf5).gelu == GeluForm::tanh);
+  CHECK(vit_of(google).gelu == GeluForm::tanh);
+  CHECK(spec(vit_of(hf5)).ends_with(",eps=0.001,gelu=tanh"));
+  CHECK(parse_vit(spec(vit_of(hf))) == vit_of(hf));
   const std::vector<std::string> names{"cat", "dog", "yak", "\u00e9t\u00e9", "a, b"};
   CHECK(timm.class_names() == names);
   CHECK(hf.class_names() == names);
   CHECK(google.class_names().empty());
 
-  const Preprocess t = timm.preprocess(timm.model()), h = hf.preprocess(hf.model()),
-                   g = google.preprocess(google.model());
+  const Preprocess t = timm.preprocess(*timm.model()), h = hf.preprocess(*hf.model()),
+                   g = google.preprocess(*google.model());
   CHECK(t.interpolation == Interpolation::bicubic);
   CHECK(t.crop == 0.9f);
   CHECK(t.fit == Fit::shorter);
   CHECK(t.halves == Halves::even);
   CHECK(resized_side(t) == 13);
-  CHECK(resized_side(timm.preprocess(timm.model({}, 20))) == 22);  // 20 / 0.9: the share stays
+  CHECK(resized_side(timm.preprocess(*timm.model({}, 20))) == 22);  // 20 / 0.9: the share stays
   CHECK(h.interpolation == Interpolation::bilinear);
   CHECK(h.fit == Fit::both);
   CHECK(h.halves == Halves::down);
@@ -132,7 +133,7 @@ TEST_CASE("epsilon, GELU, preprocessing and classes are those of the configs, or
   CHECK(g.mean == std::array{0.5f, 0.5f, 0.5f});
   CHECK(h.image == 12);
 
-  const std::vector<std::string> lines = hf5.describe(hf5.model(), hf5.preprocess(hf5.model()));
+  const std::vector<std::string> lines = hf5.describe(*hf5.model(), hf5.preprocess(*hf5.model()));
   REQUIRE(lines.size() == 2);
   CHECK(lines[0] ==
         text((golden / "hf5/model.safetensors").string(),
@@ -145,10 +146,10 @@ TEST_CASE("epsilon, GELU, preprocessing and classes are those of the configs, or
 TEST_CASE("a model that is asked for takes epsilon and GELU from the weights, and must have their heads") {
   const Weights hf5(golden / "hf5");
   const std::string asked = "vit:image=12,patch=4,dim=12,depth=2,mlp=2,heads=";
-  CHECK(hf5.model(asked + "3").epsilon == 1e-3f);
-  CHECK(hf5.model(asked + "3").classes == 5);
-  CHECK(hf5.model(asked + "3,eps=1e-6,gelu=exact").epsilon == 1e-6f);
-  CHECK(hf5.model(asked + "3,eps=1e-6,gelu=exact").gelu == GeluForm::exact);
+  CHECK(vit_of(hf5, asked + "3").epsilon == 1e-3f);
+  CHECK(vit_of(hf5, asked + "3").classes == 5);
+  CHECK(vit_of(hf5, asked + "3,eps=1e-6,gelu=exact").epsilon == 1e-6f);
+  CHECK(vit_of(hf5, asked + "3,eps=1e-6,gelu=exact").gelu == GeluForm::exact);
   CHECK(sentence(Fault::input, [&] {
           hf5.model(asked + "2");
         }).ends_with("is for 3 heads, but --model " + asked + "2 has 2, expected the same"));
@@ -157,7 +158,7 @@ TEST_CASE("a model that is asked for takes epsilon and GELU from the weights, an
 TEST_CASE("weights without a head fine-tune with one of zeros, and are not enough to evaluate") {
   const Weights base(golden / "hf_base");
   Device device(make_cpu_backend(1));
-  Vit model(device, base.model("vit:image=12,patch=4,dim=12,depth=2,mlp=2,heads=3,classes=4"), 1, Values::undefined);
+  Vit model(device, vit_of(base, "vit:image=12,patch=4,dim=12,depth=2,mlp=2,heads=3,classes=4"), 1, Values::undefined);
   const WeightsReport report = load_weights(base, model.parameters(), {.matching = Matching::fine_tuning});
   CHECK(report.head == HeadFrom::zero);
   CHECK(report.missing.empty());

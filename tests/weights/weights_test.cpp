@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "backend.h"
+#include "shear/models/vit.h"
 #include "shear/train.h"
 #include "train_fixture.h"
 
@@ -163,7 +164,7 @@ TEST_CASE("weights in half precision are read as floats") {
 TEST_CASE("a card survives the metadata of a file") {
   const TempDir dir;
   Fixture a(config_of(2));
-  ModelCard card{spec(a.model.config()), {"ankle \"boot\"", "été"}, default_preprocess(a.model.config())};
+  ModelCard card{spec(a.model.config()), {"ankle \"boot\"", "été"}, default_preprocess(*model_spec(a.model.config()))};
   card.preprocess.mean = {0.485f, 0.456f, 0.406f};
   card.preprocess.interpolation = Interpolation::bilinear;
   save_weights(dir / "w.safetensors", a.model.parameters(), to_metadata(card));
@@ -214,7 +215,7 @@ TEST_CASE("an evaluation counts what the model says") {
   };
   Loader::Options options;
   options.batch = 4;
-  options.preprocess = default_preprocess(config_of(4));
+  options.preprocess = default_preprocess(*model_spec(config_of(4)));
   const auto e = evaluate(device, two, *data.val, options, 4);
   REQUIRE(e);
   CHECK(e->samples == 10);  // labels 0 1 2 3 0 1 2 3 0 1

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "shear/train.h"
+#include "tools/shear/exit_code.h"
 #include "tools/shear/options.h"
 
 namespace shear::tool {
@@ -21,7 +22,7 @@ void measure(Flags& flags) {
   const DataSplits data = open_data(flags.data);
   flags.loader.batch = 32;
   flags.loader.training = true;
-  flags.loader.preprocess = default_preprocess(parse_vit(flags.model));
+  flags.loader.preprocess = default_preprocess(*parse_model(flags.model));
   Loader loader(*data.train, flags.loader);
   loader.start(0);
   loader.next();  // the first batches wait for threads to start and for files that no cache holds
@@ -54,7 +55,7 @@ int main(int argc, char** argv) {
     shear::tool::measure(flags);
   } catch (const shear::Error& e) {
     std::cerr << "bench_loader: " << e.what() << std::endl;
-    return static_cast<int>(e.fault());
+    return shear::tool::exit_code(e.fault());
   }
   return 0;
 }

@@ -10,6 +10,7 @@
 
 #include "bounds.h"
 #include "operators.h"
+#include "tools/shear/exit_code.h"
 #include "tools/shear/options.h"
 
 namespace shear::tool {
@@ -113,6 +114,6 @@ int main(int argc, char** argv) {
     return shear::tool::run(flags, app.remaining());
   } catch (const shear::Error& e) {
     std::cerr << "bench_ops: " << e.what() << std::endl;
-    return static_cast<int>(e.fault());
+    return shear::tool::exit_code(e.fault());
   }
 }

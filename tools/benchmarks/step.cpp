@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "shear/train.h"
+#include "tools/shear/exit_code.h"
 #include "tools/shear/options.h"
 
 namespace shear::tool {
@@ -19,14 +20,15 @@ struct Flags {
   DeviceFlags device;
 };
 
-Batch random_batch(const VitConfig& config, int64_t count) {
+Batch random_batch(const ModelSpec& model, int64_t count) {
   Batch batch;
   batch.count = count;
-  batch.images.resize(static_cast<size_t>(count * config.channels * config.image * config.image));
+  batch.images.resize(static_cast<size_t>(count * model.input().elements()));
   batch.labels.resize(static_cast<size_t>(count));
   Stream stream(1, Purpose::test);
   for (float& pixel : batch.images) pixel = stream.normal();
-  for (int32_t& label : batch.labels) label = static_cast<int32_t>(stream.below(static_cast<uint32_t>(config.classes)));
+  for (int32_t& label : batch.labels)
+    label = static_cast<int32_t>(stream.below(static_cast<uint32_t>(model.classes())));
   return batch;
 }
 
@@ -37,8 +39,8 @@ void wait_for(Device& device, const Param& p) {
 }
 
 void serve(const Flags& flags) {
-  const VitConfig config = parse_vit(flags.model);
-  const Plan plan = plan_training({.model = config,
+  const ModelSpecPtr spec = parse_model(flags.model);
+  const Plan plan = plan_training({.model = spec,
                                    .policy = flags.policy,
                                    .batch = flags.batch,
                                    .optimizer = flags.optimizer,
@@ -46,12 +48,12 @@ void serve(const Flags& flags) {
                                    .device = parse_device(flags.device.device),
                                    .threads = flags.device.threads});
   Device device(flags.device.make(), {.step_bytes = plan.step_bytes});
-  Vit model(device, config, /*seed=*/1);
+  const std::unique_ptr<Model> model = spec->make(device, /*seed=*/1);
   const auto policy = make_policy(flags.policy);
-  const auto optimizer = make_optimizer(device, model.parameters(), flags.optimizer);
-  const StepOptions options{.input = {config.channels, config.image, config.image}};
-  TrainStep train(device, model.parameters(), std::ref(model), *policy, *optimizer, options);
-  const Batch batch = random_batch(config, flags.batch);
+  const auto optimizer = make_optimizer(device, model->parameters(), flags.optimizer);
+  const StepOptions options{.input = spec->input()};
+  TrainStep train(device, model->parameters(), std::ref(*model), *policy, *optimizer, options);
+  const Batch batch = random_batch(*spec, flags.batch);
 
   int64_t step = 0;
   for (int64_t count = 0; std::cin >> count;) {
@@ -60,7 +62,7 @@ void serve(const Flags& flags) {
     for (int64_t i = 0; i < count; ++i) {
       const auto start = std::chrono::steady_clock::now();
       loss = train(step++, /*lr=*/1e-3f, batch).loss;
-      wait_for(device, *model.parameters().begin());
+      wait_for(device, *model->parameters().begin());
       seconds.push_back(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
     }
     const MemoryUse use = device.peak();
@@ -91,7 +93,7 @@ int main(int argc, char** argv) {
     shear::tool::serve(flags);
   } catch (const shear::Error& e) {
     std::cerr << "bench_step: " << e.what() << std::endl;
-    return static_cast<int>(e.fault());
+    return shear::tool::exit_code(e.fault());
   }
   return 0;
 }

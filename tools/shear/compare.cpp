@@ -39,7 +39,7 @@ std::string file_name(const std::string& policy) {
 
 // The model that weights are for, with as many classes as the data will have.
 std::string model_of(const std::string& weights) {
-  std::string found = spec(Weights(weights).model());
+  std::string found = Weights(weights).model()->str();
   if (const size_t at = found.find(",classes="); at != std::string::npos) found.erase(at, found.find(',', at + 1) - at);
   return found;
 }

@@ -65,7 +65,7 @@ int run_eval(const EvalFlags& flags) {
     Progress progress;
     const char* name = &part == data.val.get() ? "validation" : &part == data.test.get() ? "test" : "training";
     progress.say(text(flags.data.data, ": ", data.kind, ", ", part.size(), " ", name, " images; ", loaded->card.model));
-    e = *evaluate(loaded->device, std::ref(loaded->model), part, options, loaded->model.config().classes, labels,
+    e = *evaluate(loaded->device, std::ref(*loaded->model), part, options, loaded->spec->classes(), labels,
                   [&](int64_t done, int64_t total) {
                     progress.at(static_cast<double>(done) / static_cast<double>(total),
                                 text("evaluated ", done, "/", total));

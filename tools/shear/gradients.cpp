@@ -32,21 +32,22 @@ int run_gradients(const GradientsFlags& flags) {
   const auto policy = make_policy(flags.policy, flags.seed);
   const auto loaded = load_model(flags.weights, {}, flags.device);
   Device& device = loaded->device;
-  Parameters& parameters = loaded->model.parameters();
-  const VitConfig& config = loaded->model.config();
+  Parameters& parameters = loaded->model->parameters();
+  const Shape input = loaded->spec->input();
+  const int64_t known = loaded->spec->classes();
 
   const SafeTensors file(flags.batch);
   const TensorView &images_in = named(file, "images"), &labels_in = named(file, "labels");
   const Shape& s = images_in.shape;
-  if (s.rank() != 4 || s[0] < 1 || s[1] != config.channels || s[2] != config.image || s[3] != config.image)
-    fail(Fault::input, flags.batch, ": images have the shape ", s, ", the model expects (B, ", config.channels, ", ",
-         config.image, ", ", config.image, ")");
+  if (s.rank() != 4 || s[0] < 1 || s[1] != input[0] || s[2] != input[1] || s[3] != input[2])
+    fail(Fault::input, flags.batch, ": images have the shape ", s, ", the model expects (B, ", input[0], ", ", input[1],
+         ", ", input[2], ")");
   if (labels_in.shape != Shape({s[0]}))
     fail(Fault::input, flags.batch, ": labels have the shape ", labels_in.shape, ", expected ", Shape({s[0]}));
   std::vector<int32_t> classes;
   for (int64_t label : read_integers(file, labels_in)) {
-    if (label < 0 || label >= config.classes)
-      fail(Fault::input, flags.batch, ": a label is ", label, ", expected 0 to ", config.classes - 1);
+    if (label < 0 || label >= known)
+      fail(Fault::input, flags.batch, ": a label is ", label, ", expected 0 to ", known - 1);
     classes.push_back(static_cast<int32_t>(label));
   }
 
@@ -60,7 +61,7 @@ int run_gradients(const GradientsFlags& flags) {
       const Tensor images = device.upload(s, Category::workspace, read_floats(file, images_in));
       const Tensor labels = device.empty({s[0]}, Category::workspace, DType::i32);
       device.run().upload(labels.data<void>(), classes.data(), labels.bytes());
-      const Tensor logits = loaded->model(tape, images, {flags.seed, 0});
+      const Tensor logits = (*loaded->model)(tape, images, {flags.seed, 0});
       loss = cross_entropy(tape, "loss", logits, labels, static_cast<float>(flags.smoothing));
       logits_out = device.download(logits);
       loss_out = device.download(loss)[0];
@@ -77,9 +78,10 @@ int run_gradients(const GradientsFlags& flags) {
   }
   std::vector<TensorToWrite> out;
   for (const auto& [name, g] : gradients) out.push_back({name, DType::f32, g.shape, g.values.data()});
-  out.push_back({"logits", DType::f32, {s[0], config.classes}, logits_out.data()});
+  out.push_back({"logits", DType::f32, {s[0], known}, logits_out.data()});
   out.push_back({"loss", DType::f32, {}, &loss_out});
-  write_safetensors(flags.out, out, {{"format", "pt"}, {"shear.model", spec(config)}, {"shear.policy", flags.policy}});
+  write_safetensors(flags.out, out,
+                    {{"format", "pt"}, {"shear.model", loaded->card.model}, {"shear.policy", flags.policy}});
 
   const double norm = gradient_norm(parameters);
   const MemoryUse use = device.peak();

@@ -52,7 +52,7 @@ int run_inspect(const InspectFlags& flags) {
 void add_inspect(CLI::App& app, Run& chosen) {
   auto flags = std::make_shared<InspectFlags>();
   CLI::App* cmd = app.add_subcommand("inspect", "what a weight file or checkpoint holds");
-  cmd->add_option("FILE", flags->file, "safetensors or .npz")->required();
+  cmd->add_option("FILE", flags->file, "safetensors, PyTorch's file or .npz")->required();
   cmd->add_flag("--json", flags->json, "prints one JSON object");
   cmd->footer(example("shear inspect run/last.safetensors"));
   cmd->callback([&chosen, flags] { chosen = [flags] { return run_inspect(*flags); }; });

@@ -10,6 +10,7 @@
 #include <system_error>
 
 #include "command_line.h"
+#include "exit_code.h"
 #include "output.h"
 #include "shear/error.h"
 #include "signals.h"
@@ -24,7 +25,7 @@ int complain(Fault fault, std::string sentence) {
   while (!sentence.empty() && sentence.back() == ' ') sentence.pop_back();
   std::cout.flush();
   shear::tool::say("shear: " + sentence);
-  return static_cast<int>(fault);
+  return shear::tool::exit_code(fault);
 }
 
 // What the system refused where nobody looked: the machine's state, or a file of the user's.
@@ -72,6 +73,7 @@ int main(int argc, char** argv) {
   spin_briefly(argv);
   hold_standard_streams();
   shear::tool::ignore_write_signals();
+  shear::spell_settings("--");
   try {
     return run({argv + std::min(argc, 1), argv + argc});
   } catch (const shear::Error& e) {

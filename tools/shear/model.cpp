@@ -8,7 +8,7 @@
 namespace shear::tool {
 
 void WeightFlags::add(CLI::App& app) {
-  app.add_option("--weights", weights, "safetensors by Shear, timm or Hugging Face, or Google's .npz")
+  app.add_option("--weights", weights, "safetensors or PyTorch's file by Shear, timm or Hugging Face, or Google's .npz")
       ->required()
       ->type_name("FILE");
   offer_models(app.add_option("--model", model, "where the weights do not say")
@@ -17,11 +17,12 @@ void WeightFlags::add(CLI::App& app) {
   add_loading(app, positions, strict, allow_mismatch);
 }
 
-LoadedModel::LoadedModel(std::unique_ptr<Backend> backend, std::unique_ptr<const Weights> w, const VitConfig& config,
+LoadedModel::LoadedModel(std::unique_ptr<Backend> backend, std::unique_ptr<const Weights> w, ModelSpecPtr s,
                          ModelCard c)
     : device(std::move(backend)),
       weights(std::move(w)),
-      model(device, config, 0, Values::undefined),
+      spec(std::move(s)),
+      model(spec->make(device, 0, Values::undefined)),
       card(std::move(c)) {}
 
 std::unique_ptr<LoadedModel> load_model(const WeightFlags& flags, const ImageFlags& images, const DeviceFlags& device) {
@@ -30,14 +31,14 @@ std::unique_ptr<LoadedModel> load_model(const WeightFlags& flags, const ImageFla
   if (!flags.positions.empty()) options.positions = parse_position_resize(flags.positions);
   auto weights = std::make_unique<const Weights>(flags.weights);
   const ImageOptions image = images.read();
-  const VitConfig config = weights->model(flags.model, image.size.value_or(0));
-  ModelCard card{spec(config), weights->class_names(), weights->preprocess(config)};
-  if (static_cast<int64_t>(card.classes.size()) != config.classes) card.classes.clear();
+  const ModelSpecPtr spec = weights->model(flags.model, image.size.value_or(0));
+  ModelCard card{spec->str(), weights->class_names(), weights->preprocess(*spec)};
+  if (static_cast<int64_t>(card.classes.size()) != spec->classes()) card.classes.clear();
   apply(image, card.preprocess);
-  for (const std::string& line : weights->describe(config, card.preprocess)) say(line);
-  auto loaded = std::make_unique<LoadedModel>(std::move(backend), std::move(weights), config, std::move(card));
-  WeightsReport report = load_weights(*loaded->weights, loaded->model.parameters(), options);
-  if (const std::string guess = loaded->weights->heads_guess(config, flags.model); !guess.empty())
+  for (const std::string& line : weights->describe(*spec, card.preprocess)) say(line);
+  auto loaded = std::make_unique<LoadedModel>(std::move(backend), std::move(weights), spec, std::move(card));
+  WeightsReport report = load_weights(*loaded->weights, loaded->model->parameters(), options);
+  if (const std::string guess = loaded->weights->heads_guess(*spec, flags.model); !guess.empty())
     report.warnings.push_back(guess);
   for (const std::string& note : report.notes) say(note);
   for (const std::string& warning : report.warnings) say("warning: " + warning);
@@ -50,7 +51,7 @@ std::string class_name(const ModelCard& card, int64_t index) {
 
 std::vector<int> labels_for(const LoadedModel& loaded, const Dataset& data) {
   if (!loaded.card.classes.empty()) return match_classes(data.classes(), loaded.card.classes);
-  ClassMatch match = match_unnamed_classes(data.classes(), loaded.model.config().classes);
+  ClassMatch match = match_unnamed_classes(data.classes(), loaded.spec->classes());
   const std::string file = loaded.weights->path().string();
   if (match.by == ClassMatch::by_number)
     std::cerr << file << ": names no classes, and those of the data are numbers: class i is the one called so"

@@ -13,11 +13,12 @@ struct WeightFlags {
 };
 
 struct LoadedModel {
-  LoadedModel(std::unique_ptr<Backend>, std::unique_ptr<const Weights>, const VitConfig&, ModelCard);
+  LoadedModel(std::unique_ptr<Backend>, std::unique_ptr<const Weights>, ModelSpecPtr, ModelCard);
 
   Device device;
   std::unique_ptr<const Weights> weights;
-  Vit model;
+  ModelSpecPtr spec;
+  std::unique_ptr<Model> model;
   ModelCard card;
 };
 

@@ -42,7 +42,7 @@ void print_saves(const Row& row) {
 
 int run_plan(PlanFlags& flags) {
   PlanOptions& options = flags.plan;
-  options.model = parse_vit(flags.model);
+  options.model = parse_model(flags.model);
   options.threads = flags.device.threads;
   options.device = parse_device(flags.device.device);
   options.precision = parse_precision(flags.device.precision);

@@ -42,7 +42,7 @@ std::vector<Guess> predict(LoadedModel& loaded, const Image& image) {
   prepare_eval(image, p, pixels.data());
   Tape tape(loaded.device);
   const Tensor x = loaded.device.upload(shape, Category::workspace, pixels);
-  const std::vector<float> logits = loaded.device.download(loaded.model(tape, x));
+  const std::vector<float> logits = loaded.device.download((*loaded.model)(tape, x));
   const double top = *std::max_element(logits.begin(), logits.end());
   double sum = 0;
   for (float v : logits) sum += std::exp(v - top);
@@ -76,7 +76,7 @@ std::vector<std::filesystem::path> named_images(const std::vector<std::string>& 
 class Predictor {
  public:
   Predictor(LoadedModel& loaded, int64_t top)
-      : loaded_(loaded), top_(static_cast<size_t>(std::min(top, loaded.model.config().classes))) {}
+      : loaded_(loaded), top_(static_cast<size_t>(std::min(top, loaded.spec->classes()))) {}
 
   // An image that cannot be read is told of, and does not keep the others from their rows.
   void add(const std::string& image, const std::string& truth, const std::function<Image()>& read) {

@@ -27,10 +27,10 @@ Preprocess choose_preprocess(const PrepareFlags& flags) {
   const int64_t size = options.size.value_or(0);
   Preprocess p;
   if (!flags.model.empty()) {
-    p = default_preprocess(with_image(parse_vit(flags.model), size));
+    p = default_preprocess(*parse_model(flags.model)->with_image(size));
   } else {
     const Weights weights(flags.weights);
-    p = weights.preprocess(weights.model({}, size));
+    p = weights.preprocess(*weights.model({}, size));
   }
   apply(options, p);
   return p;

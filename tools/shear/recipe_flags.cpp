@@ -18,7 +18,8 @@ void RecipeFlags::add_model(CLI::App& app) {
                    ->default_str("the weights' own; needed without --weights")
                    ->type_name("NAME"));
   app.add_option("--weights", recipe.weights,
-                 "safetensors by Shear, timm or Hugging Face, or Google's .npz, to begin with; rows of the head go by "
+                 "safetensors or PyTorch's file by Shear, timm or Hugging Face, or Google's .npz, to begin with; rows "
+                 "of the head go by "
                  "the names of classes, and a head that does not know them all is replaced by zeros")
       ->type_name("FILE");
   add_loading(app, recipe.positions, recipe.strict, recipe.allow_mismatch);

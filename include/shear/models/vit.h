@@ -8,7 +8,7 @@
 
 #include "shear/api.h"
 #include "shear/kernels/arguments.h"
-#include "shear/nn.h"
+#include "shear/model.h"
 
 namespace SHEAR_API shear {
 
@@ -28,21 +28,24 @@ struct VitConfig {
 // name takes the same keys after a colon: "vit_tiny_patch16_224:classes=10".  Where a spec does not name them, epsilon
 // and gelu are those of `otherwise`.  Throws Fault::usage naming the key, what was found and expected.
 VitConfig parse_vit(std::string_view spec, const VitConfig& otherwise = {});
-std::vector<std::string> known_models();        // the names, smallest model first
 std::string spec(const VitConfig&);             // parse_vit(spec(c)) == c, but for dropout
 std::string_view known_name(const VitConfig&);  // of a known model, whatever its image size; empty: it is none
 VitConfig with_image(VitConfig, int64_t size);  // of --image-size; 0: as it is.  Throws Fault::usage
-std::string with_classes(std::string_view spec, int64_t count);  // unless it names a number itself
 
-class Vit {
+// As training and planning know it, and back: null where the model is of another family.
+ModelSpecPtr model_spec(const VitConfig&);
+const VitConfig* vit_config(const ModelSpec&);
+ModelFamily vit_family();
+
+class Vit final : public Model {
  public:
   Vit(Device&, const VitConfig&, uint64_t seed, Values = Values::drawn);
 
   // images (B, C, H, W) -> logits (B, classes).
-  Tensor operator()(Tape&, const Tensor& images, const ForwardContext& = {});
+  Tensor operator()(Tape&, const Tensor& images, const ForwardContext& = {}) override;
 
   const VitConfig& config() const { return config_; }
-  Parameters& parameters() { return parameters_; }
+  Parameters& parameters() override { return parameters_; }
 
  private:
   struct Block {

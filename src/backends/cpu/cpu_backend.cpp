@@ -21,20 +21,21 @@ std::unique_ptr<Backend> make_cpu_backend(int threads, Precision precision) {
 // OpenMP's runtime ends the process where a thread of its does not start; once they are there, they stay.
 void start_cpu_threads(int count) {
   if (omp_get_thread_limit() < count)
-    fail(Fault::usage, "--threads ", count, ": OMP_THREAD_LIMIT allows ", omp_get_thread_limit(),
+    fail(Fault::usage, setting("threads"), " ", count, ": OMP_THREAD_LIMIT allows ", omp_get_thread_limit(),
          ", expected at most that many");
-  require_threads(count, "--threads");
+  require_threads(count, setting("threads").c_str());
   int there = 0;
 #pragma omp parallel num_threads(count) reduction(+ : there)
   there += 1;
-  require(there == count, "--threads ", count, ": ", there, " of them started");
+  require(there == count, setting("threads"), " ", count, ": ", there, " of them started");
 }
 
 namespace cpu {
 
 CpuBackend::CpuBackend(int threads, Precision precision)
     : threads_(threads > 0 ? threads : default_threads()), precision_(precision) {
-  if (threads_ > most_threads) fail(Fault::usage, "--threads ", threads_, ": expected at most ", most_threads);
+  if (threads_ > most_threads)
+    fail(Fault::usage, setting("threads"), " ", threads_, ": expected at most ", most_threads);
   omp_set_dynamic(0);  // as many threads as asked for
   packs_.reserve(static_cast<size_t>(threads_));
   for (int t = 0; t < threads_; ++t) packs_.emplace_back(memory_);

@@ -19,8 +19,9 @@ template <class F>
 F* find(const char* name) {
   void* const found = library() ? dlsym(library(), name) : nullptr;
   if (!found)
-    shear::fail(shear::Fault::device, "--device cuda: cuBLAS ", CUBLAS_VER_MAJOR, " cannot be loaded (", dlerror(),
-                "), expected that of the CUDA toolkit, or --device cpu");
+    shear::fail(shear::Fault::device, shear::setting("device"), " cuda: cuBLAS ", CUBLAS_VER_MAJOR,
+                " cannot be loaded (", dlerror(), "), expected that of the CUDA toolkit, or ", shear::setting("device"),
+                " cpu");
   return reinterpret_cast<F*>(found);
 }
 

@@ -18,15 +18,16 @@ CudaBackend::CudaBackend(Precision precision, CudaUse use) : precision_(precisio
   d.workspace = Storage(d.memory, workspace_bytes, Category::workspace);
   d.partial = Storage(d.memory, partial_bytes, Category::workspace);
   if (rounded_bytes() > 0) d.rounded = Storage(d.memory, rounded_bytes(), Category::workspace);
-  check(cublasSetStream(d.cublas.get(), d.stream.get()), "cublasSetStream", "--device cuda");
-  check(cublasSetWorkspace(d.cublas.get(), d.workspace.data(), workspace_bytes), "cublasSetWorkspace", "--device cuda");
+  check(cublasSetStream(d.cublas.get(), d.stream.get()), "cublasSetStream", "the CUDA device");
+  check(cublasSetWorkspace(d.cublas.get(), d.workspace.data(), workspace_bytes), "cublasSetWorkspace",
+        "the CUDA device");
 }
 
 CudaBackend::Opened::~Opened() { (void)cudaStreamSynchronize(stream.get()); }  // its memory may be in use until then
 
 size_t CudaBackend::slab_bytes() const {
   size_t available = 0, total = 0;
-  check(cudaMemGetInfo(&available, &total), "cudaMemGetInfo", "--device cuda");
+  check(cudaMemGetInfo(&available, &total), "cudaMemGetInfo", "the CUDA device");
   return available / 2;
 }
 

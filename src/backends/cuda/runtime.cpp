@@ -14,11 +14,11 @@ DeviceMemory::DeviceMemory() {
   const cudaError_t answer = cudaGetDeviceCount(&count);
   if (answer != cudaSuccess || count == 0) {
     (void)cudaGetLastError();
-    fail(Fault::device, "--device cuda: no CUDA device was found (",
-         answer == cudaSuccess ? "the driver lists none" : cudaGetErrorString(answer),
-         "), expected one, or --device cpu");
+    fail(Fault::device, setting("device"), " cuda: no CUDA device was found (",
+         answer == cudaSuccess ? "the driver lists none" : cudaGetErrorString(answer), "), expected one, or ",
+         setting("device"), " cpu");
   }
-  check(cudaSetDevice(0), "cudaSetDevice", "--device cuda");
+  check(cudaSetDevice(0), "cudaSetDevice", "the CUDA device");
 }
 
 void* DeviceMemory::allocate(size_t bytes, Category c) {
@@ -38,22 +38,22 @@ void* DeviceMemory::allocate(size_t bytes, Category c) {
 void DeviceMemory::deallocate(void* p, size_t, Category) noexcept { (void)cudaFree(p); }
 
 Stream::Stream() {
-  check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "cudaStreamCreateWithFlags", "--device cuda");
+  check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "cudaStreamCreateWithFlags", "the CUDA device");
 }
 
 Stream::~Stream() { (void)cudaStreamDestroy(stream_); }
 
 void Stream::wait(const char* op) const { check(cudaStreamSynchronize(stream_), "cudaStreamSynchronize", op); }
 
-Cublas::Cublas() { check(cublasCreate(&handle_), "cublasCreate", "--device cuda"); }
+Cublas::Cublas() { check(cublasCreate(&handle_), "cublasCreate", "the CUDA device"); }
 
 Cublas::~Cublas() { (void)cublasDestroy(handle_); }
 
 Uploads::Uploads(Allocator& memory) : room_(memory, room_bytes, Category::workspace) {
-  check(cudaMallocHost(&pinned_, room_bytes), "cudaMallocHost", "--device cuda");
+  check(cudaMallocHost(&pinned_, room_bytes), "cudaMallocHost", "the CUDA device");
   for (Slot& slot : all_)
     for (cudaEvent_t* event : {&slot.copied, &slot.moved})
-      check(cudaEventCreateWithFlags(event, cudaEventDisableTiming), "cudaEventCreateWithFlags", "--device cuda");
+      check(cudaEventCreateWithFlags(event, cudaEventDisableTiming), "cudaEventCreateWithFlags", "the CUDA device");
 }
 
 Uploads::~Uploads() {

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "shear/make_backend.h"
+#include "shear/models/vit.h"
 #include "shear/train.h"
 
 using namespace shear;

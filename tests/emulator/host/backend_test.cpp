@@ -5,6 +5,7 @@
 #include "cuda_host.h"
 #include "errors.h"
 #include "shear/make_backend.h"
+#include "shear/models/vit.h"
 #include "shear/train.h"
 
 using namespace shear;
@@ -46,7 +47,7 @@ TEST_CASE("CUDA: without a device there is no backend, and a sentence says so; a
   CHECK(sentence(Fault::device, [] {
           make_backend(DeviceKind::cuda, 1);
         }).starts_with("--device cuda: no CUDA device was found"));
-  CHECK(plan_training({.model = small, .batch = 4, .device = DeviceKind::cuda}).use.peak > 0);
+  CHECK(plan_training({.model = model_spec(small), .batch = 4, .device = DeviceKind::cuda}).use.peak > 0);
 }
 
 TEST_CASE("CUDA: a call that fails is told with its op, and with the site that the op was at") {
@@ -73,7 +74,7 @@ TEST_CASE("CUDA: the plan of a step is the device's high-water mark, to the byte
       for (const std::string& policy : every_policy()) {
         CAPTURE(policy);
         CAPTURE(optimizer);
-        const PlanOptions options{.model = small,
+        const PlanOptions options{.model = model_spec(small),
                                   .policy = policy,
                                   .batch = 8,
                                   .optimizer = {.name = optimizer},

@@ -6,6 +6,7 @@
 #include <cstdlib>
 
 #include "cuda_host.h"
+#include "shear/error.h"
 
 // What each kernel moved, beside the least that it must.
 static void print_traffic() {
@@ -23,6 +24,7 @@ static void print_traffic() {
 }
 
 int main(int argc, char** argv) {
+  shear::spell_settings("--");
   doctest::Context context(argc, argv);
   const int failed = context.run();
   if (context.shouldExit()) return failed;
