@@ -47,7 +47,7 @@ class TensorFile {
   TensorFile(const TensorFile&) = delete;
   TensorFile& operator=(const TensorFile&) = delete;
 
-  const std::vector<TensorView>& tensors() const { return tensors_; }  // in the order of their bytes
+  const std::vector<TensorView>& tensors() const { return tensors_; }  // in the order of the file
   const TensorView* find(std::string_view name) const;
   const std::map<std::string, std::string>& metadata() const { return metadata_; }
   const std::filesystem::path& path() const { return path_; }
@@ -87,8 +87,21 @@ class Npz final : public TensorFile {
   std::vector<std::vector<std::byte>> unpacked_;
 };
 
-// Either of them, by what the file holds, whatever its name; of a directory its model.safetensors.  Throws Fault::input
-// for anything else, naming other formats that it knows.
+// What torch.save writes (.pth, .pt, .bin): tensors in dictionaries, lists and tuples, named by their keys with dots
+// between them.  A pickle is a program; nothing of it is executed: what it asks for beside tensors is refused by name.
+// Values are mapped, not read, but for tensors that do not lie row by row.  Throws Fault::input as SafeTensors does.
+// https://pytorch.org/docs/stable/notes/serialization.html, and the format of before PyTorch 1.6.
+class PyTorchFile final : public TensorFile {
+ public:
+  explicit PyTorchFile(const std::filesystem::path&);
+  ~PyTorchFile() override;
+
+ private:
+  std::vector<std::vector<std::byte>> unpacked_;
+};
+
+// Any of them, by what the file holds, whatever its name; of a directory its model.safetensors, or else its
+// pytorch_model.bin.  Throws Fault::input for anything else, naming other formats that it knows.
 std::unique_ptr<TensorFile> open_tensors(const std::filesystem::path&);
 
 // The values as f32, from F32, F16, BF16 or F64; throws Fault::input for others, naming file and tensor.

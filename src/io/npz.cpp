@@ -44,7 +44,7 @@ Npz::Npz(const std::filesystem::path& file) : TensorFile(file) {
   for (const ZipMember& m : read_zip(file_->bytes(), path)) {
     const std::string what = text(path, ": member ", in_quotes(m.name));
     if (m.name.ends_with("data.pkl"))
-      fail(Fault::input, what, " makes this a file of PyTorch's own, a pickle, expected safetensors or .npz");
+      fail(Fault::input, what, " makes this a file of PyTorch's own, expected an archive of NumPy arrays");
     if (!m.name.ends_with(".npy")) fail(Fault::input, what, " is no .npy, expected an archive of NumPy arrays");
     std::span<const std::byte> content = m.content;
     if (m.deflated) content = unpacked_.emplace_back(inflate_member(m, path));

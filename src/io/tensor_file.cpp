@@ -5,6 +5,7 @@
 
 #include "io/mapped_file.h"
 #include "io/safetensors_header.h"
+#include "io/zip.h"
 #include "shear/error.h"
 #include "shear/io.h"
 #include "shear/utf8.h"
@@ -45,7 +46,6 @@ constexpr std::array others{
     Signature{"\x93NUMPY"sv, "a single NumPy array"},
     Signature{"version https://git-lfs"sv, "a Git LFS pointer, which stands for a file that was not fetched"},
     Signature{"\x89HDF\r\n"sv, "HDF5"},
-    Signature{"\x80\x02"sv, "a Python pickle, as older PyTorch writes it"},
     Signature{"\x1f\x8b"sv, "gzip"},
     Signature{"<!DOCTYPE"sv, "a web page"},
     Signature{"<html"sv, "a web page"},
@@ -53,23 +53,37 @@ constexpr std::array others{
 
 }  // namespace
 
+// Of an archive: whether it is PyTorch's, and not NumPy's.
+static bool holds_pickle(const std::filesystem::path& path) {
+  const MappedFile file(path);
+  const std::vector<ZipMember> members = read_zip(file.bytes(), path.string());
+  return std::any_of(members.begin(), members.end(), [](const ZipMember& m) { return m.name.ends_with("data.pkl"); });
+}
+
 std::unique_ptr<TensorFile> open_tensors(const std::filesystem::path& given) {
   std::error_code ignored;
   std::filesystem::path path = given;
   if (std::filesystem::is_directory(given, ignored)) {
     path /= "model.safetensors";
+    if (!std::filesystem::exists(path, ignored)) path = given / "pytorch_model.bin";
     if (!std::filesystem::exists(path, ignored))
-      fail(Fault::input, given.string(), ": is a directory without a model.safetensors, expected a weight file");
+      fail(Fault::input, given.string(),
+           ": is a directory without a model.safetensors or pytorch_model.bin, expected a weight file");
   }
   std::string first;
   {
     const MappedFile file(path);
     first.assign(reinterpret_cast<const char*>(file.bytes().data()), std::min<size_t>(file.bytes().size(), 32));
   }
-  if (first.starts_with("PK\3\4") || first.starts_with("PK\5\6")) return std::make_unique<Npz>(path);
+  if (first.starts_with("PK\3\4") || first.starts_with("PK\5\6")) {
+    if (holds_pickle(path)) return std::make_unique<PyTorchFile>(path);
+    return std::make_unique<Npz>(path);
+  }
+  if (first.starts_with("\x80"sv) && first.size() > 1 && first[1] >= 2 && first[1] <= 5)
+    return std::make_unique<PyTorchFile>(path);
   for (const Signature& s : others)
     if (first.starts_with(s.begins))
-      fail(Fault::input, path.string(), ": is ", s.what, ", expected safetensors or .npz");
+      fail(Fault::input, path.string(), ": is ", s.what, ", expected safetensors, PyTorch's file or .npz");
   return std::make_unique<SafeTensors>(path);
 }
 

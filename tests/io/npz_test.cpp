@@ -176,7 +176,7 @@ TEST_CASE("a member that is packed, named or sized otherwise than allowed is ref
   CHECK(refusal(zip({{"notes.txt", "hello"}})) ==
         "member \"notes.txt\" is no .npy, expected an archive of NumPy arrays");
   CHECK(refusal(zip({{"archive/data.pkl", "hello"}})) ==
-        "member \"archive/data.pkl\" makes this a file of PyTorch's own, a pickle, expected safetensors or .npz");
+        "member \"archive/data.pkl\" makes this a file of PyTorch's own, expected an archive of NumPy arrays");
 }
 
 TEST_CASE("an array whose header lies is refused with what it says") {
@@ -222,12 +222,13 @@ TEST_CASE("formats are told by content, and others are named") {
   CHECK(open_tensors(dir / "weights")->tensors().size() == 3);
   write_safetensors(dir / "weights", {});
   CHECK(open_tensors(dir / "weights")->tensors().empty());
-  const std::string expected = ", expected safetensors or .npz";
+  const std::string expected = ", expected safetensors, PyTorch's file or .npz";
   CHECK(put_and_open(npy(two_by_three, six)) == ": is a single NumPy array" + expected);
   CHECK(put_and_open("version https://git-lfs.github.com/spec/v1\n") ==
         ": is a Git LFS pointer, which stands for a file that was not fetched" + expected);
-  CHECK(put_and_open("\x80\x02}q") == ": is a Python pickle, as older PyTorch writes it" + expected);
+  CHECK(put_and_open("\x80\x02}q") == ": the pickle is cut short at byte 3");
   CHECK(put_and_open("short") == ": 5 bytes, expected at least the 8 that begin a safetensors file");
   CHECK(sentence(Fault::input, [&] { open_tensors(dir.path()); }) ==
-        dir.path().string() + ": is a directory without a model.safetensors, expected a weight file");
+        dir.path().string() +
+            ": is a directory without a model.safetensors or pytorch_model.bin, expected a weight file");
 }
