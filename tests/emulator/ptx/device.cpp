@@ -2,6 +2,9 @@
 
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
 
 namespace shear::ptx {
 
@@ -28,13 +31,49 @@ Device::Device() {
     order_ = Order::random;
   else if (word != "forward")
     fail(Fault::usage, "CUEMU_ORDER is ", order, ", expected forward, reverse or random[:seed]");
+  const char* architecture = std::getenv("CUEMU_PTX");
+  architecture_ = architecture ? architecture : SHEAR_PTX_ARCHITECTURE;
   if (word != order) seed_ = static_cast<uint32_t>(std::strtoul(order.data() + word.size() + 1, nullptr, 10));
 }
 
-int Device::add_module(std::string_view text) {
+int Device::add_module(std::string text) {
   images_.push_back(std::make_unique<Image>());
-  images_.back()->text = text;
+  images_.back()->text = std::move(text);
   return static_cast<int>(images_.size()) - 1;
+}
+
+// NAME.ARCHITECTURE.ptx, from tools/compile_kernel.
+void Device::find_kept() {
+  constexpr std::string_view entry = ".entry ";
+  const std::string ending = "." + architecture_ + ".ptx";
+  std::istringstream folders(SHEAR_PTX_FOLDERS);
+  for (std::string folder; std::getline(folders, folder, ':');)
+    for (const auto& file : std::filesystem::directory_iterator(folder)) {
+      if (!file.path().filename().string().ends_with(ending)) continue;
+      std::ostringstream all;
+      all << std::ifstream(file.path()).rdbuf();
+      Image& image = *images_[static_cast<size_t>(add_module(all.str()))];
+      const std::string_view text = image.text;
+      for (size_t at = text.find(entry); at != text.npos; at = text.find(entry, at)) {
+        at += entry.size();
+        kept_[std::string(text.substr(at, text.find_first_of("( \n", at) - at))] = &image;
+      }
+    }
+  if (kept_.empty())
+    fail(Fault::usage, "CUEMU_PTX is ", architecture_, ", but there is no *", ending, " in ", SHEAR_PTX_FOLDERS);
+}
+
+const Module& Device::module_of(const Entry& entry) {
+  Image* image = images_[entry.image].get();
+  if (image->text.empty()) {
+    if (kept_.empty()) find_kept();
+    const auto found = kept_.find(entry.name);
+    if (found == kept_.end()) fail(Fault::input, "no PTX holds ", entry.name);
+    image = found->second;
+  }
+  if (!image->read) image->module = parse(image->text);
+  image->read = true;
+  return image->module;
 }
 
 void Device::add_kernel(const void* host_function, int module, const char* name) {
@@ -70,13 +109,10 @@ cudaError_t Device::launch(const void* host_function, dim3 grid, dim3 block, voi
   const auto found = kernels_.find(host_function);
   if (found == kernels_.end()) return answer(cudaErrorInvalidDeviceFunction, "the kernel was not registered");
   const Entry& entry = found->second;
-  Image& image = *images_[entry.image];
   try {
-    if (!image.read) image.module = parse(image.text);
-    image.read = true;
-    const auto at = image.module.kernels.find(entry.name);
-    if (at == image.module.kernels.end())
-      return answer(cudaErrorInvalidDeviceFunction, text("no PTX holds ", entry.name));
+    const Module& module = module_of(entry);
+    const auto at = module.kernels.find(entry.name);
+    if (at == module.kernels.end()) return answer(cudaErrorInvalidDeviceFunction, text("no PTX holds ", entry.name));
     const Kernel& kernel = at->second;
     const uint64_t threads = dim_of(block).count();
     const uint64_t most = kernel.most_threads ? static_cast<uint64_t>(kernel.most_threads) : 1024;
@@ -94,7 +130,7 @@ cudaError_t Device::launch(const void* host_function, dim3 grid, dim3 block, voi
     auto* to = reinterpret_cast<uint8_t*>(parameters.data());
     for (size_t k = 0; k < kernel.parameters.size(); ++k)
       std::memcpy(to + kernel.parameters[k].offset, arguments[k], kernel.parameters[k].bytes);
-    instructions += run({.module = image.module,
+    instructions += run({.module = module,
                          .kernel = kernel,
                          .memory = memory,
                          .grid = dim_of(grid),

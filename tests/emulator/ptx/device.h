@@ -3,9 +3,11 @@
 #pragma once
 #include <cuda_runtime.h>
 
+#include <memory>
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <vector>
 
 #include "block.h"
 
@@ -21,8 +23,9 @@ class Device {
  public:
   static Device& get();
 
-  // A PTX text from the program's fat binary; read when a kernel of it is launched first.
-  int add_module(std::string_view text);
+  // A PTX text from the program's fat binary, read when a kernel of it is launched first; an empty one: its kernels are
+  // in the texts that the build has kept.
+  int add_module(std::string text);
   void add_kernel(const void* host_function, int module, const char* name);
   cudaError_t allow_dynamic(const void* host_function, int bytes);
   cudaError_t launch(const void* host_function, dim3 grid, dim3 block, void** arguments, size_t dynamic_bytes);
@@ -36,10 +39,12 @@ class Device {
   uint64_t instructions = 0;
 
  private:
-  Device();  // CUEMU_ORDER=forward|reverse|random[:seed], as on the host emulation
+  // CUEMU_ORDER=forward|reverse|random[:seed], as on the host emulation; CUEMU_PTX=75, or another architecture whose
+  // PTX the build has kept
+  Device();
 
   struct Image {
-    std::string_view text;
+    std::string text;
     Module module;
     bool read = false;
   };
@@ -48,8 +53,13 @@ class Device {
     std::string name;
     size_t most_dynamic = 48 * 1024;
   };
+  const Module& module_of(const Entry&);
+  void find_kept();
+
   std::vector<std::unique_ptr<Image>> images_;
   std::unordered_map<const void*, Entry> kernels_;
+  std::unordered_map<std::string, Image*> kept_;  // by the name of a kernel in it
+  std::string architecture_;
   Failure last_;
   Order order_ = Order::forward;
   uint32_t seed_ = 1;

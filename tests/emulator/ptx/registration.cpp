@@ -1,7 +1,10 @@
 // What nvcc's host code calls before main: every .cu file brings a fat binary, and names the kernels in it.
 //
-// The layout of a fat binary is not documented: 16 bytes of header hold its size at offset 8, and PTX that was not
-// compressed (nvcc --no-compress) stands in it as text that ends with a zero byte.
+// The binary of a kernel as it is shipped holds machine code, and PTX that is compressed: what is interpreted then is
+// the text that the build has kept, see Device.  The layout of a fat binary is not documented: 16 bytes of header hold
+// its size at offset 8, and PTX that was not compressed (nvcc --no-compress, as tools/mutate has it) stands in it as
+// text that ends with a zero byte.
+#include <algorithm>
 #include <cstring>
 
 #include "device.h"
@@ -18,6 +21,13 @@ struct FatBinary {  // what __cudaRegisterFatBinary is handed
 
 constexpr std::string_view ptx_begins = ".version ";
 
+// Of PTX that is compressed the first bytes may be text too.
+bool whole(std::string_view text) {
+  while (text.ends_with('\n')) text.remove_suffix(1);
+  const auto plain = [](char c) { return c == '\n' || c == '\t' || (c >= ' ' && c <= '~'); };
+  return text.ends_with('}') && text.find(".entry ") != text.npos && std::all_of(text.begin(), text.end(), plain);
+}
+
 }  // namespace
 
 extern "C" {
@@ -29,9 +39,9 @@ void** __cudaRegisterFatBinary(void* binary) {
   std::memcpy(&bytes, data + 8, sizeof bytes);
   const std::string_view all(data, bytes + 16);
   const size_t start = all.find(ptx_begins);
-  const std::string_view text =
-      start == all.npos ? std::string_view() : all.substr(start, all.find('\0', start) - start);
-  return reinterpret_cast<void**>(static_cast<intptr_t>(Device::get().add_module(text) + 1));
+  std::string_view text = start == all.npos ? std::string_view() : all.substr(start, all.find('\0', start) - start);
+  if (!whole(text)) text = {};
+  return reinterpret_cast<void**>(static_cast<intptr_t>(Device::get().add_module(std::string(text)) + 1));
 }
 
 void __cudaRegisterFatBinaryEnd(void**) {}
