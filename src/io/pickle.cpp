@@ -208,6 +208,10 @@ class Machine {
   bool step();  // false: STOP
   void name(std::string_view module, std::string_view attribute);
   void call();
+  // What a value that stands once in the stream is copied into: as much in all as the stream is long.
+  void count(size_t copied) {
+    if ((copied_ += copied) > stream_.size()) refuse("makes more of its values than it holds");
+  }
   void persistent();
   Ref rebuild(const std::vector<Ref>& arguments, size_t least);
   std::vector<int64_t> numbers(Ref) const;
@@ -224,7 +228,7 @@ class Machine {
   std::unordered_map<uint64_t, Ref> memo_;
   std::vector<PickledStorage> storages_;
   std::vector<PickledTensor> tensors_;
-  size_t visited_ = 0;
+  size_t visited_ = 0, named_ = 0, copied_ = 0;
 };
 
 void Machine::name(std::string_view module, std::string_view attribute) {
@@ -269,6 +273,7 @@ void Machine::call() {
   const Ref arguments = pop(), function = pop();
   if (values_[function].kind != Value::global || values_[arguments].kind != Value::list)
     refuse("calls what is no function");
+  count(values_[arguments].items.size());
   const std::vector<Ref> given = values_[arguments].items;
   const Known& k = known[static_cast<size_t>(values_[function].number)];
   switch (k.is) {
@@ -276,6 +281,7 @@ void Machine::call() {
       Value made{.kind = Value::dictionary};
       if (given.size() == 1 && values_[given[0]].kind == Value::list)
         for (const Ref pair : values_[given[0]].items) {
+          count(2);
           if (values_[pair].kind != Value::list || values_[pair].items.size() != 2)
             refuse("has a dictionary of no pairs");
           made.items.insert(made.items.end(), values_[pair].items.begin(), values_[pair].items.end());
@@ -309,8 +315,7 @@ void Machine::persistent() {
       known[static_cast<size_t>(values_[v.items[1]].number)].is != Global::storage)
     refuse("refers to something that is no storage");
   if (v.items.size() == 6 && !kind(5, Value::nothing)) refuse("has a storage that is a part of another,");
-  storages_.push_back({std::string(values_[v.items[2]].chars),
-                       known[static_cast<size_t>(values_[v.items[1]].number)].dtype,
+  storages_.push_back({values_[v.items[2]].chars, known[static_cast<size_t>(values_[v.items[1]].number)].dtype,
                        static_cast<uint64_t>(values_[v.items[4]].number)});
   push({.kind = Value::storage, .number = static_cast<int64_t>(storages_.size() - 1)});
 }
@@ -482,6 +487,8 @@ void Machine::collect(Ref ref, const std::string& name, int depth, Pickled& out)
   constexpr size_t most = size_t{1} << 20;  // one dictionary may stand in many places, itself among them
   const auto below = [&](const std::string& key, Ref item) {
     if (++visited_ > most) fail(Fault::input, where_, ": the pickle holds more than ", most, " values");
+    if ((named_ += name.size() + key.size()) > size_t{64} << 20)
+      fail(Fault::input, where_, ": the pickle's names take more than 64 MiB");
     collect(item, name.empty() ? key : name + '.' + key, depth + 1, out);
   };
   if (v.kind == Value::list)

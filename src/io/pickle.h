@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "shear/shape.h"
@@ -16,7 +17,7 @@ namespace shear {
 
 // A run of numbers that tensors are views of.
 struct PickledStorage {
-  std::string key;
+  std::string_view key;  // in the stream
   DType dtype = DType::f32;
   uint64_t elements = 0;
 };

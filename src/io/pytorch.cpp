@@ -135,8 +135,10 @@ PyTorchFile::PyTorchFile(const std::filesystem::path& file) : TensorFile(file) {
     pickled = read_pickle(read_archive(bytes, path, storages), path);
   else
     pickled = read_legacy(bytes, path, storages);
+  if (pickled.tensors.empty()) fail(Fault::input, path, ": the pickle holds no tensor");
+  size_t unpacked = 0;  // bytes
   for (const PickledTensor& t : pickled.tensors) {
-    const auto at = storages.find(t.storage.key);
+    const auto at = storages.find(std::string(t.storage.key));
     const size_t item = size_of(t.storage.dtype);
     const std::string what = text(path, ": tensor ", in_quotes(t.name));
     if (at == storages.end())
@@ -148,6 +150,8 @@ PyTorchFile::PyTorchFile(const std::filesystem::path& file) : TensorFile(file) {
     if (!end || *end > t.storage.elements)
       fail(Fault::input, what, " has the shape ", t.shape, ", which reaches beyond its storage of ", t.storage.elements,
            " elements");
+    if (!contiguous(t) && (unpacked += static_cast<size_t>(t.shape.elements()) * item) > bytes.size())
+      fail(Fault::input, what, " and others do not lie row by row, and take more than the file");
     const Bytes values = contiguous(t) ? at->second.subspan(static_cast<size_t>(t.offset) * item,
                                                             static_cast<size_t>(t.shape.elements()) * item)
                                        : unpacked_.emplace_back(gathered(t, at->second, item));

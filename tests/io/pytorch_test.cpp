@@ -169,4 +169,24 @@ TEST_CASE("a pickle that is cut short, takes what is not there or refers to itse
     doubling += "q" + place + "]" + mark + "h" + place + "h" + place + "e";
   }
   CHECK(refusal(archive(doubling + stop)).find("holds more than 1048576 values") != std::string::npos);
+  CHECK(refusal(archive(proto + "}" + stop)) == "the pickle holds no tensor");
+}
+
+TEST_CASE("a small file does not make much of little") {
+  const std::string zero(1, '\0'), again = "h" + zero;
+  // One list of pairs, and dictionaries of it; one long name, many times; one storage, turned many times.
+  std::string pairs = proto + "]q" + zero + mark, dictionaries = mark;
+  for (int i = 0; i < 100; ++i) pairs += "NN\x86";
+  for (int i = 0; i < 1000; ++i) dictionaries += global("collections", "OrderedDict") + again + "\x85" + reduce;
+  CHECK(refusal(archive(pairs + "e" + dictionaries + "t" + stop)).find("makes more of its values than it holds") !=
+        std::string::npos);
+  std::string names = proto + str(std::string(1 << 20, 'n')) + "q" + zero + "}" + mark;
+  for (int i = 0; i < 100; ++i) names += again + "N";
+  CHECK(refusal(archive(names + "u" + stop)) == "the pickle's names take more than 64 MiB");
+  const std::string values(size_t{1} << 18, 'v');
+  std::string turned = proto + "}" + mark;
+  for (int i = 0; i < 100; ++i)
+    turned += str(std::to_string(i)) + tensor(storage("0", 1 << 16), 0, {256, 256}, {1, 256});
+  CHECK(refusal(archive(turned + "u" + stop, values)).find("do not lie row by row, and take more than the file") !=
+        std::string::npos);
 }
