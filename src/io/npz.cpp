@@ -1,49 +1,32 @@
 // .npz: a zip archive whose members NAME.npy are NumPy arrays.
 #include "io/mapped_file.h"
 #include "io/npy_header.h"
+#include "io/pickle.h"
 #include "io/safetensors_header.h"
+#include "io/strided.h"
 #include "io/tensor_bytes.h"
 #include "io/zip.h"
 #include "shear/error.h"
 #include "shear/io.h"
 
-#include <algorithm>
-#include <cstring>
-
 namespace shear {
 
-namespace {
-
-// Fortran order puts the first axis last; the result is row-major.
-std::vector<std::byte> in_c_order(std::span<const std::byte> values, const Shape& shape, size_t item) {
-  std::vector<std::byte> out(values.size());
-  std::array<int64_t, Shape::max_rank> at{}, step{};
+// Fortran order puts the first axis last.
+static std::vector<std::byte> in_c_order(std::span<const std::byte> values, const Shape& shape, size_t item) {
+  std::array<int64_t, Shape::max_rank> strides{};
   int64_t stride = 1;
   for (int axis = 0; axis < shape.rank(); ++axis) {
-    step[static_cast<size_t>(axis)] = stride;
+    strides[static_cast<size_t>(axis)] = stride;
     stride *= shape[axis];
   }
-  int64_t from = 0;
-  for (size_t to = 0; to < out.size(); to += item) {
-    std::memcpy(out.data() + to, values.data() + static_cast<size_t>(from) * item, item);
-    for (int axis = shape.rank() - 1; axis >= 0; --axis) {  // the next place in row-major order
-      const auto a = static_cast<size_t>(axis);
-      from += step[a];
-      if (++at[a] < shape[axis]) break;
-      from -= step[a] * shape[axis];
-      at[a] = 0;
-    }
-  }
-  return out;
+  return in_row_major(values, shape, strides, item);
 }
-
-}  // namespace
 
 Npz::Npz(const std::filesystem::path& file) : TensorFile(file) {
   const std::string path = file.string();
   for (const ZipMember& m : read_zip(file_->bytes(), path)) {
     const std::string what = text(path, ": member ", in_quotes(m.name));
-    if (m.name.ends_with("data.pkl"))
+    if (is_pickle(m.name))
       fail(Fault::input, what, " makes this a file of PyTorch's own, expected an archive of NumPy arrays");
     if (!m.name.ends_with(".npy")) fail(Fault::input, what, " is no .npy, expected an archive of NumPy arrays");
     std::span<const std::byte> content = m.content;

@@ -171,15 +171,18 @@ class Machine {
     return static_cast<Ref>(values_.size() - 1);
   }
   void push(Value value) { stack_.push_back(make(std::move(value))); }
-  Ref pop() {
+  Value& peek() {
     if (stack_.size() <= (marks_.empty() ? 0 : marks_.back())) refuse("takes more than there is");
+    return values_[stack_.back()];
+  }
+  Ref pop() {
+    peek();
     const Ref top = stack_.back();
     stack_.pop_back();
     return top;
   }
   Value& top(Value::Kind kind, const char* what) {
-    if (stack_.size() <= (marks_.empty() ? 0 : marks_.back())) refuse("takes more than there is");
-    Value& v = values_[stack_.back()];
+    Value& v = peek();
     if (v.kind != kind) refuse("has no ", what, " where it needs one,");
     return v;
   }
@@ -195,8 +198,14 @@ class Machine {
     for (size_t i = n; i-- > 0;) items[i] = pop();
     push({.kind = Value::list, .items = std::move(items)});
   }
+  // Puts items behind those of the list or dictionary on top.
+  void extend(Value::Kind kind, const char* what, const std::vector<Ref>& items) {
+    std::vector<Ref>& to = top(kind, what).items;
+    to.insert(to.end(), items.begin(), items.end());
+  }
   void put(uint64_t place) {
-    memo_[place] = stack_.empty() ? (refuse("remembers what is not there"), Ref{}) : stack_.back();
+    if (stack_.empty()) refuse("remembers what is not there");
+    memo_[place] = stack_.back();
   }
   void get(uint64_t place) {
     const auto at = memo_.find(place);
@@ -394,28 +403,21 @@ bool Machine::step() {
     case '}':
       push({.kind = Value::dictionary});
       return true;
-    case 'a': {
-      const Ref item = pop();
-      top(Value::list, "list").items.push_back(item);
+    case 'a':
+      extend(Value::list, "list", {pop()});
       return true;
-    }
-    case 'e': {
-      const std::vector<Ref> items = to_mark();
-      std::vector<Ref>& to = top(Value::list, "list").items;
-      to.insert(to.end(), items.begin(), items.end());
+    case 'e':
+      extend(Value::list, "list", to_mark());
       return true;
-    }
     case 's': {
       const Ref value = pop(), key = pop();
-      std::vector<Ref>& to = top(Value::dictionary, "dictionary").items;
-      to.insert(to.end(), {key, value});
+      extend(Value::dictionary, "dictionary", {key, value});
       return true;
     }
     case 'u': {
       const std::vector<Ref> items = to_mark();
       if (items.size() % 2 != 0) refuse("has a key without a value");
-      std::vector<Ref>& to = top(Value::dictionary, "dictionary").items;
-      to.insert(to.end(), items.begin(), items.end());
+      extend(Value::dictionary, "dictionary", items);
       return true;
     }
     case 'q':
@@ -457,12 +459,12 @@ bool Machine::step() {
       push({});
       return true;
     }
-    case 'b':  // BUILD: attributes of what is there, which no tensor's values depend on
+    case 'b': {  // BUILD: attributes of what is there, which no tensor's values depend on
       pop();
-      if (const Value& v = values_[stack_.empty() ? (refuse("takes more than there is"), Ref{}) : stack_.back()];
-          v.kind != Value::dictionary && v.kind != Value::nothing)
-        refuse("gives attributes to what has none");
+      const Value::Kind to = peek().kind;
+      if (to != Value::dictionary && to != Value::nothing) refuse("gives attributes to what has none");
       return true;
+    }
     case 'Q':
       persistent();
       return true;

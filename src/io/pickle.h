@@ -38,6 +38,9 @@ struct Pickled {
   size_t bytes = 0;                    // how long it was
 };
 
+// Of a member of an archive: whether it is the pickle, which makes the archive PyTorch's.
+inline bool is_pickle(std::string_view member) { return member == "data.pkl" || member.ends_with("/data.pkl"); }
+
 // The pickle that `stream` begins with.  Throws Fault::input for what is none, or asks for anything but tensors in
 // dictionaries, lists and tuples; `where` opens the sentence.
 Pickled read_pickle(std::span<const std::byte> stream, const std::string& where);

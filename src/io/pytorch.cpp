@@ -7,6 +7,7 @@
 #include "io/mapped_file.h"
 #include "io/pickle.h"
 #include "io/safetensors_header.h"
+#include "io/strided.h"
 #include "io/tensor_bytes.h"
 #include "io/zip.h"
 #include "shear/error.h"
@@ -27,24 +28,6 @@ bool contiguous(const PickledTensor& t) {
     expected *= t.shape[axis];
   }
   return true;
-}
-
-std::vector<std::byte> gathered(const PickledTensor& t, Bytes storage, size_t item) {
-  std::vector<std::byte> out(static_cast<size_t>(t.shape.elements()) * item);
-  std::array<int64_t, Shape::max_rank> at{};
-  uint64_t from = t.offset;
-  for (size_t to = 0; to < out.size(); to += item) {
-    std::memcpy(out.data() + to, storage.data() + static_cast<size_t>(from) * item, item);
-    for (int axis = t.shape.rank() - 1; axis >= 0; --axis) {  // the next place in row-major order
-      const auto a = static_cast<size_t>(axis);
-      const auto stride = static_cast<uint64_t>(t.strides[a]);
-      from += stride;
-      if (++at[a] < t.shape[axis]) break;
-      from -= stride * static_cast<uint64_t>(t.shape[axis]);
-      at[a] = 0;
-    }
-  }
-  return out;
 }
 
 // One more than the last element that the view reaches, where its elements are no more than the storage's; else
@@ -70,7 +53,7 @@ Bytes read_archive(Bytes file, const std::string& path, Storages& storages) {
   std::string folder;
   const std::vector<ZipMember> members = read_zip(file, path);
   for (const ZipMember& m : members)
-    if (m.name == "data.pkl" || m.name.ends_with("/data.pkl")) {
+    if (is_pickle(m.name)) {
       if (pickle.data()) fail(Fault::input, path, ": holds two pickles, expected one");
       pickle = m.content;
       folder = m.name.substr(0, m.name.size() - std::string_view("data.pkl").size());
@@ -152,9 +135,11 @@ PyTorchFile::PyTorchFile(const std::filesystem::path& file) : TensorFile(file) {
            " elements");
     if (!contiguous(t) && (unpacked += static_cast<size_t>(t.shape.elements()) * item) > bytes.size())
       fail(Fault::input, what, " and others do not lie row by row, and take more than the file");
-    const Bytes values = contiguous(t) ? at->second.subspan(static_cast<size_t>(t.offset) * item,
-                                                            static_cast<size_t>(t.shape.elements()) * item)
-                                       : unpacked_.emplace_back(gathered(t, at->second, item));
+    const Bytes values =
+        contiguous(t)
+            ? at->second.subspan(static_cast<size_t>(t.offset) * item, static_cast<size_t>(t.shape.elements()) * item)
+            : unpacked_.emplace_back(
+                  in_row_major(at->second.subspan(static_cast<size_t>(t.offset) * item), t.shape, t.strides, item));
     tensors_.push_back({t.name, t.storage.dtype, t.shape, values});
   }
   sort_names();

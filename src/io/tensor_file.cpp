@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "io/mapped_file.h"
+#include "io/pickle.h"
 #include "io/safetensors_header.h"
 #include "io/zip.h"
 #include "shear/error.h"
@@ -53,13 +54,6 @@ constexpr std::array others{
 
 }  // namespace
 
-// Of an archive: whether it is PyTorch's, and not NumPy's.
-static bool holds_pickle(const std::filesystem::path& path) {
-  const MappedFile file(path);
-  const std::vector<ZipMember> members = read_zip(file.bytes(), path.string());
-  return std::any_of(members.begin(), members.end(), [](const ZipMember& m) { return m.name.ends_with("data.pkl"); });
-}
-
 std::unique_ptr<TensorFile> open_tensors(const std::filesystem::path& given) {
   std::error_code ignored;
   std::filesystem::path path = given;
@@ -71,16 +65,17 @@ std::unique_ptr<TensorFile> open_tensors(const std::filesystem::path& given) {
            ": is a directory without a model.safetensors or pytorch_model.bin, expected a weight file");
   }
   std::string first;
+  bool archive = false, pickled = false;
   {
     const MappedFile file(path);
     first.assign(reinterpret_cast<const char*>(file.bytes().data()), std::min<size_t>(file.bytes().size(), 32));
+    archive = first.starts_with("PK\3\4") || first.starts_with("PK\5\6");
+    const auto is = [](const ZipMember& m) { return is_pickle(m.name); };
+    pickled = archive ? std::ranges::any_of(read_zip(file.bytes(), path.string()), is)
+                      : first.size() > 1 && first[0] == '\x80' && first[1] >= 2 && first[1] <= 5;
   }
-  if (first.starts_with("PK\3\4") || first.starts_with("PK\5\6")) {
-    if (holds_pickle(path)) return std::make_unique<PyTorchFile>(path);
-    return std::make_unique<Npz>(path);
-  }
-  if (first.starts_with("\x80"sv) && first.size() > 1 && first[1] >= 2 && first[1] <= 5)
-    return std::make_unique<PyTorchFile>(path);
+  if (pickled) return std::make_unique<PyTorchFile>(path);
+  if (archive) return std::make_unique<Npz>(path);
   for (const Signature& s : others)
     if (first.starts_with(s.begins))
       fail(Fault::input, path.string(), ": is ", s.what, ", expected safetensors, PyTorch's file or .npz");

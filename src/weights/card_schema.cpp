@@ -7,7 +7,7 @@ namespace {
 
 class CardSchema final : public Schema {
  public:
-  CardSchema(const Weights& weights, const ModelCard& card) : weights_(weights), model_(parse_model(card.model)) {}
+  explicit CardSchema(const ModelCard& card) : model_(parse_model(card.model)) {}
 
   std::string_view family() const override { return model_->family(); }
   int64_t classes() const override { return model_->classes(); }
@@ -20,14 +20,11 @@ class CardSchema final : public Schema {
   std::string guess(const ModelSpec&, std::string_view) const override { return {}; }
 
  private:
-  const Weights& weights_;
   ModelSpecPtr model_;
 };
 
 }  // namespace
 
-std::unique_ptr<Schema> card_schema(const Weights& weights, const ModelCard& card) {
-  return std::make_unique<CardSchema>(weights, card);
-}
+std::unique_ptr<Schema> card_schema(const ModelCard& card) { return std::make_unique<CardSchema>(card); }
 
 }  // namespace shear

@@ -29,6 +29,6 @@ class Schema {
 std::unique_ptr<Schema> vit_schema(const Weights& weights, const struct Naming&, int64_t heads,
                                    const std::optional<ModelCard>&);
 // Of a model of any family whose file carries Shear's own card.
-std::unique_ptr<Schema> card_schema(const Weights& weights, const ModelCard&);
+std::unique_ptr<Schema> card_schema(const ModelCard&);
 
 }  // namespace shear

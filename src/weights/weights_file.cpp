@@ -75,6 +75,10 @@ static std::set<std::string> wrappers_in(const TensorFile& file, const Naming& n
                                      [&](std::string_view p) { return !p.empty() && before.ends_with(p); });
     if (prefix != naming.prefixes.end()) before.remove_suffix(prefix->size());
     if (before.empty() || before.ends_with('.') || before.ends_with('/')) found.emplace(before);
+    constexpr size_t most = 16;  // every tensor is looked at behind each of them
+    if (found.size() > most)
+      fail(Fault::input, file.path().string(), ": holds more than ", most - 1, " models, behind ",
+           in_quotes(*found.rbegin()), " and others, expected one");
   }
   return found;
 }
@@ -231,7 +235,7 @@ void Weights::choose_schema() {
   for (const auto& [name, pieces] : pieces_)
     for (const Piece& p : pieces)
       if (p.layout == Layout::heads_out && p.from.shape.rank() == 3) heads = p.from.shape[1];
-  schema_ = naming_ == &own_naming ? card_schema(*this, *card_) : vit_schema(*this, *naming_, heads, card_);
+  schema_ = naming_ == &own_naming ? card_schema(*card_) : vit_schema(*this, *naming_, heads, card_);
   if (card_) {
     class_names_ = card_->classes;
     preprocess_ = card_->preprocess;

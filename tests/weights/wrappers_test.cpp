@@ -77,6 +77,11 @@ TEST_CASE("a file of two models is refused, and says where they are") {
   CHECK(sentence(Fault::input, [&] {
           const Weights w(dir / "w.safetensors");
         }).ends_with("w.safetensors: holds two models, behind \"model.\" and behind \"model_ema.\", expected one"));
+  std::vector<std::string> many;
+  for (int i = 0; i < 40; ++i) many.push_back(text("fold", i, '.'));
+  wrap(dir / "w.safetensors", "timm", many);
+  CHECK(sentence(Fault::input, [&] { const Weights w(dir / "w.safetensors"); }).find("holds more than 15 models") !=
+        std::string::npos);
 }
 
 TEST_CASE("a checkpoint that torch.save wrote has the weights of the same model") {
