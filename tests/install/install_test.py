@@ -16,6 +16,8 @@ import subprocess
 import sys
 import tempfile
 
+from checks import expect, run, wrong
+
 SOURCE, BUILD = (pathlib.Path(p).resolve() for p in sys.argv[1:3])
 COMPILER, SANITIZERS = sys.argv[3:5]
 MESON = os.environ.get("MESONINTROSPECT", "meson introspect").split()[:-1]
@@ -25,17 +27,6 @@ THIRD_PARTIES = re.compile(r"/(Eigen|nlohmann|CLI|unsupported)/")
 # A class or function of the library, behind the words that stand before what belongs to it.
 EXPORTED = re.compile(r"^(?:(?:vtable|typeinfo|typeinfo name|VTT|guard variable|TLS (?:init|wrapper) function) for "
                       r"|(?:non-)?virtual thunk to )*shear::(\w+)")
-
-wrong: list[str] = []
-
-
-def run(*command, **kwargs) -> subprocess.CompletedProcess:
-    return subprocess.run([str(c) for c in command], text=True, capture_output=True, **kwargs)
-
-
-def expect(holds: bool, sentence: str) -> None:
-    if not holds:
-        wrong.append(sentence)
 
 
 def expect_done(result: subprocess.CompletedProcess, what: str) -> subprocess.CompletedProcess:

@@ -7,9 +7,10 @@ import os
 import pathlib
 import re
 import shutil
-import subprocess
 import sys
 import tempfile
+
+from checks import expect, run, wrong
 
 FOLDER, SHEAR = pathlib.Path(sys.argv[1]).resolve(), sys.argv[2]
 # What completes a line in bash: its last word is the one at the cursor.
@@ -22,17 +23,6 @@ compopt() { :; }  # there is no line being edited
 _shear shear "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD - 1]}"
 printf '%s\\n' "${COMPREPLY[@]}"
 """
-
-wrong: list[str] = []
-
-
-def run(*command, **kwargs) -> subprocess.CompletedProcess:
-    return subprocess.run([str(c) for c in command], text=True, capture_output=True, **kwargs)
-
-
-def expect(holds: bool, sentence: str) -> None:
-    if not holds:
-        wrong.append(sentence)
 
 
 def expect_words(found: set[str], expected: set[str], where: str) -> None:
