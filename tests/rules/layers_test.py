@@ -1,80 +1,51 @@
 #!/usr/bin/env python3
-"""Checks who may include whom: a layer sees itself and those named beside it, and nothing else."""
+"""Checks who may include whom: a layer sees what src/layers.toml says, its arrows are an order, and the build keeps to it.
 
+    layers_test.py [SOURCE [BUILD]]"""
+
+import json
 import pathlib
 import re
+import shlex
 import sys
+import tomllib
 
 ROOT = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else pathlib.Path(__file__).parent.parent.parent)
-
-# Public headers by layer.
-HEADERS = {
-    "core": "api error site shape allocator arena storage tensor view random code packed precision backend make_backend device "
-            "parameters threads utf8 machine suggest",
-    "verdict": "verdict policy",
-    "tape": "saved tape gradient_sink op",
-    "ops": "ops",
-    "policies": "policies",
-    "nn": "nn",
-    "model": "model",
-    "models": "mlp vit",
-    "optim": "optim",
-    "data": "data",
-    "io": "io",
-    "weights": "weights",
-    "train": "train",
-}
-BELOW = {
-    "core": "",
-    "backends": "core",  # each backend sees itself alone, and the CUDA one the kernels that it launches, see below
-    "kernels": "core",  # device code alone: who launches it stands in src/backends/cuda
-    "verdict": "core",
-    "tape": "core verdict",
-    "ops": "core verdict tape",
-    "policies": "core verdict",  # policies and ops meet in verdicts alone
-    "nn": "core verdict tape ops",
-    "model": "core verdict tape ops nn",
-    "models": "core verdict tape ops nn model",
-    "optim": "core tape",  # which is a sink of it
-    "data": "core",
-    "io": "core",
-    "weights": "core verdict tape ops nn model models data io",  # models: its schemas alone, see below
-    "train": "core verdict tape ops policies nn model optim data io weights",
-    "tools": "core verdict tape ops policies nn model models optim data io weights train",
-}
+LAYERS = tomllib.loads((ROOT / "src/layers.toml").read_text())
 # What a policy may see of a value, and what that may include in turn: no backend, no storage, no op.
 PLAIN = {"shear/api.h", "shear/policy.h", "shear/verdict.h", "shear/code.h", "shear/shape.h"}
-# Who names a family of models: what knows its files, what measures its operators, and examples.  All else sees Model.
-NAMES_A_FAMILY = re.compile(r"src/weights/(vit_schema|naming|source_config|config_json|export|leftovers)\.(h|cpp)|tools/(benchmarks|examples)/.*")
+# Of the weights those that know a family's files; all else sees Model.
+KNOWS_A_FAMILY = re.compile("vit_schema|naming|source_config|config_json|export|leftovers")
 # Who includes these sees no kernel.
 NO_KERNELS = ["shear/view.h", "shear/packed.h", "shear/device.h", "shear/tape.h", "shear/ops.h", "shear/optim.h", "shear/train.h"]
-OPEN_HEADERS = {header: layer for layer, names in HEADERS.items() for header in names.split()}
 
 
-def layer_of(path: pathlib.Path) -> str:
-    parts = path.relative_to(ROOT).parts
-    if parts[0] == "include":
-        return layer_of_header(parts[1:])
-    return parts[1] if parts[0] == "src" else parts[0]
+def public_layer(include: str) -> str | None:
+    """Of shear/NAME.h, or of shear/FOLDER/NAME."""
+    parts = include.removeprefix("shear/").split("/")
+    name = parts[0] + "/" if len(parts) > 1 else parts[0].removesuffix(".h")
+    return next((layer for layer, said in LAYERS.items() if name in said.get("headers", [])), None)
 
 
-def layer_of_header(parts: tuple[str, ...] | list[str]) -> str:
-    """Of shear/NAME.h, shear/models/NAME.h, or a part of the list of kernels, shear/kernels/NAME.inc."""
-    return "core" if parts[1] == "kernels" else OPEN_HEADERS.get(pathlib.Path(parts[-1]).stem, "(unknown header)")
+def room_of(path: str) -> str | None:
+    """The layer that a path lies in, below the root or src: of those that hold it, the innermost."""
+    inside = path.removeprefix("src/")
+    return max((layer for layer in LAYERS if inside.startswith(layer + "/")), key=len, default=None)
 
 
-def backend_of(parts: tuple[str, ...] | list[str]) -> str | None:
-    """"cpu", "cuda" or "shape" in .../backends/cpu/...; None in no such folder."""
-    below = list(parts)[list(parts).index("backends") + 1 :] if "backends" in parts else []
-    return below[0] if len(below) > 1 else None
+def layer_of(where: pathlib.Path) -> str | None:
+    return public_layer(str(where).removeprefix("include/")) if where.parts[0] == "include" else room_of(str(where))
 
 
-def target_of(include: str) -> str | None:
-    """The layer of an include, or None for a system header."""
-    parts = include.split("/")
-    if parts[0] == "shear":
-        return layer_of_header(parts)
-    return parts[0] if parts[0] in BELOW else None
+def may_include(layer: str, include: str) -> bool:
+    sees = LAYERS[layer].get("sees", [])
+    if include.startswith("shear/"):
+        return public_layer(include) in {layer, *sees}
+    room = room_of(include)
+    if room in {None, layer}:  # a neighbour in the same folder, or the room itself
+        return room == layer or "/" not in include
+    shown = LAYERS[room].get("shows", [])
+    return room in sees and (shown == ["*"] or include.removeprefix(room + "/") in shown)
 
 
 def includes_of(text: str) -> list[str]:
@@ -104,32 +75,65 @@ def faults_of_kernels() -> list[str]:
     return wrong
 
 
+def faults_of_table() -> list[str]:
+    """Each header has one layer, and each layer stands above all that it sees: the arrows are an order."""
+    wrong, above = [], set()
+    for layer, said in LAYERS.items():
+        wrong += [f"src/layers.toml: {layer} sees {other}, which does not stand before it" for other in said.get("sees", []) if other not in above]
+        above.add(layer)
+    for path in sorted((ROOT / "include/shear").iterdir()):
+        name = path.name + "/" if path.is_dir() else path.stem
+        having = [layer for layer, said in LAYERS.items() if name in said.get("headers", [])]
+        if len(having) != 1:
+            wrong.append(f"include/shear/{path.name}: expected one layer in src/layers.toml, found {having}")
+    return wrong
+
+
+def faults_of_build(build: pathlib.Path) -> list[str]:
+    """Whatever is compiled of a layer has that layer's include path, and no other folder of the sources in it."""
+    wrong, held = [], set()
+    for entry in json.loads((build / "compile_commands.json").read_text()):
+        path = (pathlib.Path(entry["directory"]) / entry["file"]).resolve()
+        if not path.is_relative_to(ROOT.resolve()) or not (layer := room_of(str(path.relative_to(ROOT.resolve())))):
+            continue
+        said = [w[2:] for w in shlex.split(entry["command"]) if w.startswith("-I")]
+        folders = [(pathlib.Path(entry["directory"]) / folder).resolve() for folder in said]
+        own = build.resolve() / "seen" / layer.replace("/", "_")
+        if layer in {"backends", "backends/cuda"} and own not in folders:
+            continue  # the emulator compiles them too, against its own CUDA
+        allowed = {own, path.parent, build.resolve()}
+        for folder in folders:
+            inside = folder.is_relative_to(ROOT.resolve()) and not folder.is_relative_to(build.resolve())
+            if folder.exists() and folder not in allowed and (inside or folder.is_relative_to(build.resolve() / "seen")):
+                wrong.append(f"{path.relative_to(ROOT.resolve())}: compiled with -I{folder}, expected {own} alone")
+        if own not in folders:
+            wrong.append(f"{path.relative_to(ROOT.resolve())}: compiled without {own}")
+        held.add(layer)
+    missing = {"core", "tape", "ops", "policies", "models", "train", "tools/shear"} - held
+    return wrong + [f"{layer}: nothing of it is in compile_commands.json" for layer in sorted(missing)]
+
+
 def main() -> int:
-    wrong, seen = faults_of_kernels(), 0
+    wrong, seen = faults_of_table() + faults_of_kernels(), 0
+    if len(sys.argv) > 2:
+        wrong += faults_of_build(pathlib.Path(sys.argv[2]))
     files = [f for d in ("include", "src", "models", "tools", "kernels") for f in sorted((ROOT / d).rglob("*"))]
     for path in files:
         if path.suffix not in {".h", ".inc", ".cpp", ".cu", ".cuh"}:
             continue
         seen += 1
-        layer, text, where = layer_of(path), path.read_text(), path.relative_to(ROOT)
-        if layer not in BELOW:
+        text, where = path.read_text(), path.relative_to(ROOT)
+        layer = layer_of(where)
+        if layer is None:
             wrong.append(f"{where}: belongs to no layer")
             continue
-        allowed = {layer, *BELOW[layer].split()}
         for include in includes_of(text):
-            target = target_of(include)
-            if target is None and "/" not in include:
-                continue  # a neighbour in the same folder
             if f"shear/{path.name}" in PLAIN and include not in PLAIN:
                 wrong.append(f"{where}: a policy's contract includes nothing but {sorted(PLAIN)}, not {include}")
-            elif target == "backends" and backend_of(include.split("/")) not in {backend_of(where.parts), None}:
-                wrong.append(f"{where}: a backend sees itself alone, not {include}")
-            elif target == "models" and layer != "models" and not NAMES_A_FAMILY.fullmatch(str(where)):
+            elif not may_include(layer, include):
+                wrong.append(f"{where}: {layer} may not include {include}")
+            elif layer == "weights" and public_layer(include) == "models" and not KNOWS_A_FAMILY.fullmatch(where.stem):
                 wrong.append(f"{where}: sees a Model, not {include}")
-            elif target == "kernels" and backend_of(where.parts) == "cuda":
-                continue
-            elif target not in allowed:
-                wrong.append(f"{where}: {layer} may not include {include} ({target})")
         if "<Eigen" in text and str(where) != "src/backends/cpu/gemm.cpp":
             wrong.append(f"{where}: Eigen is included in src/backends/cpu/gemm.cpp alone")
         if "backends/cpu" in str(where) and re.search(r"\bTensor\b", text):
