@@ -1,7 +1,7 @@
 // Cross entropy, a warp to a row of logits.
 //
 // Bytes moved, for each of 1000 logits: the loss at least 4.01, counted 12.1, in three looks at a row of which two find
-// it in the cache.  Its gradient at least 8, counted 17.06.
+// it in the cache.  Its gradient at least 8, counted 17.06.  Counting the right rows at least 4.01, counted 4.06.
 #pragma once
 #include <cuda_runtime.h>
 
@@ -59,6 +59,26 @@ __global__ void __launch_bounds__(warps * 32)
     float& to = dlogits[r * dlogits_stride + c];
     to = beta == 0 ? g : g + beta * to;
   }
+}
+
+// One block: the rows go round its warps.
+__global__ void __launch_bounds__(most_warps * 32)
+    count_right_kernel(int64_t rows, int64_t classes, const float* logits, int64_t stride, const int32_t* labels,
+                       float beta, float* right) {
+  __shared__ float room[most_warps];
+  const int lane = threadIdx.x % 32;
+  float mine = 0;
+  for (int64_t r = threadIdx.x / 32; r < rows; r += most_warps) {
+    const float* x = logits + r * stride;
+    const float own = x[labels[r]];
+    float before = own == own ? 0.f : 1.f;  // whether any stands before the label's
+    for (int64_t c = lane; c < classes; c += 32)
+      if (x[c] > own || (x[c] == own && c < labels[r])) before = 1;
+    before = warp_max(before);
+    if (lane == 0) mine += 1 - before;
+  }
+  const float count = block_sum(mine, room);
+  if (threadIdx.x == 0) *right = count + (beta == 0 ? 0 : beta * *right);
 }
 
 }  // namespace

@@ -36,13 +36,25 @@ __global__ void __launch_bounds__(threads)
   if (threadIdx.x == 0) out[blockIdx.y * gridDim.x + blockIdx.x] = sum;
 }
 
+// The sum of all blocks', in the first thread.
+__device__ __forceinline__ double sum_of_blocks(int64_t blocks, const double* partial, double* room) {
+  double mine = 0;
+  for (int64_t i = threadIdx.x; i < blocks; i += threads) mine += partial[i];
+  return block_sum(mine, room);
+}
+
 __global__ void __launch_bounds__(threads)
     mean_kernel(int64_t blocks, const double* partial, double count, float* out) {
   __shared__ double room[most_warps];
-  double mine = 0;
-  for (int64_t i = threadIdx.x; i < blocks; i += threads) mine += partial[i];
-  const double sum = block_sum(mine, room);
+  const double sum = sum_of_blocks(blocks, partial, room);
   if (threadIdx.x == 0) *out = static_cast<float>(sum / count);
+}
+
+__global__ void __launch_bounds__(threads)
+    total_kernel(int64_t blocks, const double* partial, double beta, double* out) {
+  __shared__ double room[most_warps];
+  const double sum = sum_of_blocks(blocks, partial, room);
+  if (threadIdx.x == 0) *out = beta == 0 ? sum : sum + beta * *out;
 }
 
 }  // namespace

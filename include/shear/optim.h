@@ -77,8 +77,10 @@ struct OptimizerOptions {
 // Throws Fault::usage for another name.
 std::unique_ptr<Optimizer> make_optimizer(Device&, Parameters&, const OptimizerOptions&);
 
-// ||g|| over all parameters that have a gradient, in f64.  Not finite where any gradient is not.
+// ||g|| over all parameters that have a gradient, in f64.  Not finite where any gradient is not.  Waits for the device
+// once.
 double gradient_norm(Parameters&);
+double gradient_norm(Device&, const Param&);  // of one that has a gradient
 // What gradients are multiplied by so that their norm is at most max_norm (0: 1).
 float clip_scale(double norm, double max_norm);
 

@@ -61,7 +61,8 @@ class TrainStep {
 
  private:
   TrainStep(Device&, Parameters&, Forward, MemoryPolicy&, Optimizer*, GradientSink&, const StepOptions&);
-  void pass(int64_t step, int64_t index, int64_t images, const Batch&, StepResult&);
+  void pass(int64_t step, int64_t index, int64_t images, const Batch&, const Tensor& outcome);
+  void read(const Tensor& outcome, StepResult&);
   void check_first() const;
   [[noreturn]] void not_finite(int64_t step, double loss) const;
 
@@ -71,7 +72,7 @@ class TrainStep {
   Optimizer* optimizer_;  // null: a sink has the gradients
   StepOptions options_;
   Tape tape_;
-  std::vector<float> logits_;
+  std::vector<float> outcome_;
   bool first_ = true;
 };
 

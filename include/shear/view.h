@@ -15,6 +15,7 @@ namespace SHEAR_API shear {
 template <class T>
 constexpr bool stored_as(DType d) {
   if (std::is_same_v<T, float>) return d == DType::f32;
+  if (std::is_same_v<T, double>) return d == DType::f64;
   if (std::is_same_v<T, int32_t>) return d == DType::i32;
   return sizeof(T) == 2 && (d == DType::f16 || d == DType::bf16);
 }
@@ -62,6 +63,9 @@ struct View {
     return static_cast<T*>(data) + r * stride;
   }
   int64_t elements() const { return rows * cols; }
+  View columns(int64_t first, int64_t n) const {
+    return {static_cast<char*>(data) + static_cast<size_t>(first) * size_of(dtype), rows, n, stride, dtype};
+  }
   View band(int64_t first, int64_t n) const {
     return {static_cast<char*>(data) + static_cast<size_t>(first * stride) * size_of(dtype), n, cols, stride, dtype};
   }

@@ -1,16 +1,44 @@
 // The norm of a gradient over all parameters, and what keeps it small.
 #include <cmath>
+#include <utility>
 
 #include "shear/backend.h"
 #include "shear/optim.h"
 
 namespace shear {
 
+namespace {
+
+// A number in the device's memory, waited for once.
+class Squares {
+ public:
+  explicit Squares(Device& device) : device_(device), sum_(device.empty({1}, Category::workspace, DType::f64)) {}
+  void add(const Tensor& x) { device_.run().sum_squares(x, std::exchange(beta_, 1.f), sum_); }
+  double root() const {
+    double sum = 0;
+    if (beta_ == 1) device_.run().download(&sum, sum_.data<void>(), sizeof sum);
+    return std::sqrt(sum);
+  }
+
+ private:
+  Device& device_;
+  Tensor sum_;
+  float beta_ = 0;
+};
+
+}  // namespace
+
 double gradient_norm(Parameters& parameters) {
-  double squares = 0;
+  Squares squares(parameters.device());
   for (const Param& p : parameters)
-    if (p.writes > 0) squares += parameters.device().run().sum_squares(p.grad);
-  return std::sqrt(squares);
+    if (p.writes > 0) squares.add(p.grad);
+  return squares.root();
+}
+
+double gradient_norm(Device& device, const Param& p) {
+  Squares squares(device);
+  squares.add(p.grad);
+  return squares.root();
 }
 
 float clip_scale(double norm, double max_norm) {

@@ -40,9 +40,14 @@ StepResult TrainStep::operator()(int64_t step, float lr, const Batch& batch) {
           " and ", batch.count, " for ", batch.count, " images");
   tape_.reset();  // what a step that broke off has left behind
   const int64_t images = batch.count / options_.accumulate;
-  StepResult result;
   tape_.begin_step(step, options_.accumulate);
-  for (int64_t i = 0; i < options_.accumulate; ++i) pass(step, i, images, batch, result);
+  StepResult result;
+  {
+    // What came of the passes: the count of right rows, then a loss for each.
+    const Tensor outcome = tape_.empty({1 + options_.accumulate});
+    for (int64_t i = 0; i < options_.accumulate; ++i) pass(step, i, images, batch, outcome);
+    read(outcome, result);
+  }
   if (!optimizer_) {
     if (!std::isfinite(result.loss)) not_finite(step, result.loss);
     return result;
@@ -54,7 +59,16 @@ StepResult TrainStep::operator()(int64_t step, float lr, const Batch& batch) {
   return result;
 }
 
-void TrainStep::pass(int64_t step, int64_t index, int64_t count, const Batch& batch, StepResult& result) {
+void TrainStep::read(const Tensor& outcome, StepResult& result) {
+  if (!device_.run().computes()) return;
+  outcome_.resize(static_cast<size_t>(outcome.elements()));
+  device_.run().download(outcome_.data(), outcome.data<void>(), outcome.bytes());
+  result.correct = static_cast<int64_t>(outcome_[0]);
+  for (size_t i = 1; i < outcome_.size(); ++i)
+    result.loss += static_cast<double>(outcome_[i]) / static_cast<double>(options_.accumulate);
+}
+
+void TrainStep::pass(int64_t step, int64_t index, int64_t count, const Batch& batch, const Tensor& outcome) {
   const Shape& in = options_.input;
   Backend& run = device_.run();
   Tensor loss;
@@ -69,17 +83,9 @@ void TrainStep::pass(int64_t step, int64_t index, int64_t count, const Batch& ba
     const Tensor logits = forward_(tape_, images, {options_.seed, step * options_.accumulate + index});
     if (run.computes()) check_labels("train step", "", batch.labels, logits.cols());
     loss = cross_entropy(tape_, "loss", logits, labels, options_.smoothing);
-    if (run.computes()) {
-      logits_.resize(static_cast<size_t>(logits.elements()));
-      run.download(logits_.data(), logits.data<void>(), logits.bytes());
-      const size_t classes = static_cast<size_t>(logits.cols());
-      for (int64_t i = 0; i < count; ++i)
-        result.correct += rank_of({logits_.data() + static_cast<size_t>(i) * classes, classes},
-                                  batch.labels[static_cast<size_t>(index * count + i)]) == 0;
-      float mean = 0;
-      run.download(&mean, loss.data<void>(), sizeof mean);
-      result.loss += static_cast<double>(mean) / static_cast<double>(options_.accumulate);
-    }
+    const View out = Tensor(outcome);
+    run.count_right(logits, labels, index == 0 ? 0.f : 1.f, out.columns(0, 1));
+    run.copy(loss, 0, out.columns(1 + index, 1));
   }
   tape_.backward(loss, 1.f / static_cast<float>(options_.accumulate));
   loss = {};
@@ -96,7 +102,7 @@ void TrainStep::check_first() const {
 void TrainStep::not_finite(int64_t step, double loss) const {
   if (!optimizer_) fail(Fault::input, "step ", step + 1, ": the loss is ", loss, ", expected a finite value");
   for (const Param& p : parameters_)
-    if (p.trainable && !std::isfinite(device_.run().sum_squares(p.grad)))
+    if (p.trainable && !std::isfinite(gradient_norm(device_, p)))
       fail(Fault::input, "step ", step + 1, ": the loss is ", loss,
            ", and the first parameter whose gradient is not finite is ", p.name, "; expected finite values: a lower ",
            setting("lr"), ", a longer ", setting("warmup"), " or a ", setting("clip"), " may help");

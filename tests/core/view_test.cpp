@@ -33,7 +33,10 @@ TEST_CASE("view: a type reads what is stored as it, and nothing else") {
   CHECK_FALSE(stored_as<float>(DType::i32));
   CHECK_FALSE(stored_as<int32_t>(DType::f32));
   CHECK_FALSE(stored_as<uint16_t>(DType::f32));
-  CHECK_FALSE(stored_as<double>(DType::f64));
+  CHECK(stored_as<double>(DType::f64));
+  CHECK_FALSE(stored_as<float>(DType::f64));
+  CHECK_FALSE(stored_as<double>(DType::f32));
+  CHECK_FALSE(stored_as<int64_t>(DType::i64));
 }
 
 TEST_CASE("view: a tensor that is const can be read and not be written") {

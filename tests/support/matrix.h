@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "shear/random.h"
+#include "shear/view.h"
 
 namespace shear::test {
 
@@ -48,6 +49,14 @@ class Matrix {
   int64_t rows_, cols_, stride_;
   std::vector<float> data_;
 };
+
+// Two floats as the double that lies in them.
+inline View as_f64(const View& two) { return {two.data, 1, 1, 1, DType::f64}; }
+inline double as_f64(const Matrix& two) {
+  double value;
+  std::memcpy(&value, two.data().data(), sizeof value);
+  return value;
+}
 
 // The largest difference from f(r, c), over the largest |f| or one; infinity where something stands between the rows.
 template <class F>

@@ -188,7 +188,8 @@ void add_update(List& list, const Sizes& s) {
                   }});
   list.push_back({"gradient norm", 0, f32 * values, [=](Operands& o) -> Run {
                     const View g = o.random(rows, cols);
-                    return [=, &run = o.run()] { run.sum_squares(g); };
+                    const View sum = o.room(1, 1, DType::f64);
+                    return [=, &run = o.run()] { run.sum_squares(g, 0, sum); };
                   }});
 }
 

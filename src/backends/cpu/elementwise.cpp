@@ -51,6 +51,24 @@ void map2(int threads, ConstView a, ConstView b, float beta, View y, F f) {
   });
 }
 
+// To a short type, or from one, with f32 on the other side.
+void convert(ConstView x, View out) {
+  for (int64_t r = 0; r < out.rows; ++r) {
+    const void* from = x.band(r, 1).data;
+    void* to = out.band(r, 1).data;
+    if (x.dtype == DType::f32 && out.dtype == DType::f16)
+      to_f16(static_cast<const float*>(from), out.cols, static_cast<uint16_t*>(to));
+    else if (x.dtype == DType::f32 && out.dtype == DType::bf16)
+      to_bf16(static_cast<const float*>(from), out.cols, static_cast<uint16_t*>(to));
+    else if (x.dtype == DType::f16 && out.dtype == DType::f32)
+      from_f16(static_cast<const uint16_t*>(from), out.cols, static_cast<float*>(to));
+    else if (x.dtype == DType::bf16 && out.dtype == DType::f32)
+      from_bf16(static_cast<const uint16_t*>(from), out.cols, static_cast<float*>(to));
+    else
+      fail(Fault::internal, "copy: ", name(x.dtype), " to ", name(out.dtype), ", expected F32 and F16 or BF16");
+  }
+}
+
 }  // namespace
 
 void CpuBackend::fill(View out, float value) {
@@ -59,6 +77,11 @@ void CpuBackend::fill(View out, float value) {
 }
 
 void CpuBackend::copy(ConstView x, float beta, View out) {
+  if (x.dtype != DType::f32 || out.dtype != DType::f32) {
+    require(beta == 0, "copy: ", shear::name(x.dtype), " to ", shear::name(out.dtype), " with beta ", beta,
+            ", expected 0");
+    return convert(x, out);
+  }
 #pragma omp parallel for num_threads(threads_) schedule(static) if (out.elements() > 65536)
   for (int64_t r = 0; r < out.rows; ++r) {
     const float* from = x.row(r);

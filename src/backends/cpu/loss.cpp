@@ -53,4 +53,18 @@ void CpuBackend::cross_entropy_grad(ConstView logits, ConstView labels, float sm
   }
 }
 
+void CpuBackend::count_right(ConstView logits, ConstView labels, float beta, View right) {
+  const int32_t* label = labels.row<int32_t>(0);
+  int64_t count = 0;
+  for (int64_t r = 0; r < logits.rows; ++r) {
+    const float* x = logits.row(r);
+    const float own = x[label[r]];
+    bool first = !std::isnan(own);
+    for (int64_t c = 0; c < logits.cols && first; ++c) first = !(x[c] > own || (x[c] == own && c < label[r]));
+    count += first;
+  }
+  float& to = *right.row(0);
+  to = static_cast<float>(count) + (beta == 0 ? 0 : beta * to);
+}
+
 }  // namespace shear::cpu

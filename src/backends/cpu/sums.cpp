@@ -8,7 +8,7 @@ namespace shear::cpu {
 
 void CpuBackend::column_sums(ConstView x, float beta, View out) { add_up_columns(threads_, x, as_it_is, beta, out); }
 
-double CpuBackend::sum_squares(ConstView x) {
+void CpuBackend::sum_squares(ConstView x, float beta, View out) {
   double sum = 0;
   for (int64_t first = 0; first < x.rows; first += rows_at_once) {
     const int64_t rows = std::min<int64_t>(rows_at_once, x.rows - first);
@@ -22,7 +22,8 @@ double CpuBackend::sum_squares(ConstView x) {
     }
     for (int64_t r = 0; r < rows; ++r) sum += row_sums_[static_cast<size_t>(r)];
   }
-  return sum;
+  double& to = *out.row<double>(0);
+  to = beta == 0 ? sum : sum + static_cast<double>(beta) * to;
 }
 
 void CpuBackend::mean(ConstView x, View out) {

@@ -23,4 +23,9 @@ void CudaBackend::cross_entropy_grad(ConstView logits, ConstView labels, float s
          beta, dlogits.row(0), dlogits.stride);
 }
 
+void CudaBackend::count_right(ConstView logits, ConstView labels, float beta, View right) {
+  launch(count_right_kernel, 1, most_warps * 32, 0, on("count_right"), logits.rows, logits.cols, logits.row(0),
+         logits.stride, labels.row<int32_t>(0), beta, right.row(0));
+}
+
 }  // namespace shear::cuda

@@ -1,6 +1,5 @@
 // Sums, launched in two passes.
 #include <algorithm>
-#include <array>
 
 #include "backends/cuda/column_sums.h"
 #include "backends/cuda/cuda_backend.h"
@@ -29,13 +28,10 @@ void CudaBackend::column_sums(ConstView x, float beta, View out) {
   add_up_columns(on("column_sums"), AsIs{}, x, beta, out, partial<float>(), partial_room<float>());
 }
 
-double CudaBackend::sum_squares(ConstView x) {
-  std::array<double, most_blocks> sums;
-  const auto blocks = static_cast<size_t>(sum_up(on("sum_squares"), Square{}, x, partial<double>()));
-  download(sums.data(), partial<double>(), blocks * sizeof(double));
-  double sum = 0;
-  for (size_t i = 0; i < blocks; ++i) sum += sums[i];
-  return sum;
+void CudaBackend::sum_squares(ConstView x, float beta, View sum) {
+  const int64_t blocks = sum_up(on("sum_squares"), Square{}, x, partial<double>());
+  launch(total_kernel, 1, threads, 0, on("sum_squares"), blocks, partial<double>(), static_cast<double>(beta),
+         sum.row<double>(0));
 }
 
 void CudaBackend::mean(ConstView x, View out) {

@@ -1,5 +1,5 @@
 // The CPU's kernels give the same bits on any number of threads: whether fewer start than were asked for, whatever the
-// precision.
+// precision; and a product over many rows, in bands of them or at once.
 #include <doctest/doctest.h>
 #include <omp.h>
 
@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "shear/make_backend.h"
+#include "tape/contract.h"
 
 using namespace shear;
 
@@ -100,8 +101,8 @@ void add_sums(std::vector<Op>& ops) {
     const auto r = rows, c = cols;
     const std::string of = " of " + std::to_string(r) + " x " + std::to_string(c);
     ops.push_back({"sum of squares" + of, [=](Backend& b, Operands& o) {
-                     const double sum = b.sum_squares(o.in(r, c));
-                     std::memcpy(o.out(1, 2).row(0), &sum, sizeof sum);
+                     const View two = o.out(1, 2);
+                     b.sum_squares(o.in(r, c), 0, {two.data, 1, 1, 1, DType::f64});
                    }});
     ops.push_back({"column sums" + of, [=](Backend& b, Operands& o) { b.column_sums(o.in(r, c), 1, o.out(1, c)); }});
     ops.push_back(
@@ -265,5 +266,20 @@ TEST_CASE("where fewer threads start than were asked for, the bits are the same"
       inside = found(op, *five);  // a team within a team is of one
     }
     CHECK(inside == expected);
+  }
+}
+
+TEST_CASE("a weight's gradient summed over bands of rows has the bits of the whole sum") {
+  for (const int threads : {1, 2}) {
+    const auto cpu = make_cpu_backend(threads);
+    const int64_t rows = 2 * band_rows + 77;
+    Operands o;
+    const View dy = o.in(rows, 13), x = o.in(rows, 37), whole = o.out(13, 37), banded = o.out(13, 37);
+    cpu->gemm(Transposed::yes, dy, Transposed::no, x, 0, whole);
+    for (int64_t first = 0; first < rows; first += band_rows) {
+      const int64_t n = std::min(band_rows, rows - first);
+      cpu->gemm(Transposed::yes, dy.band(first, n), Transposed::no, x.band(first, n), first == 0 ? 0.f : 1.f, banded);
+    }
+    CHECK(std::memcmp(whole.row(0), banded.row(0), 13 * 37 * sizeof(float)) == 0);
   }
 }

@@ -2,7 +2,7 @@
 // in the kernels' header comments.  Shapes are those of a layer of ViT-Ti/16 for two images.
 #include <cuda_runtime.h>
 
-#include "backends/cuda/asleep.h"
+#include "backends/kernels/asleep.h"
 #include "cuda_host.h"
 
 using namespace shear;
@@ -40,7 +40,7 @@ template <class F>
 void check_bytes(const char* kernel, int64_t n, double least, double moved, F f) {
   CAPTURE(kernel);
   const Bytes before(kernel);
-  Side side(cuda_backend());
+  Side side(tested_backend());
   f(side);
   REQUIRE(cudaDeviceSynchronize() == cudaSuccess);
   const Bytes after(kernel);
@@ -52,7 +52,7 @@ void check_bytes(const char* kernel, int64_t n, double least, double moved, F f)
 struct Operands {
   Matrix a{rows, dim, 0, 1}, b{rows, dim, 0, 2}, c{rows, dim, 0, 3}, y{rows, dim, 0, 4};
   Matrix row{1, dim, 0, 5}, row_2{1, dim, 0, 6}, row_3{1, dim, 0, 7}, per_row{1, rows, 0, 8}, per_row_2{1, rows, 0, 9};
-  Matrix one{1, 1, 0, 10};
+  Matrix one{1, 1, 0, 10}, two{1, 2, 0, 13};
 };
 
 }  // namespace
@@ -89,7 +89,8 @@ TEST_CASE("reductions move the bytes that their comments say") {
   check_bytes("sum_columns_kernel", elements, 4.13, 4.13, [&](Side& s) { s.run().column_sums(s(o.a), 0, s(o.row)); });
   check_bytes("sum_columns_kernel", elements, 4.13, 4.13,
               [&](Side& s) { s.run().column_square_sums(s(o.a), s(o.row)); });
-  check_bytes("sum_kernel", elements, 4, 4.02, [&](Side& s) { s.run().sum_squares(s(o.a)); });
+  check_bytes("sum_kernel", elements, 4, 4.02, [&](Side& s) { s.run().sum_squares(s(o.a), 0, as_f64(s(o.two))); });
+  check_bytes("total_kernel", 37, 8.22, 9.51, [&](Side& s) { s.run().sum_squares(s(o.a), 0, as_f64(s(o.two))); });
   // Of the sum's blocks, 8 bytes each.
   check_bytes("mean_kernel", 37, 8.11, 9.51, [&](Side& s) { s.run().mean(s(o.a), s(o.one)); });
 }
@@ -122,6 +123,8 @@ TEST_CASE("the kernels of the loss and the optimizers move the bytes that their 
               [&](Side& s) { s.run().cross_entropy(s(logits), s(labels), 0.1f, s(losses)); });
   check_bytes("cross_entropy_grad_kernel", batch * classes, 8, 17.06,
               [&](Side& s) { s.run().cross_entropy_grad(s(logits), s(labels), 0.1f, 1, s(o.one), 0, s(dlogits)); });
+  check_bytes("count_right_kernel", batch * classes, 4.01, 4.06,
+              [&](Side& s) { s.run().count_right(s(logits), s(labels), 0, s(o.one)); });
   const SgdStep sgd{.lr = 0.1f, .momentum = 0.9f, .weight_decay = 0.1f, .gradient_scale = 1, .nesterov = false};
   check_bytes("update_kernel", elements, 20, 20,
               [&](Side& s) { s.run().sgd(sgd, s(o.a), s(o.b), s(o.c), ConstView{}); });
@@ -177,7 +180,7 @@ TEST_CASE("the kernels that choose rows and columns move the bytes that their co
       s.run().scatter_columns(s(half_columns), s(every_other_column), s(column_scale), beta, s(o.y));
     });
   const Nap nap{o.a, shape_of(Code::f32, rows, dim / 2, 0, 0), {}, every_other_column};
-  check_bytes("pack_rows_kernel", elements / 2, 8.01, 16, [&](Side&) { Asleep(cuda_backend(), nap).values(); });
+  check_bytes("pack_rows_kernel", elements / 2, 8.01, 16, [&](Side&) { Asleep(tested_backend(), nap).values(); });
 }
 
 TEST_CASE("the kernels that put to sleep and wake move the bytes that their comments say") {
@@ -186,7 +189,7 @@ TEST_CASE("the kernels that put to sleep and wake move the bytes that their comm
   const Operands o;
   const auto check = [&](const char* kernel, PackedView shape, double least, double moved) {
     CAPTURE(bits_of(shape.code));
-    check_bytes(kernel, elements, least, moved, [&](Side&) { Asleep(cuda_backend(), {o.a, shape}).woken(); });
+    check_bytes(kernel, elements, least, moved, [&](Side&) { Asleep(tested_backend(), {o.a, shape}).woken(); });
   };
   check("pack_rows_kernel", shape_of(Code::f16, rows, dim, 0, 0), 6, 6);
   check("unpack_rows_kernel", shape_of(Code::f16, rows, dim, 0, 0), 6, 6);

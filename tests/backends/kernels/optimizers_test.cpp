@@ -1,10 +1,10 @@
-// CUDA's optimizer updates.
+// Optimizers' updates.
 #include "operands.h"
 
 using namespace shear;
 using namespace shear::test;
 
-TEST_CASE("CUDA: three steps of SGD are those of the reference, with momentum, Nesterov's or plain, and weight decay") {
+TEST_CASE("three steps of SGD are those of the reference, with momentum, Nesterov's or plain, and weight decay") {
   for (const bool nesterov : {false, true})
     for (const int64_t n : {0, 1, 33, 20001}) {
       CAPTURE(n);
@@ -26,7 +26,7 @@ TEST_CASE("CUDA: three steps of SGD are those of the reference, with momentum, N
     }
 }
 
-TEST_CASE("CUDA: three steps of AdamW are those of the reference, with bias correction and decoupled weight decay") {
+TEST_CASE("three steps of AdamW are those of the reference, with bias correction and decoupled weight decay") {
   for (const int64_t n : {0, 1, 33, 20001}) {
     CAPTURE(n);
     const Matrix w(1, n, 0, 1), g(1, n, 0, 3);
@@ -59,7 +59,7 @@ TEST_CASE("CUDA: three steps of AdamW are those of the reference, with bias corr
   }
 }
 
-TEST_CASE("CUDA: a column that is not active keeps its weights and its state, and the others are updated as ever") {
+TEST_CASE("a column that is not active keeps its weights and its state, and the others are updated as ever") {
   const int64_t rows = 37, cols = 45;
   Matrix active(1, cols, 0, 1);
   for (int64_t c = 0; c < cols; ++c) active(0, c) = c % 3 == 1 ? 0.f : 1.f;
@@ -87,7 +87,7 @@ TEST_CASE("CUDA: a column that is not active keeps its weights and its state, an
     const std::vector<const Matrix*> touched =
         by_sgd ? std::vector{&w, &v} : std::vector<const Matrix*>{&w, &m, &second};
     for (const Matrix* x : touched) {
-      const Matrix updated = all.cuda(*x), got = some.cuda(*x);
+      const Matrix updated = all.tested(*x), got = some.tested(*x);
       CHECK(error_of(got, [&](int64_t r, int64_t c) { return (active(0, c) != 0 ? updated : *x).at(r, c); }) == 0);
     }
   }

@@ -1,5 +1,8 @@
-// Operands of the backend's functions, and a function run on the CPU and on CUDA to be compared with a reference in
-// f64.
+// Operands of a backend's kernels, and a kernel run on the backend under test and on another one, to be compared with
+// each other and with a reference in f64.
+//
+// Under test is CUDA where a test is built for it (SHEAR_TEST_CUDA, see tests/emulator), and the CPU on two threads
+// else. The other one is the CPU, then on one thread.
 #pragma once
 #include <doctest/doctest.h>
 
@@ -52,42 +55,49 @@ class Side {
   std::map<const void*, Storage> copies_;
 };
 
+#ifdef SHEAR_TEST_CUDA
+inline constexpr DeviceKind tested_device = DeviceKind::cuda;
+#else
+inline constexpr DeviceKind tested_device = DeviceKind::cpu;
+#endif
+
 // Made once: a device's first call may take a second.
-inline Backend& cuda_backend() {
-  static const std::unique_ptr<Backend> backend = make_backend(DeviceKind::cuda, 1);
+inline Backend& tested_backend() {
+  static const std::unique_ptr<Backend> backend = make_backend(tested_device, 2);
   return *backend;
 }
-inline Backend& cuda_backend_of_bf16() {
-  static const std::unique_ptr<Backend> backend = make_backend(DeviceKind::cuda, 1, Precision::bf16);
+inline Backend& tested_backend_of_bf16() {
+  static const std::unique_ptr<Backend> backend = make_backend(tested_device, 2, Precision::bf16);
   return *backend;
 }
-inline Backend& cpu_backend() {
-  static const std::unique_ptr<Backend> backend = make_backend(DeviceKind::cpu, 2);
+inline Backend& other_backend() {
+  static const std::unique_ptr<Backend> backend =
+      make_backend(DeviceKind::cpu, tested_device == DeviceKind::cpu ? 1 : 2);
   return *backend;
 }
 
-// One function of the backend on both, from the same operands.
+// One kernel on both, from the same operands.
 class Both {
  public:
   // f(Side&) twice
   template <class F>
   explicit Both(F f) {
-    f(cpu_);
-    f(cuda_);
+    f(other_);
+    f(tested_);
   }
-  Matrix cuda(const Matrix& m) { return cuda_.result(m); }
-  Matrix cpu(const Matrix& m) { return cpu_.result(m); }
+  Matrix tested(const Matrix& m) { return tested_.result(m); }
+  Matrix other(const Matrix& m) { return other_.result(m); }
 
-  // CUDA's result against the reference, and against the CPU's.
+  // The result against the reference, and against the other backend's.
   template <class F>
   void check(const Matrix& out, F reference, double tolerance = 2e-6) {
-    const Matrix got = cuda(out), other = cpu(out);
+    const Matrix got = tested(out), same = other(out);
     CHECK(error_of(got, reference) <= tolerance);
-    CHECK(error_of(got, [&](int64_t r, int64_t c) { return other.at(r, c); }) <= tolerance);
+    CHECK(error_of(got, [&](int64_t r, int64_t c) { return same.at(r, c); }) <= tolerance);
   }
 
  private:
-  Side cpu_{cpu_backend()}, cuda_{cuda_backend()};
+  Side other_{other_backend()}, tested_{tested_backend()};
 };
 
 // f(Side&, x) under bf16 writes the bits to `out` that it writes under f32 where x is rounded first, and no others.
@@ -100,9 +110,9 @@ void check_takes_rounded(const Matrix& x, const Matrix& out, F f) {
     f(at, in);
     return at.result(out);
   };
-  const Matrix found = result(cuda_backend_of_bf16(), x);
-  CHECK(found.same_bits(result(cuda_backend(), rounded)));
-  CHECK((x.data().size() < 100 || !found.same_bits(result(cuda_backend(), x))));
+  const Matrix found = result(tested_backend_of_bf16(), x);
+  CHECK(found.same_bits(result(tested_backend(), rounded)));
+  CHECK((x.data().size() < 100 || !found.same_bits(result(tested_backend(), x))));
 }
 
 // f(Side&, out, beta) for several beta, compared with reference + beta * what was there.  At beta 0 there is nan.
@@ -126,9 +136,9 @@ void check_with_beta(int64_t rows, int64_t cols, int64_t gap, F f, Reference ref
 struct Size {
   int64_t rows, cols, gap;
 };
-inline constexpr Size sizes[] = {{0, 33, 0},  {3, 0, 0},     {1, 1, 0},    {1, 31, 7},   {3, 33, 0},
-                                 {31, 33, 5}, {33, 64, 4},   {64, 32, 0},  {197, 31, 0}, {33, 197, 3},
-                                 {7, 768, 0}, {197, 768, 1}, {1, 20001, 0}};
+inline constexpr Size sizes[] = {{0, 33, 0},  {3, 0, 0},     {1, 1, 0},     {1, 31, 7},   {3, 33, 0},
+                                 {31, 33, 5}, {33, 64, 4},   {64, 32, 0},   {197, 31, 0}, {33, 197, 3},
+                                 {7, 768, 0}, {197, 768, 1}, {1, 20001, 0}, {41, 1001, 7}};
 
 template <class F>
 void for_sizes(F f) {

@@ -1,10 +1,10 @@
-// CUDA's choice of rows and columns: gathered, and put back where they came from; and how much is in each column.
+// A choice of rows and columns: gathered, and put back where they came from; and how much is in each column.
 #include "operands.h"
 
 using namespace shear;
 using namespace shear::test;
 
-TEST_CASE("CUDA: rows are gathered by their index, in any order and as often as it says, and scaled") {
+TEST_CASE("rows are gathered by their index, in any order and as often as it says, and scaled") {
   for_sizes([](const Size& s) {
     const Matrix x(s.rows, s.cols, s.gap, 1);
     if (s.rows == 0) return;
@@ -14,8 +14,8 @@ TEST_CASE("CUDA: rows are gathered by their index, in any order and as often as 
     for (int64_t r = 0; r < n; ++r) index.push_back(static_cast<int32_t>(draw.below(static_cast<uint32_t>(s.rows))));
     const Matrix scale(1, n, 0, 2), out(n, s.cols, s.gap, 3);
     Both both([&](Side& at) { at.run().gather_rows(at(x), at(index), at(scale), at(out)); });
-    const Matrix got = both.cuda(out);
-    CHECK(got.same_bits(both.cpu(out)));
+    const Matrix got = both.tested(out);
+    CHECK(got.same_bits(both.other(out)));
     CHECK(error_of(got, [&](int64_t r, int64_t c) {
             return static_cast<double>(static_cast<float>(scale.at(0, r)) *
                                        static_cast<float>(x.at(index[static_cast<size_t>(r)], c)));
@@ -24,10 +24,10 @@ TEST_CASE("CUDA: rows are gathered by their index, in any order and as often as 
   const Matrix x(3, 4, 0, 1), scale(1, 0, 0, 2), out(0, 4, 0, 3);
   const std::vector<int32_t> none;
   Both both([&](Side& at) { at.run().gather_rows(at(x), at(none), at(scale), at(out)); });
-  CHECK(both.cuda(out).rows() == 0);
+  CHECK(both.tested(out).rows() == 0);
 }
 
-TEST_CASE("CUDA: columns are scattered to where they came from, over what is there or over zeros") {
+TEST_CASE("columns are scattered to where they came from, over what is there or over zeros") {
   for_sizes([](const Size& s) {
     // Every second column, from the last to the first.
     std::vector<int32_t> index;
@@ -52,7 +52,7 @@ TEST_CASE("CUDA: columns are scattered to where they came from, over what is the
   });
 }
 
-TEST_CASE("CUDA: a scattered column of scale zero is left out, even where its index comes twice") {
+TEST_CASE("a scattered column of scale zero is left out, even where its index comes twice") {
   Matrix x(3, 3, 0, 1), scale(1, 3, 0, 2), out(3, 5, 0, 3);
   const float values[] = {2, 0.5f, 0};
   for (int64_t i = 0; i < 9; ++i) x(i / 3, i % 3) = static_cast<float>(i + 1);
@@ -61,22 +61,22 @@ TEST_CASE("CUDA: a scattered column of scale zero is left out, even where its in
   const std::vector<int32_t> index{4, 1, 1};
   const auto scattered = [&](float beta) {
     Both both([&](Side& at) { at.run().scatter_columns(at(x), at(index), at(scale), beta, at(out)); });
-    return both.cuda(out).data();
+    return both.tested(out).data();
   };
   CHECK(scattered(0) == std::vector<float>{0, 1, 0, 0, 2, 0, 2.5f, 0, 0, 8, 0, 4, 0, 0, 14});
   CHECK(scattered(0.5f) == std::vector<float>{10, 6, 10, 10, 7, 10, 7.5f, 10, 10, 13, 10, 9, 10, 10, 19});
 }
 
-TEST_CASE("CUDA: where no column is scattered, beta 0 leaves zeros and any other leaves what is there") {
+TEST_CASE("where no column is scattered, beta 0 leaves zeros and any other leaves what is there") {
   const Matrix x(3, 0, 0, 1), scale(1, 0, 0, 2), out(3, 33, 2, 3);
   const std::vector<int32_t> none;
   for (const float beta : {0.f, 1.f}) {
     Both both([&](Side& at) { at.run().scatter_columns(at(x), at(none), at(scale), beta, at(out)); });
-    CHECK(error_of(both.cuda(out), [&](int64_t r, int64_t c) { return beta == 0 ? 0. : out.at(r, c); }) == 0);
+    CHECK(error_of(both.tested(out), [&](int64_t r, int64_t c) { return beta == 0 ? 0. : out.at(r, c); }) == 0);
   }
 }
 
-TEST_CASE("CUDA: the squares of each column are summed up") {
+TEST_CASE("the squares of each column are summed up") {
   for_sizes([](const Size& s) {
     const Matrix x(s.rows, s.cols, s.gap, 1), out(1, s.cols, 0, 2);
     Both both([&](Side& at) { at.run().column_square_sums(at(x), at(out)); });

@@ -1,12 +1,12 @@
-// CUDA's kernels that look at whole rows, columns or images: sums, LayerNorm, the loss, patches.
+// Kernels that look at whole rows, columns or images: sums, LayerNorm, the loss, patches.
 #include "operands.h"
 
 using namespace shear;
 using namespace shear::test;
 
-TEST_CASE("CUDA: sums of columns, of squares and means are those of the reference") {
+TEST_CASE("sums of columns, of squares and means are those of the reference") {
   for_sizes([](const Size& s) {
-    const Matrix x(s.rows, s.cols, s.gap, 1), mean(1, 1, 0, 2);
+    const Matrix x(s.rows, s.cols, s.gap, 1), mean(1, 1, 0, 2), total(1, 2, 0, 3);
     double squares = 0, sum = 0;
     std::vector<double> columns(static_cast<size_t>(s.cols));
     for (int64_t r = 0; r < s.rows; ++r)
@@ -19,7 +19,10 @@ TEST_CASE("CUDA: sums of columns, of squares and means are those of the referenc
         1, s.cols, 0, [&](Side& at, View out, float beta) { at.run().column_sums(at(x), beta, out); },
         [&](int64_t, int64_t c) { return columns[static_cast<size_t>(c)]; });
     Both both([&](Side& at) {
-      CHECK(at.run().sum_squares(at(x)) == doctest::Approx(squares).epsilon(1e-12));
+      at.run().sum_squares(at(x), 0, as_f64(at(total)));
+      CHECK(as_f64(at.result(total)) == doctest::Approx(squares).epsilon(1e-12));
+      at.run().sum_squares(at(x), 0.5f, as_f64(at(total)));
+      CHECK(as_f64(at.result(total)) == doctest::Approx(1.5 * squares).epsilon(1e-12));
       if (s.rows * s.cols > 0) at.run().mean(at(x), at(mean));
     });
     if (s.rows * s.cols > 0)
@@ -27,7 +30,7 @@ TEST_CASE("CUDA: sums of columns, of squares and means are those of the referenc
   });
 }
 
-TEST_CASE("CUDA: sums over many rows are split, and have the same bits every time") {
+TEST_CASE("sums over many rows are split, and have the same bits every time") {
   const Matrix x(3001, 67, 2, 1), out(1, 67, 0, 2);
   std::vector<double> columns(67);
   for (int64_t r = 0; r < x.rows(); ++r)
@@ -36,9 +39,12 @@ TEST_CASE("CUDA: sums over many rows are split, and have the same bits every tim
   Both second([&](Side& at) { at.run().column_sums(at(x), 0, at(out)); });
   first.check(
       out, [&](int64_t, int64_t c) { return columns[static_cast<size_t>(c)]; }, 1e-5);
-  CHECK(first.cuda(out).same_bits(second.cuda(out)));
-  Side at(cuda_backend());
-  CHECK(at.run().sum_squares(at(x)) == at.run().sum_squares(at(x)));
+  CHECK(first.tested(out).same_bits(second.tested(out)));
+  const Matrix once(1, 2, 0, 3), again(1, 2, 0, 4);
+  Side at(tested_backend());
+  at.run().sum_squares(at(x), 0, as_f64(at(once)));
+  at.run().sum_squares(at(x), 0, as_f64(at(again)));
+  CHECK(at.result(once).same_bits(at.result(again)));
 }
 
 // -- LayerNorm ------------------------------------------------------------------------------------------------------
@@ -94,7 +100,7 @@ struct Norm {
 
 }  // namespace
 
-TEST_CASE("CUDA: LayerNorm is that of the reference, and made again from its statistics it has the same bits") {
+TEST_CASE("LayerNorm is that of the reference, and made again from its statistics it has the same bits") {
   for_sizes([](const Size& s) {
     if (s.cols == 0) return;
     const Matrix x(s.rows, s.cols, s.gap, 1), gamma(1, s.cols, 0, 2), beta(1, s.cols, 0, 3),
@@ -107,12 +113,12 @@ TEST_CASE("CUDA: LayerNorm is that of the reference, and made again from its sta
     both.check(y, [&](int64_t r, int64_t c) { return norm.y(r, c); });
     both.check(mean, [&](int64_t, int64_t r) { return norm.mean[static_cast<size_t>(r)]; });
     if (s.cols > 1) both.check(rstd, [&](int64_t, int64_t r) { return norm.rstd[static_cast<size_t>(r)]; });
-    const Matrix first = both.cuda(y), second = both.cuda(again);
+    const Matrix first = both.tested(y), second = both.tested(again);
     CHECK(error_of(second, [&](int64_t r, int64_t c) { return first.at(r, c); }) == 0);
   });
 }
 
-TEST_CASE("CUDA: under bf16 LayerNorm and its statistics are those of the rounded input") {
+TEST_CASE("under bf16 LayerNorm and its statistics are those of the rounded input") {
   for_sizes([](const Size& s) {
     if (s.cols == 0) return;
     const Matrix x(s.rows, s.cols, s.gap, 1), gamma(1, s.cols, 0, 2), beta(1, s.cols, 0, 3),
@@ -124,7 +130,7 @@ TEST_CASE("CUDA: under bf16 LayerNorm and its statistics are those of the rounde
   });
 }
 
-TEST_CASE("CUDA: LayerNorm's gradients are those of the reference, in place, each without the others, and added") {
+TEST_CASE("LayerNorm's gradients are those of the reference, in place, each without the others, and added") {
   constexpr Size wide{5, 6001, 2};  // more columns than shared memory has room to gather
   std::vector<Size> all(std::begin(sizes), std::end(sizes));
   all.push_back(wide);
@@ -167,7 +173,7 @@ TEST_CASE("CUDA: LayerNorm's gradients are those of the reference, in place, eac
 
 // -- The loss -------------------------------------------------------------------------------------------------------
 
-TEST_CASE("CUDA: the loss and its gradient are those of the reference, with smoothing and large logits") {
+TEST_CASE("the loss and its gradient are those of the reference, with smoothing and large logits") {
   for (const float scale : {1.f, 100.f})
     for_sizes([&](const Size& s) {
       if (s.cols == 0) return;
@@ -201,9 +207,49 @@ TEST_CASE("CUDA: the loss and its gradient are those of the reference, with smoo
     });
 }
 
+TEST_CASE("a row is right where no logit is above its label's, of equal ones the first, and by no nan") {
+  struct Row {
+    std::vector<float> logits;
+    int32_t label;
+    bool right;
+  };
+  const Row rows[] = {{{1, 3, 2}, 1, true},
+                      {{1, 3, 2}, 0, false},
+                      {{2, 2, 2}, 0, true},
+                      {{2, 2, 2}, 2, false},
+                      {{1, unset, 2}, 2, true},
+                      {{1, unset, 2}, 1, false},
+                      {{unset, unset, unset}, 0, false}};
+  // In turns, among columns that are below all of these: more rows than a block has warps, more classes than lanes.
+  for (const int64_t count : {1, 7, 31, 64, 100})
+    for (const int64_t classes : {3, 32, 70}) {
+      CAPTURE(count);
+      CAPTURE(classes);
+      Matrix x(count, classes, 3, 1), right(1, 1, 0, 2);
+      x.fill(-1);
+      std::vector<int32_t> labels;
+      double expected = 0;
+      for (int64_t r = 0; r < count; ++r) {
+        const Row& row = rows[r % 7];
+        const int64_t first = classes - 3;
+        for (int64_t c = 0; c < 3; ++c) x(r, first + c) = row.logits[static_cast<size_t>(c)];
+        labels.push_back(static_cast<int32_t>(first) + row.label);
+        expected += row.right;
+      }
+      right.fill(unset);
+      Both once([&](Side& at) { at.run().count_right(at(x), at(labels), 0, at(right)); });
+      once.check(
+          right, [&](int64_t, int64_t) { return expected; }, 0);
+      right.fill(5);
+      Both added([&](Side& at) { at.run().count_right(at(x), at(labels), 1, at(right)); });
+      added.check(
+          right, [&](int64_t, int64_t) { return expected + 5; }, 0);
+    }
+}
+
 // -- Patches --------------------------------------------------------------------------------------------------------
 
-TEST_CASE("CUDA: patches are the CPU's, from any first row, into rows with gaps") {
+TEST_CASE("patches are gathered from any first row, into rows with gaps") {
   const PatchGrid grids[] = {{.channels = 2, .height = 6, .width = 9, .patch = 3},
                              {.channels = 3, .height = 32, .width = 48, .patch = 16},
                              {.channels = 1, .height = 5, .width = 3, .patch = 1}};
@@ -212,7 +258,7 @@ TEST_CASE("CUDA: patches are the CPU's, from any first row, into rows with gaps"
     for (const int64_t first : {int64_t{0}, int64_t{4}, 3 * g.count() - 1}) {
       const Matrix out(std::min<int64_t>(9, 3 * g.count() - first), g.size(), 4, 2);
       Both both([&](Side& at) { at.run().gather_patches(g, at(images), first, at(out)); });
-      CHECK(both.cuda(out).same_bits(both.cpu(out)));
+      CHECK(both.tested(out).same_bits(both.other(out)));
       both.check(
           out,
           [&](int64_t i, int64_t c) {

@@ -91,7 +91,7 @@ class Asleep {
 
 // Any band that is woken equals those rows of the whole.
 inline void check_bands(const Nap& nap) {
-  Asleep asleep(cuda_backend(), nap);
+  Asleep asleep(tested_backend(), nap);
   const Matrix whole = asleep.woken();
   const int64_t rows = nap.shape.rows;
   for (int64_t first = 0; first < rows; first += std::max<int64_t>(1, rows / 5))

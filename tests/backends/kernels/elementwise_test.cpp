@@ -1,10 +1,11 @@
-// CUDA's kernels in which every element minds its own business.
+// Kernels in which every element minds its own business.
+#include "errors.h"
 #include "operands.h"
 
 using namespace shear;
 using namespace shear::test;
 
-TEST_CASE("CUDA: fill and copy write a view and nothing beside it") {
+TEST_CASE("fill and copy write a view and nothing beside it") {
   for_sizes([](const Size& s) {
     const Matrix x(s.rows, s.cols, s.gap + 2, 2), out(s.rows, s.cols, s.gap, 1);
     Both filled([&](Side& at) { at.run().fill(at(out), 2.5f); });
@@ -16,14 +17,14 @@ TEST_CASE("CUDA: fill and copy write a view and nothing beside it") {
   });
 }
 
-TEST_CASE("CUDA: a view of more rows than a grid has is written to its last row") {
+TEST_CASE("a view of more rows than a grid has is written to its last row") {
   const Matrix x(66000, 2, 1, 1), out(66000, 2, 1, 2);
   Both both([&](Side& at) { at.run().copy(at(x), 0, at(out)); });
   both.check(
       out, [&](int64_t r, int64_t c) { return x.at(r, c); }, 0);
 }
 
-TEST_CASE("CUDA: sums and products of matrices and rows are those of the reference") {
+TEST_CASE("sums and products of matrices and rows are those of the reference") {
   for_sizes([](const Size& s) {
     const Matrix a(s.rows, s.cols, s.gap, 1), b(s.rows, s.cols, s.gap + 1, 2), row(1, s.cols, 0, 3);
     const Matrix out(s.rows, s.cols, s.gap, 4);
@@ -38,12 +39,14 @@ TEST_CASE("CUDA: sums and products of matrices and rows are those of the referen
     check_with_beta(
         s.rows, s.cols, s.gap, [&](Side& at, View to, float beta) { at.run().multiply(at(a), at(b), beta, to); },
         [&](int64_t r, int64_t c) { return a.at(r, c) * b.at(r, c); });
-    Both in_place([&](Side& at) { at.run().multiply(at(a), at(b), 0, at(b)); });
-    in_place.check(b, [&](int64_t r, int64_t c) { return a.at(r, c) * b.at(r, c); });
+    for (const float beta : {0.f, 1.f, -0.5f}) {
+      Both in_place([&](Side& at) { at.run().multiply(at(a), at(b), beta, at(b)); });
+      in_place.check(b, [&](int64_t r, int64_t c) { return (a.at(r, c) + static_cast<double>(beta)) * b.at(r, c); });
+    }
   });
 }
 
-TEST_CASE("CUDA: ReLU and its gradient, in place or added, are those of the reference, and nan stays nan") {
+TEST_CASE("ReLU and its gradient, in place or added, are those of the reference, and nan stays nan") {
   for_sizes([](const Size& s) {
     const Matrix x(s.rows, s.cols, s.gap, 1), dy(s.rows, s.cols, s.gap, 2), y(s.rows, s.cols, s.gap, 3);
     Both forward([&](Side& at) { at.run().relu(at(x), at(y)); });
@@ -59,10 +62,10 @@ TEST_CASE("CUDA: ReLU and its gradient, in place or added, are those of the refe
   Matrix x(1, 5, 0, 1), y(1, 5, 0, 2);
   x(0, 2) = unset;
   Both both([&](Side& at) { at.run().relu(at(x), at(y)); });
-  CHECK(std::isnan(both.cuda(y).at(0, 2)));
+  CHECK(std::isnan(both.tested(y).at(0, 2)));
 }
 
-TEST_CASE("CUDA: GELU and its gradient, both forms, are those of the reference") {
+TEST_CASE("GELU and its gradient, both forms, are those of the reference") {
   const double pi = std::acos(-1.0), inner = std::sqrt(2 / pi);
   const auto cdf = [](double x) { return 0.5 * std::erfc(-x / std::sqrt(2.0)); };
   const auto exact_slope = [&](double x) { return cdf(x) + x * std::exp(-0.5 * x * x) / std::sqrt(2 * pi); };
@@ -90,7 +93,7 @@ TEST_CASE("CUDA: GELU and its gradient, both forms, are those of the reference")
   });
 }
 
-TEST_CASE("CUDA: under bf16 GELU is that of the rounded input") {
+TEST_CASE("under bf16 GELU is that of the rounded input") {
   for_sizes([](const Size& s) {
     const Matrix x(s.rows, s.cols, s.gap, 1, 2), y(s.rows, s.cols, s.gap, 3);
     for (const GeluForm form : {GeluForm::exact, GeluForm::tanh})
@@ -98,11 +101,11 @@ TEST_CASE("CUDA: under bf16 GELU is that of the rounded input") {
   });
 }
 
-TEST_CASE("CUDA: GELU keeps its digits far below zero") {
+TEST_CASE("GELU keeps its digits far below zero") {
   Matrix x(1, 80, 0, 1), y(1, 80, 0, 2);
   for (int64_t c = 0; c < 80; ++c) x(0, c) = -0.1f * static_cast<float>(c);
   Both both([&](Side& at) { at.run().gelu(GeluForm::exact, at(x), at(y)); });
-  const Matrix got = both.cuda(y);
+  const Matrix got = both.tested(y);
   double worst = 0;
   for (int64_t c = 1; c < 80; ++c) {
     const double expected = x.at(0, c) * 0.5 * std::erfc(-x.at(0, c) / std::sqrt(2.0));
@@ -111,7 +114,7 @@ TEST_CASE("CUDA: GELU keeps its digits far below zero") {
   CHECK(worst < 1e-5);
 }
 
-TEST_CASE("CUDA: dropout drops what the CPU drops, word by word of the stream") {
+TEST_CASE("dropout keeps an element where its word of the stream says so") {
   const StreamKey key{1, 2, 3, 4};
   for_sizes([&](const Size& s) {
     if (s.gap > 0) return;
@@ -122,11 +125,19 @@ TEST_CASE("CUDA: dropout drops what the CPU drops, word by word of the stream") 
           return key.word(static_cast<uint64_t>(r * s.cols + c)) < (3u << 30) ? 0 : x.at(r, c) / 0.25;
         });
     Both both([&](Side& at) { at.run().dropout(at(x), 0.1f, key, 0, at(out)); });
-    CHECK(both.cuda(out).same_bits(both.cpu(out)));
+    CHECK(both.tested(out).same_bits(both.other(out)));
   });
 }
 
-TEST_CASE("CUDA: dropout takes operands that begin anywhere") {
+TEST_CASE("dropout refuses rows with gaps") {
+  const Matrix x(3, 5, 1, 1), out(3, 5, 1, 2);
+  Side at(tested_backend());
+  CHECK(sentence(Fault::internal, [&] {
+          at.run().dropout(at(x), 0.25f, {1, 2, 3, 4}, 0, at(out));
+        }) == "dropout: contiguous views expected");
+}
+
+TEST_CASE("dropout takes operands that begin anywhere") {
   const StreamKey key{1, 2, 3, 4};
   const int64_t n = 64;
   const Matrix x(1, n + 1, 0, 1), out(1, n + 1, 0, 2);
@@ -143,35 +154,35 @@ TEST_CASE("CUDA: dropout takes operands that begin anywhere") {
   }
 }
 
-TEST_CASE("CUDA: dropout keeps an element whose word is the threshold itself") {
+TEST_CASE("dropout keeps an element whose word is the threshold itself") {
   const StreamKey key{1, 2, 3, 4};
   int64_t i = 0;  // of a word that a probability in f32 can be
   while (key.word(static_cast<uint64_t>(i)) < 1u << 31 || key.word(static_cast<uint64_t>(i)) % 256 != 0) ++i;
   const float p = static_cast<float>(key.word(static_cast<uint64_t>(i))) * 0x1p-32f;
   const Matrix x(1, i + 1, 0, 1), out(1, i + 1, 0, 2);
   Both both([&](Side& at) { at.run().dropout(at(x), p, key, 0, at(out)); });
-  CHECK(both.cuda(out).at(0, i) != 0);
-  CHECK(both.cuda(out).same_bits(both.cpu(out)));
+  CHECK(both.tested(out).at(0, i) != 0);
+  CHECK(both.tested(out).same_bits(both.other(out)));
 }
 
-TEST_CASE("CUDA: copy rounds to f16 and bf16 and back, to the nearest and ties to even") {
+TEST_CASE("copy rounds to f16 and bf16 and back, to the nearest and ties to even") {
   const Matrix x(7, 33, 2, 1);
-  Backend& cuda = cuda_backend();
+  Backend& run = tested_backend();
   for (const DType type : {DType::f16, DType::bf16}) {
-    Side at(cuda);
+    Side at(run);
     Matrix out(7, 33, 1, 2);
-    const Storage room(cuda.memory(), 7 * 34 * 2, Category::parameters);
+    const Storage room(run.memory(), 7 * 34 * 2, Category::parameters);
     const View narrow(room.data(), 7, 33, 34, type);
-    cuda.copy(at(x), 0, narrow);
-    cuda.copy(narrow, 0, at(out));
+    run.copy(at(x), 0, narrow);
+    run.copy(narrow, 0, at(out));
     const Matrix got = at.result(out);
     CHECK(error_of(got, [&](int64_t r, int64_t c) { return x.at(r, c); }) < (type == DType::f16 ? 5e-4 : 4e-3));
     Matrix ties(1, 2, 0, 3), back(1, 2, 0, 4);
     const float ulp = type == DType::f16 ? 0x1p-10f : 0x1p-7f;
     ties(0, 0) = 1 + ulp / 2, ties(0, 1) = 1 + 3 * ulp / 2;
     const View two(room.data(), 1, 2, 2, type);
-    cuda.copy(at(ties), 0, two);
-    cuda.copy(two, 0, at(back));
+    run.copy(at(ties), 0, two);
+    run.copy(two, 0, at(back));
     CHECK(at.result(back)(0, 0) == 1);
     CHECK(at.result(back)(0, 1) == 1 + 2 * ulp);
   }

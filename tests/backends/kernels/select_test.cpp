@@ -1,4 +1,5 @@
-// CUDA's exact choice of the largest magnitudes: their mask, their order and their values have the CPU's bits.
+// The exact choice of the largest magnitudes: their mask, their order and their values have the same bits on every
+// backend.
 #include <bit>
 #include <string>
 
@@ -60,16 +61,16 @@ int64_t set_bits(const std::vector<uint32_t>& bits) {
 }
 
 void check_masked(const Nap& nap) {
-  Asleep cuda(cuda_backend(), nap), cpu(cpu_backend(), nap);
-  CHECK(cuda.woken().same_bits(pruned_by_hand(nap)));
-  CHECK(set_bits(cuda.bits()) == nap.shape.rows / nap.shape.sample_rows * nap.shape.parts * nap.shape.kept);
-  CHECK(cuda.bits() == cpu.bits());
-  CHECK(cuda.values() == cpu.values());
+  Asleep tested(tested_backend(), nap), other(other_backend(), nap);
+  CHECK(tested.woken().same_bits(pruned_by_hand(nap)));
+  CHECK(set_bits(tested.bits()) == nap.shape.rows / nap.shape.sample_rows * nap.shape.parts * nap.shape.kept);
+  CHECK(tested.bits() == other.bits());
+  CHECK(tested.values() == other.values());
 }
 
 }  // namespace
 
-TEST_CASE("CUDA: of any values exactly the largest of each sample are kept, as a sort would have it") {
+TEST_CASE("of any values exactly the largest of each sample are kept, as a sort would have it") {
   struct Size {
     int64_t rows, cols, gap, sample_rows;
   };
@@ -87,7 +88,7 @@ TEST_CASE("CUDA: of any values exactly the largest of each sample are kept, as a
       }
 }
 
-TEST_CASE("CUDA: a sample that many blocks share is as one") {
+TEST_CASE("a sample that many blocks share is as one") {
   for (const auto& [rows, cols, sample_rows] :
        {std::array<int64_t, 3>{300, 160, 300}, {1, 20001, 1}, {394, 96, 197}, {10, 9000, 10}})
     for (const Kind kind : {Kind::normal, Kind::mostly_zero, Kind::coarse}) {
@@ -100,7 +101,7 @@ TEST_CASE("CUDA: a sample that many blocks share is as one") {
     }
 }
 
-TEST_CASE("CUDA: the k-th largest may be the first or the last of many equal ones") {
+TEST_CASE("the k-th largest may be the first or the last of many equal ones") {
   const int64_t rows = 60, cols = 160, n = rows * cols;
   Matrix x(rows, cols, 0, 12);
   int64_t ones = 0, zeros = 0;
@@ -114,14 +115,14 @@ TEST_CASE("CUDA: the k-th largest may be the first or the last of many equal one
       check_masked({.x = x, .shape = shape_of(Code::f32, rows, cols, rows, kept)});
 }
 
-TEST_CASE("CUDA: more samples than are selected from at once keep their own largest") {
+TEST_CASE("more samples than are selected from at once keep their own largest") {
   const int64_t rows = 1100, cols = 3;
   const Matrix x(rows, cols, 0, 5);
   check_masked({.x = x, .shape = shape_of(Code::f32, rows, cols, 2, 2)});
   check_masked({.x = x, .shape = shape_of(Code::f32, rows, cols, 1, 1)});
 }
 
-TEST_CASE("CUDA: tensors side by side in a row keep their own largest, in f32 and in f16") {
+TEST_CASE("tensors side by side in a row keep their own largest, in f32 and in f16") {
   const int64_t rows = 34, cols = 3 * 37;
   Matrix x(rows, cols, 5, 2);
   for (int64_t r = 0; r < rows; ++r)  // the middle one alone would win
@@ -129,19 +130,19 @@ TEST_CASE("CUDA: tensors side by side in a row keep their own largest, in f32 an
   for (const int64_t kept : {1, 126, 17 * 37}) {
     check_masked({.x = x, .shape = shape_of(Code::f32, rows, cols, 17, kept, 3)});
     const Nap nap{.x = x, .shape = shape_of(Code::f16, rows, cols, 17, kept, 3)};
-    Asleep cuda(cuda_backend(), nap), cpu(cpu_backend(), nap);
-    CHECK(cuda.bits() == cpu.bits());
-    CHECK(cuda.values() == cpu.values());
-    CHECK(cuda.woken().same_bits(cpu.woken()));
+    Asleep tested(tested_backend(), nap), other(other_backend(), nap);
+    CHECK(tested.bits() == other.bits());
+    CHECK(tested.values() == other.values());
+    CHECK(tested.woken().same_bits(other.woken()));
   }
 }
 
-TEST_CASE("CUDA: in f16 what is kept beyond its range becomes the largest, and nan stays nan") {
+TEST_CASE("in f16 what is kept beyond its range becomes the largest, and nan stays nan") {
   const Matrix x = matrix_of(Kind::not_finite, 9, 65, 0);
   const Nap nap{.x = x, .shape = shape_of(Code::f16, 9, 65, 3, 150)};
-  Asleep asleep(cuda_backend(), nap);
+  Asleep asleep(tested_backend(), nap);
   const Matrix woken = asleep.woken(), expected = pruned_by_hand(nap);
-  CHECK(asleep.bits() == Asleep(cpu_backend(), nap).bits());
+  CHECK(asleep.bits() == Asleep(other_backend(), nap).bits());
   for (int64_t r = 0; r < 9; ++r)
     for (int64_t c = 0; c < 65; ++c) {
       CHECK(std::isnan(woken.at(r, c)) == std::isnan(expected.at(r, c)));
@@ -149,7 +150,7 @@ TEST_CASE("CUDA: in f16 what is kept beyond its range becomes the largest, and n
     }
 }
 
-TEST_CASE("CUDA: any band of a masked matrix that is woken equals those rows of the whole") {
+TEST_CASE("any band of a masked matrix that is woken equals those rows of the whole") {
   const Matrix x(197, 101, 0, 3), wide(60, 3 * 70, 0, 4), long_one(394, 5, 0, 6);
   check_bands({.x = x, .shape = shape_of(Code::f16, 197, 101, 197, 4001)});
   check_bands({.x = wide, .shape = shape_of(Code::f32, 60, 210, 15, 200, 3)});
@@ -157,7 +158,7 @@ TEST_CASE("CUDA: any band of a masked matrix that is woken equals those rows of 
   check_bands({.x = long_one, .shape = shape_of(Code::f32, 394, 5, 1, 2)});
 }
 
-TEST_CASE("CUDA: of rows and columns that were chosen the largest are kept") {
+TEST_CASE("of rows and columns that were chosen the largest are kept") {
   const int64_t cols = 40;
   const Matrix x(12, cols, 3, 4);
   Nap nap{.x = x, .shape = shape_of(Code::f32, 12, 33, 4, 50), .rows_per_group = 4};
@@ -174,31 +175,31 @@ TEST_CASE("CUDA: of rows and columns that were chosen the largest are kept") {
   check_masked(nap);
 }
 
-TEST_CASE("CUDA: of slopes the largest are kept, exactly so many") {
+TEST_CASE("of slopes the largest are kept, exactly so many") {
   const Matrix x(10, 50, 0, 9);
   for (const Slope slope : {Slope::gelu, Slope::gelu_tanh}) {
-    Asleep asleep(cuda_backend(), {.x = x, .shape = shape_of(Code::f32, 10, 50, 5, 60), .slope = slope});
+    Asleep asleep(tested_backend(), {.x = x, .shape = shape_of(Code::f32, 10, 50, 5, 60), .slope = slope});
     CHECK(set_bits(asleep.bits()) == 2 * 60);
-    Asleep whole(cuda_backend(), {.x = x, .shape = shape_of(Code::f32, 10, 50, 5, 0), .slope = slope});
+    Asleep whole(tested_backend(), {.x = x, .shape = shape_of(Code::f32, 10, 50, 5, 0), .slope = slope});
     const Matrix slopes = whole.woken();
     const Nap of_slopes{.x = slopes, .shape = shape_of(Code::f32, 10, 50, 5, 60)};
     CHECK(asleep.woken().same_bits(pruned_by_hand(of_slopes)));
   }
 }
 
-TEST_CASE("CUDA: where none is kept, no bit is set") {
+TEST_CASE("where none is kept, no bit is set") {
   const Matrix x(6, 40, 0, 9);
-  Side side(cuda_backend());
+  Side side(tested_backend());
   const std::vector<int32_t> untouched(12, -1);
   PackedView out = shape_of(Code::f32, 6, 40, 3, 0);
   out.bits = static_cast<uint32_t*>(const_cast<void*>(side(untouched).data));
   PackSource source;
   source.x = side(x);
-  cuda_backend().pack(source, out, {});
+  tested_backend().pack(source, out, {});
   std::vector<int32_t> bits(12);
-  cuda_backend().download(bits.data(), out.bits, 48);
+  tested_backend().download(bits.data(), out.bits, 48);
   CHECK(bits == std::vector<int32_t>(12, 0));
   const Matrix woken(6, 40, 0, 9);
-  cuda_backend().unpack(out, 0, side(woken));
+  tested_backend().unpack(out, 0, side(woken));
   CHECK(error_of(side.result(woken), [](int64_t, int64_t) { return 0.; }) == 0);
 }

@@ -1,4 +1,4 @@
-// CUDA's matrix products: that cuBLAS is asked for the right one.
+// Matrix products.
 #include "errors.h"
 #include "operands.h"
 
@@ -12,8 +12,8 @@ constexpr auto no = Transposed::no, yes = Transposed::yes;
 struct Product {
   int64_t m, n, k;
 };
-constexpr Product products[] = {{1, 1, 1},    {1, 33, 5},  {3, 31, 33}, {197, 5, 64}, {31, 197, 101},
-                                {2, 3, 1201}, {30, 20, 7}, {0, 5, 3},   {5, 0, 3},    {33, 768, 31}};
+constexpr Product products[] = {{1, 1, 1},   {1, 33, 5}, {3, 31, 33}, {197, 5, 64},  {31, 197, 101}, {2, 3, 1201},
+                                {30, 20, 7}, {0, 5, 3},  {5, 0, 3},   {33, 768, 31}, {300, 200, 7}};
 
 std::vector<double> product_of(const Product& p, Transposed ta, const Matrix& a, Transposed tb, const Matrix& b) {
   std::vector<double> out(static_cast<size_t>(p.m * p.n));
@@ -44,7 +44,7 @@ void for_products(F f) {
 
 }  // namespace
 
-TEST_CASE("CUDA: a matrix product is that of the reference, transposed or not, with beta and bias") {
+TEST_CASE("a matrix product is that of the reference, transposed or not, with beta and bias") {
   for_products([](const Product& p, Transposed ta, const Matrix& a, Transposed tb, const Matrix& b, int64_t gap,
                   auto expected) {
     const Matrix bias(1, p.n, 0, 3);
@@ -56,7 +56,7 @@ TEST_CASE("CUDA: a matrix product is that of the reference, transposed or not, w
   });
 }
 
-TEST_CASE("CUDA: a matrix product over nothing is beta times what was there") {
+TEST_CASE("a matrix product over nothing is beta times what was there") {
   const Matrix a(3, 0, 4, 1), b(0, 5, 4, 2);
   check_with_beta(
       3, 5, 2, [&](Side& at, View c, float beta) { at.run().gemm(no, at(a), no, at(b), beta, c); },
@@ -77,10 +77,10 @@ class Bf16 {
     CAPTURE(short_b);
     const Matrix a(ta == yes ? p.k : p.m, ta == yes ? p.m : p.k, 2, 1),
         b(tb == yes ? p.n : p.k, tb == yes ? p.k : p.n, 2, 2), c(p.m, p.n, 1, 3);
-    Side at(*cuda_);
+    Side at(*run_);
     const Storage room_a = room(a), room_b = room(b);
-    cuda_->gemm(ta, short_a ? narrow(at, a, room_a) : ConstView(at(a)), tb,
-                short_b ? narrow(at, b, room_b) : ConstView(at(b)), 0.5f, at(c));
+    run_->gemm(ta, short_a ? narrow(at, a, room_a) : ConstView(at(a)), tb,
+               short_b ? narrow(at, b, room_b) : ConstView(at(b)), 0.5f, at(c));
     const std::vector<double> all = product_of(p, ta, rounded(a), tb, rounded(b));
     CHECK(error_of(at.result(c), [&](int64_t r, int64_t j) {
             return all[static_cast<size_t>(r * p.n + j)] + 0.5 * c.at(r, j);
@@ -88,25 +88,25 @@ class Bf16 {
   }
 
  private:
-  Storage room(const Matrix& m) { return {cuda_->memory(), m.data().size() * 2, Category::parameters}; }
+  Storage room(const Matrix& m) { return {run_->memory(), m.data().size() * 2, Category::parameters}; }
   ConstView narrow(Side& at, const Matrix& m, const Storage& room) {
     const View out(room.data(), m.rows(), m.cols(), m.stride(), DType::bf16);
-    cuda_->copy(at(m), 0, out);
+    run_->copy(at(m), 0, out);
     return out;
   }
   Matrix rounded(const Matrix& m) {
-    Side at(*cuda_);
+    Side at(*run_);
     const Storage in_bf16 = room(m);
-    cuda_->copy(narrow(at, m, in_bf16), 0, at(m));
+    run_->copy(narrow(at, m, in_bf16), 0, at(m));
     return at.result(m);
   }
 
-  std::unique_ptr<Backend> cuda_ = make_backend(DeviceKind::cuda, 1, Precision::bf16);
+  std::unique_ptr<Backend> run_ = make_backend(tested_device, 2, Precision::bf16);
 };
 
 }  // namespace
 
-TEST_CASE("CUDA: under bf16 a product is that of the rounded numbers, summed in f32, whichever are bf16 already") {
+TEST_CASE("under bf16 a product is that of the rounded numbers, summed in f32, whichever are bf16 already") {
   Bf16 bf16;
   for (const Product& p : {Product{31, 33, 65}, Product{3, 9, 2000}, Product{2000, 3, 9}, Product{5, 7, 0}})
     for (const auto ta : {no, yes})
@@ -115,7 +115,7 @@ TEST_CASE("CUDA: under bf16 a product is that of the rounded numbers, summed in 
           for (const bool short_b : {false, true}) bf16.check(p, ta, short_a, tb, short_b);
 }
 
-TEST_CASE("CUDA: under bf16 a large operand in f32 is rounded in bands of its rows") {
+TEST_CASE("under bf16 a large operand in f32 is rounded in bands of its rows") {
   Bf16 bf16;  // 2,097,152 numbers at a time
   for (const auto t : {no, yes}) {
     bf16.check({1500, 2, 1501}, t, false, no, true);
@@ -123,17 +123,19 @@ TEST_CASE("CUDA: under bf16 a large operand in f32 is rounded in bands of its ro
   }
 }
 
-TEST_CASE("CUDA: only a backend of bf16 takes numbers in bf16") {
+TEST_CASE("only a backend of bf16 takes numbers in bf16") {
   const Matrix a(3, 4, 0, 1), c(3, 3, 0, 3);
-  Side at(cuda_backend());
+  Side at(tested_backend());
   const ConstView narrow(at(a).data, 3, 4, 4, DType::bf16);
   CHECK(sentence(Fault::internal, [&] { at.run().gemm(no, narrow, yes, at(a), 0, at(c)); }) ==
         "gemm: BF16 x F32 -> F32, expected F32");
 }
 
-TEST_CASE("CUDA: matrices that do not fit each other are refused with their sizes") {
+TEST_CASE("matrices that do not fit each other are refused with their sizes") {
   const Matrix a(3, 4, 0, 1), b(5, 6, 0, 2), c(3, 6, 0, 3);
-  Side at(cuda_backend());
+  Side at(tested_backend());
   CHECK(sentence(Fault::internal, [&] { at.run().gemm(no, at(a), no, at(b), 0, at(c)); }) ==
         "gemm: (3, 4) x (5, 6) -> (3, 6)");
+  CHECK(sentence(Fault::internal, [&] { at.run().gemm(yes, at(a), no, at(b), 0, at(c)); }) ==
+        "gemm: (3, 4)' x (5, 6) -> (3, 6)");
 }

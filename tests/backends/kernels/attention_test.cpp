@@ -1,4 +1,4 @@
-// CUDA's attention, forward and backward, from every kind of probabilities.
+// Attention, forward and backward, from every kind of probabilities.
 #include "operands.h"
 
 using namespace shear;
@@ -103,7 +103,7 @@ auto matrix_of(const Matrix& m) {
 
 }  // namespace
 
-TEST_CASE("CUDA: attention, its log-sum-exp and its probabilities are those of the reference") {
+TEST_CASE("attention, its log-sum-exp and its probabilities are those of the reference") {
   for_grids([](const HeadGrid& g, int64_t gap) {
     const int64_t rows = g.batch * g.tokens, heads = g.batch * g.heads;
     const Matrix qkv(rows, 3 * g.model(), gap, 1), y(rows, g.model(), gap, 2), lse(heads, g.tokens, gap, 3),
@@ -122,7 +122,7 @@ TEST_CASE("CUDA: attention, its log-sum-exp and its probabilities are those of t
   });
 }
 
-TEST_CASE("CUDA: attention's gradient is that of the reference, from the log-sum-exp, the probabilities or neither") {
+TEST_CASE("attention's gradient is that of the reference, from the log-sum-exp, the probabilities or neither") {
   for_grids([](const HeadGrid& g, int64_t gap) {
     const int64_t rows = g.batch * g.tokens, heads = g.batch * g.heads;
     const Matrix qkv(rows, 3 * g.model(), gap, 1), dy(rows, g.model(), gap, 2), y(rows, g.model(), 0, 3),
@@ -142,7 +142,7 @@ TEST_CASE("CUDA: attention's gradient is that of the reference, from the log-sum
   });
 }
 
-TEST_CASE("CUDA: attention's gradient is taken at pruned probabilities as they are given") {
+TEST_CASE("attention's gradient is taken at pruned probabilities as they are given") {
   const HeadGrid g{2, 37, 2, 20};
   const int64_t rows = g.batch * g.tokens, heads = g.batch * g.heads;
   const Matrix qkv(rows, 3 * g.model(), 0, 1), dy(rows, g.model(), 0, 2), dqkv(rows, 3 * g.model(), 0, 3);
@@ -161,7 +161,7 @@ TEST_CASE("CUDA: attention's gradient is taken at pruned probabilities as they a
   both.check(dqkv, matrix_of(gradient), 1e-5);
 }
 
-TEST_CASE("CUDA: attention over scores that differ by hundreds is the largest's value, and its gradient is finite") {
+TEST_CASE("attention over scores that differ by hundreds is the largest's value, and its gradient is finite") {
   const HeadGrid g{1, 70, 1, 8};
   Matrix qkv(g.tokens, 3 * g.model(), 0, 1, 30.f);
   const Matrix y(g.tokens, g.model(), 0, 2), lse(1, g.tokens, 0, 3), dy(g.tokens, g.model(), 0, 4),
