@@ -8,7 +8,7 @@ namespace shear {
 
 namespace {
 
-constexpr std::array<std::string_view, 4> keys{"image", "hidden", "channels", "classes"};
+constexpr std::array<std::string_view, 4> mlp_keys{"image", "hidden", "channels", "classes"};
 constexpr int64_t widest = 1 << 20, deepest = 256;
 
 // "300x100"
@@ -75,7 +75,7 @@ MlpConfig parse_mlp(std::string_view spec) {
     else if (pair.key == "classes")
       config.classes = spec_number(spec, pair, 1000000);
     else
-      unknown_key(spec, pair.key, keys);
+      unknown_key(spec, pair.key, mlp_keys);
   }
   if (!sized || config.hidden.empty())
     fail(Fault::usage, "model ", spec, ": ", sized ? "hidden" : "image", " is missing");

@@ -27,7 +27,7 @@ struct Key {
   int64_t highest;
   bool needed;  // in the free form
 };
-constexpr std::array keys{
+constexpr std::array vit_keys{
     Key{"image", &VitConfig::image, 4096, true},      Key{"patch", &VitConfig::patch, 4096, true},
     Key{"dim", &VitConfig::dim, 16384, true},         Key{"depth", &VitConfig::depth, 256, true},
     Key{"heads", &VitConfig::heads, 1024, true},      Key{"classes", &VitConfig::classes, 1000000, true},
@@ -50,18 +50,18 @@ bool read_numerics(std::string_view spec, std::string_view name, std::string_vie
 }
 
 // Reads "key=value,..." into the config and returns which keys were there.
-std::array<bool, keys.size()> read_keys(std::string_view spec, std::string_view list, VitConfig& config) {
-  std::array<bool, keys.size()> given{};
+std::array<bool, vit_keys.size()> read_keys(std::string_view spec, std::string_view list, VitConfig& config) {
+  std::array<bool, vit_keys.size()> given{};
   for (const SpecPair& pair : spec_pairs(spec, list)) {
     if (read_numerics(spec, pair.key, pair.value, config)) continue;
-    const auto key = std::find_if(keys.begin(), keys.end(), [&](const Key& k) { return k.name == pair.key; });
-    if (key == keys.end()) {
+    const auto key = std::find_if(vit_keys.begin(), vit_keys.end(), [&](const Key& k) { return k.name == pair.key; });
+    if (key == vit_keys.end()) {
       std::vector<std::string_view> names;
-      for (const Key& k : keys) names.push_back(k.name);
+      for (const Key& k : vit_keys) names.push_back(k.name);
       names.insert(names.end(), {"eps", "gelu"});
       unknown_key(spec, pair.key, names);
     }
-    given[static_cast<size_t>(key - keys.begin())] = true;
+    given[static_cast<size_t>(key - vit_keys.begin())] = true;
     config.*key->field = spec_number(spec, pair, key->highest);
   }
   return given;
@@ -94,8 +94,8 @@ VitConfig parse_vit(std::string_view spec, const VitConfig& otherwise) {
   }
   if (colon != std::string_view::npos || free_form) {
     const auto given = read_keys(spec, colon == std::string_view::npos ? "" : spec.substr(colon + 1), config);
-    for (size_t i = 0; free_form && i < keys.size(); ++i)
-      if (keys[i].needed && !given[i]) fail(Fault::usage, "model ", spec, ": ", keys[i].name, " is missing");
+    for (size_t i = 0; free_form && i < vit_keys.size(); ++i)
+      if (vit_keys[i].needed && !given[i]) fail(Fault::usage, "model ", spec, ": ", vit_keys[i].name, " is missing");
   }
   check(spec, config);
   return config;
@@ -103,7 +103,7 @@ VitConfig parse_vit(std::string_view spec, const VitConfig& otherwise) {
 
 std::string spec(const VitConfig& c) {
   std::string out = "vit:";
-  for (const Key& k : keys)
+  for (const Key& k : vit_keys)
     out += (out.back() == ':' ? "" : ",") + std::string(k.name) + "=" + std::to_string(c.*k.field);
   if (c.epsilon != VitConfig{}.epsilon) {
     char digits[32];

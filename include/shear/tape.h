@@ -155,6 +155,7 @@ class Tape {
   friend class Backward;
   static constexpr size_t closure_bytes = 160;
   struct Entry {
+    Entry(Kept k, uint64_t of, int n) : kept(std::move(k)), serial(of), uses(n) {}
     Kept kept;
     uint64_t serial;
     int uses;

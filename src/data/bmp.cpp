@@ -23,13 +23,13 @@ uint32_t number(Bytes bytes, size_t at, size_t count, const std::string& name) {
   return value;
 }
 
-struct Header {
+struct BmpHeader {
   uint32_t width, height, bits, compression = raw, colours = 0;
   bool top_down = false;
   size_t palette_at, palette_entry = 4, pixels_at;
   std::array<uint32_t, 3> masks{};  // of R, G and B, where they are given
 
-  Header(Bytes file, const std::string& name) {
+  BmpHeader(Bytes file, const std::string& name) {
     const auto at = [&](size_t offset, size_t count) { return number(file, offset, count, name); };
     const size_t size = at(file_header, 4);
     const auto known = {core_header, size_t{40}, size_t{52}, size_t{56}, size_t{64}, size_t{108}, size_t{124}};
@@ -77,7 +77,7 @@ struct Header {
   }
 };
 
-std::array<Colour, 256> palette(const Header& header, Bytes file, const std::string& name) {
+std::array<Colour, 256> palette(const BmpHeader& header, Bytes file, const std::string& name) {
   std::array<Colour, 256> colours{};
   for (size_t i = 0; i < std::min<size_t>(header.colours, 256); ++i) {
     const uint32_t entry = number(file, header.palette_at + header.palette_entry * i, 3, name);
@@ -87,7 +87,7 @@ std::array<Colour, 256> palette(const Header& header, Bytes file, const std::str
 }
 
 // A palette in which each index is its own shade: the image is grey.
-bool is_grey(const Header& header, const std::array<Colour, 256>& colours) {
+bool is_grey(const BmpHeader& header, const std::array<Colour, 256>& colours) {
   if (header.bits != 8 && header.bits != 1) return false;
   for (size_t i = 0; i < std::min<size_t>(header.colours, size_t{1} << header.bits); ++i) {
     const uint8_t shade = static_cast<uint8_t>(header.bits == 1 ? 255 * i : i);
@@ -101,7 +101,7 @@ struct Field {
   int shift;
   uint32_t most;
 };
-std::array<Field, 3> fields(const Header& header, const std::string& name) {
+std::array<Field, 3> fields(const BmpHeader& header, const std::string& name) {
   std::array<uint32_t, 3> masks = header.masks;
   if (masks == std::array<uint32_t, 3>{})
     masks = header.bits == 16 ? std::array{0x7c00u, 0x3e0u, 0x1fu} : std::array{0xff0000u, 0xff00u, 0xffu};
@@ -119,7 +119,7 @@ std::array<Field, 3> fields(const Header& header, const std::string& name) {
 
 // Run lengths: every pixel's index, from the bottom row on.  What is skipped has index 0.  As Pillow reads them: the
 // end of a line that is full already says nothing.
-std::vector<uint8_t> unpacked(const Header& header, Bytes file, const std::string& name) {
+std::vector<uint8_t> unpacked(const BmpHeader& header, Bytes file, const std::string& name) {
   const size_t width = header.width, all = width * header.height;
   const bool four = header.compression == rle4;
   std::vector<uint8_t> indices;
@@ -158,18 +158,18 @@ std::vector<uint8_t> unpacked(const Header& header, Bytes file, const std::strin
   return indices;
 }
 
-size_t stored_bytes(const Header& header) {  // the last row may lack what fills it up
+size_t stored_bytes(const BmpHeader& header) {  // the last row may lack what fills it up
   return header.row_bytes() * (header.height - 1) + (size_t{header.width} * header.bits + 7) / 8;
 }
 
-void check_size(const Header& header, uint64_t file, const std::string& name) {
+void check_size(const BmpHeader& header, uint64_t file, const std::string& name) {
   const bool runs = header.compression == rle8 || header.compression == rle4;
   if (!runs && header.pixels_at + stored_bytes(header) > file)
     fail(Fault::input, name, ": is a broken BMP (", file, " bytes for ", header.width, " x ", header.height,
          " pixels), expected a whole one");
 }
 
-int channels(const Header& header, Bytes file, const std::string& name) {
+int channels(const BmpHeader& header, Bytes file, const std::string& name) {
   return header.bits <= 8 && is_grey(header, palette(header, file, name)) ? 1 : 3;
 }
 
@@ -183,7 +183,7 @@ bool is_bmp(Bytes bytes) {
 
 ImageHeader bmp_header(const Encoded& file, const std::string& name) {
   return header_of_beginning(file, [&](Bytes head) {
-    const Header header(head, name);
+    const BmpHeader header(head, name);
     check_size(header, file.size(), name);
     if (header.bits > 8) fields(header, name);
     const size_t indices =
@@ -194,7 +194,7 @@ ImageHeader bmp_header(const Encoded& file, const std::string& name) {
 }
 
 Image decode_bmp(Bytes file, const std::string& name) {
-  const Header header(file, name);
+  const BmpHeader header(file, name);
   check_size(header, file.size(), name);
   const size_t width = header.width, height = header.height;
   Image image{static_cast<int>(width), static_cast<int>(height), channels(header, file, name), {}};

@@ -14,7 +14,7 @@ namespace shear {
 namespace {
 
 // What one thread saw; ranges start empty.
-struct Seen {
+struct Examined {
   int min_width = INT32_MAX, max_width = 0, min_height = INT32_MAX, max_height = 0;
   std::vector<std::pair<int64_t, std::string>> broken;  // by sample
 
@@ -24,7 +24,7 @@ struct Seen {
     min_height = std::min(min_height, image.height);
     max_height = std::max(max_height, image.height);
   }
-  void add(const Seen& other) {
+  void add(const Examined& other) {
     min_width = std::min(min_width, other.min_width);
     max_width = std::max(max_width, other.max_width);
     min_height = std::min(min_height, other.min_height);
@@ -33,13 +33,13 @@ struct Seen {
   }
 };
 
-Seen read_all(const Dataset& data) {
-  Seen all;
+Examined read_all(const Dataset& data) {
+  Examined all;
   std::mutex mutex;
   std::exception_ptr failure;
   std::atomic<int64_t> next = 0;
   const auto work = [&] {
-    Seen seen;
+    Examined seen;
     try {
       for (int64_t i = next++; i < data.size(); i = next++) {
         try {
@@ -66,7 +66,7 @@ Seen read_all(const Dataset& data) {
 }
 
 void check_part(const std::string& name, const Dataset& data, CheckReport& report) {
-  Seen seen = read_all(data);
+  Examined seen = read_all(data);
   CheckReport::Part& part = report.parts.emplace_back();
   part.name = name;
   part.samples = data.size();

@@ -22,7 +22,7 @@ namespace fs = std::filesystem;
 constexpr int side = 32, colours = 3;
 constexpr size_t plane = side * side, pixels = colours * plane;
 
-struct Layout {
+struct CifarLayout {
   const char* kind;
   size_t labels, classes;  // bytes before the pixels, of which the last is the class
   std::vector<std::string> train;
@@ -30,8 +30,8 @@ struct Layout {
   size_t record() const { return labels + pixels; }
 };
 
-const Layout& ten() {
-  static const Layout layout{
+const CifarLayout& ten() {
+  static const CifarLayout layout{
       "CIFAR-10",
       1,
       10,
@@ -40,8 +40,8 @@ const Layout& ten() {
       "batches.meta.txt"};
   return layout;
 }
-const Layout& hundred() {
-  static const Layout layout{"CIFAR-100", 2, 100, {"train.bin"}, "test.bin", "fine_label_names.txt"};
+const CifarLayout& hundred() {
+  static const CifarLayout layout{"CIFAR-100", 2, 100, {"train.bin"}, "test.bin", "fine_label_names.txt"};
   return layout;
 }
 
@@ -53,7 +53,7 @@ std::vector<fs::path> present(const fs::path& folder, const std::vector<std::str
 }
 
 // CIFAR-100's names are plain ones: its file of labels, or a file of whole records, must stand for them.
-const Layout* layout_of(const fs::path& folder) {
+const CifarLayout* layout_of(const fs::path& folder) {
   if (!present(folder, ten().train).empty() || is_file(folder / ten().test)) return &ten();
   const std::vector<fs::path> found = present(folder, {hundred().train[0], hundred().test});
   const auto is_whole = [](const fs::path& path) {
@@ -65,7 +65,7 @@ const Layout* layout_of(const fs::path& folder) {
 }
 
 // One file's records.
-std::vector<uint8_t> read_records(const fs::path& path, const Layout& layout) {
+std::vector<uint8_t> read_records(const fs::path& path, const CifarLayout& layout) {
   InputFile file(path, "records of CIFAR");
   const uint64_t bytes = file.size();
   if (bytes == 0 || bytes % layout.record() != 0)
@@ -81,7 +81,7 @@ std::vector<uint8_t> read_records(const fs::path& path, const Layout& layout) {
 
 class CifarDataset final : public Dataset {
  public:
-  CifarDataset(const std::vector<fs::path>& files, const Layout& layout, std::vector<std::string> classes)
+  CifarDataset(const std::vector<fs::path>& files, const CifarLayout& layout, std::vector<std::string> classes)
       : layout_(layout), classes_(std::move(classes)) {
     for (const fs::path& file : files) {
       parts_.push_back({file, read_records(file, layout), size_});
@@ -126,14 +126,15 @@ class CifarDataset final : public Dataset {
     return part.records.data() + static_cast<size_t>(index - part.first) * layout_.record();
   }
 
-  const Layout& layout_;
+  const CifarLayout& layout_;
   std::vector<std::string> classes_;
   std::vector<Part> parts_;
   int64_t size_ = 0;
 };
 
 // Where the file of names is missing, or holds more or fewer, classes are their numbers.
-std::vector<std::string> class_names(const fs::path& folder, const Layout& layout, std::vector<std::string>& notes) {
+std::vector<std::string> class_names(const fs::path& folder, const CifarLayout& layout,
+                                     std::vector<std::string>& notes) {
   const fs::path path = folder / layout.names;
   std::vector<std::string> names;
   if (is_file(path)) {
@@ -158,12 +159,12 @@ std::vector<std::string> class_names(const fs::path& folder, const Layout& layou
 bool holds_cifar(const fs::path& folder) { return layout_of(folder) != nullptr; }
 
 DataSplits open_cifar(const fs::path& data, const fs::path& val, const DataOptions&) {
-  const Layout& layout = *layout_of(data);
+  const CifarLayout& layout = *layout_of(data);
   const std::vector<fs::path> train = present(data, layout.train);
   if (train.empty())
     fail(Fault::input, data.string(), ": holds test images but none to train on, expected ", layout.train[0]);
   if (!val.empty())
-    if (const Layout* other = layout_of(val); other != &layout)
+    if (const CifarLayout* other = layout_of(val); other != &layout)
       fail(Fault::input, val.string(), ": is ", other->kind, ", expected ", layout.kind, " as ", data.string());
   std::vector<std::string> notes;
   const std::vector<std::string> names = class_names(data, layout, notes);

@@ -19,7 +19,7 @@ namespace fs = std::filesystem;
 std::string shown(const fs::path& path) { return printable(path.string()); }
 
 // A kind of thing that is worth a word: how many, and the first by name.
-struct Seen {
+struct Tally {
   int64_t count = 0;
   fs::path first;
 
@@ -27,7 +27,7 @@ struct Seen {
     ++count;
     if (first.empty() || path < first) first = path;
   }
-  void add(const Seen& other) {
+  void add(const Tally& other) {
     if (other.count == 0) return;
     add(other.first);
     count += other.count - 1;
@@ -43,9 +43,9 @@ struct Seen {
 // What lies below one class.
 struct Found {
   std::vector<std::pair<std::string, std::string>> images;  // (folder below the root, name)
-  Seen unread;                                              // images of kinds that other programs read
-  Seen by_content;                                          // images whose names do not say so
-  Seen links;                                               // to folders
+  Tally unread;                                             // images of kinds that other programs read
+  Tally by_content;                                         // images whose names do not say so
+  Tally links;                                              // to folders
   bool holds_run = false;                                   // files that a training leaves
 };
 
@@ -154,7 +154,7 @@ std::vector<std::string> folders_in(const fs::path& root) {
 }
 
 std::vector<ClassFolder> list_classes(const fs::path& root, const fs::path& own, std::vector<std::string>& notes) {
-  Seen loose, unread, by_content, links, astray;
+  Tally loose, unread, by_content, links, astray;
   std::vector<std::string> names, runs;
   for (const auto& entry : list_folder(root)) {
     if (is_left_behind(entry)) continue;
@@ -241,7 +241,7 @@ void check_nesting(const fs::path& root, const std::vector<ClassFolder>& classes
     }
   }
   // Images by source, day or breed: right as a rule, and worth a word.
-  Seen nested;
+  Tally nested;
   for (const ClassFolder& folder : classes)
     if (has_none_itself(folder) && level_of(folder.folders).names.size() > 1) nested.add(root / folder.name);
   nested.tell(root, "class has its images in several folders, all of which count for it",

@@ -36,7 +36,7 @@ constexpr std::string_view label_names[] = {"label", "class", "classname", "labe
 // Beside "split", which must hold nothing but names of parts, a column of these is one if it does.
 constexpr std::string_view split_names[] = {"split", "subset", "set", "dataset", "partition", "part", "usage"};
 
-struct Header {
+struct HeadLine {
   std::vector<std::string> names;  // as they stand there
 
   bool is_called(size_t column, std::string_view name) const {
@@ -69,7 +69,7 @@ struct Columns {
 char delimiter_of(const CsvLines& csv) {
   std::string fitting;
   for (const char delimiter : {',', ';', '\t'}) {
-    const Header header{csv.first_line(delimiter)};
+    const HeadLine header{csv.first_line(delimiter)};
     if (!header.called(path_names).empty() && !header.called(label_names).empty()) fitting += delimiter;
   }
   return fitting.size() == 1 ? fitting[0] : ',';
@@ -77,7 +77,7 @@ char delimiter_of(const CsvLines& csv) {
 
 Columns read_header(CsvLines& csv, const fs::path& path, std::vector<std::string>& notes) {
   csv.use(delimiter_of(csv));
-  Header header;
+  HeadLine header;
   if (!csv.next(header.names)) csv.refuse("there is nothing, expected a header with the columns path and label");
   const auto quoted = [&](size_t column) { return '"' + excerpt(header.names[column]) + '"'; };
   // The one that is called by the first name, else by another.

@@ -19,7 +19,7 @@ namespace fs = std::filesystem;
 
 // The folders of a data set's parts, by their names.  A flat set may have a class named "train" or "test": that one has
 // images in it, not folders.
-struct Layout {
+struct FolderLayout {
   struct Part {
     fs::path folder;                // with class folders; empty: there is none
     std::vector<std::string> flat;  // named so, without class folders
@@ -29,10 +29,10 @@ struct Layout {
   std::vector<std::string> others;  // folders that are named as no part
   int64_t images = 0;               // that lie beside the folders
 
-  explicit Layout(const fs::path& data);
+  explicit FolderLayout(const fs::path& data);
 };
 
-Layout::Layout(const fs::path& data) : root(data) {
+FolderLayout::FolderLayout(const fs::path& data) : root(data) {
   for (const auto& entry : list_folder(data))
     if (std::error_code error; kind_of_name(entry.path()) == NameKind::image && !entry.is_directory(error)) ++images;
   std::vector<std::string> evaluations;
@@ -116,12 +116,12 @@ std::unique_ptr<Dataset> open_val(const fs::path& root, const DataOptions& optio
 }
 
 // All folders are classes here, those too that are named as parts.
-void check_flat(const Layout& layout, std::vector<std::string>& notes) {
+void check_flat(const FolderLayout& layout, std::vector<std::string>& notes) {
   if (const fs::path& part = layout.val.folder.empty() ? layout.test.folder : layout.val.folder; !part.empty())
     fail(Fault::input, layout.root.string(), ": holds ", part.filename().string(),
          " but no train with class folders, expected both");
   std::vector<std::string> named;
-  for (const Layout::Part* part : {&layout.train, &layout.val, &layout.test})
+  for (const FolderLayout::Part* part : {&layout.train, &layout.val, &layout.test})
     named.insert(named.end(), part->flat.begin(), part->flat.end());
   if (named.empty()) return;
   const char* found = named.size() == 1 ? " is named as a part of a data set, but holds"
@@ -133,9 +133,11 @@ void check_flat(const Layout& layout, std::vector<std::string>& notes) {
                        named.size() == 1 ? "a class" : "classes"));
 }
 
-void note_passed_over(const Layout& layout, std::vector<std::string>& notes) {
+void note_passed_over(const FolderLayout& layout, std::vector<std::string>& notes) {
   std::vector<std::string> names = layout.others;
-  const auto add = [&](const Layout::Part& part) { names.insert(names.end(), part.flat.begin(), part.flat.end()); };
+  const auto add = [&](const FolderLayout::Part& part) {
+    names.insert(names.end(), part.flat.begin(), part.flat.end());
+  };
   add(layout.train);
   if (!layout.val.folder.empty()) add(layout.val);
   if (layout.images > 0) names.push_back(text(layout.images, layout.images == 1 ? " image" : " images"));
@@ -145,7 +147,7 @@ void note_passed_over(const Layout& layout, std::vector<std::string>& notes) {
 }
 
 // A test part that validation has no need of, or that has no labels, stops nothing.
-void open_test(const Layout& layout, const DataOptions& options, DataSplits& splits) {
+void open_test(const FolderLayout& layout, const DataOptions& options, DataSplits& splits) {
   const auto leave_out = [&](const fs::path& folder, const std::string& why) {
     splits.notes.push_back(text(why, "; ", printable(folder.filename().string()), " is left out"));
   };
@@ -167,7 +169,7 @@ void open_test(const Layout& layout, const DataOptions& options, DataSplits& spl
 }  // namespace
 
 DataSplits open_folders(const fs::path& data, const fs::path& val, const DataOptions& options) {
-  const Layout layout(data);
+  const FolderLayout layout(data);
   DataSplits splits{.kind = "class folders", .train = nullptr, .val = nullptr, .test = nullptr, .notes = {}};
   const bool flat = layout.train.folder.empty();
   if (flat)
@@ -183,7 +185,7 @@ DataSplits open_folders(const fs::path& data, const fs::path& val, const DataOpt
                           : !layout.val.flat.empty()   ? layout.val.flat.front()
                                                        : "";
   if (!val.empty()) {
-    const Layout other(val);
+    const FolderLayout other(val);
     const auto folders = {other.val.folder, other.test.folder, other.train.folder, val};
     splits.val =
         open(*std::find_if(folders.begin(), folders.end(), [](const fs::path& path) { return !path.empty(); }));

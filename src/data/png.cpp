@@ -22,13 +22,13 @@ constexpr size_t header_bytes = 33;           // the signature and the first chu
 constexpr size_t libspng_bytes = 128 * 1024, rows = 3, row_bytes = 8;
 
 // What the pixels look like once decoded by libspng: transparency, of whatever kind, is left out.
-struct Layout {
+struct Pixels {
   int channels;  // of our image
   spng_format format;
   size_t stored;  // bytes a pixel in `format`
 };
 
-Layout layout(const spng_ihdr& header) {
+Pixels layout(const spng_ihdr& header) {
   const bool grey =
       header.color_type == SPNG_COLOR_TYPE_GRAYSCALE || header.color_type == SPNG_COLOR_TYPE_GRAYSCALE_ALPHA;
   if (header.color_type == SPNG_COLOR_TYPE_GRAYSCALE && header.bit_depth <= 8) return {1, SPNG_FMT_G8, 1};
@@ -104,7 +104,7 @@ bool is_png(Bytes bytes) {
 
 ImageHeader png_header(const Encoded& file, const std::string& name) {
   const spng_ihdr header = Decoder({file.read(0, header_bytes)}, name).header(file.size());
-  const Layout as = layout(header);
+  const Pixels as = layout(header);
   const size_t pixels = size_t{header.width} * header.height;
   const size_t beside =
       libspng_bytes + rows * row_bytes * header.width + pixels * (as.stored - static_cast<size_t>(as.channels));
@@ -116,7 +116,7 @@ Image decode_png(Bytes bytes, const std::string& name) {
   const PngChunks chunks = png_chunks(Encoded(bytes), name);
   Decoder decoder(chunks.parts, name);
   const spng_ihdr header = decoder.header(bytes.size());
-  const Layout as = layout(header);
+  const Pixels as = layout(header);
   const size_t pixels = size_t{header.width} * header.height;
   Image image{static_cast<int>(header.width), static_cast<int>(header.height), as.channels, {}};
   image.pixels.resize(pixels * as.stored);

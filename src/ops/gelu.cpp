@@ -32,7 +32,7 @@ struct GeluGrad {
   }
 };
 
-struct RemakeOutput {
+struct RemakeGelu {
   Saved input;
   GeluForm form;
 
@@ -55,7 +55,7 @@ Tensor gelu(Tape& tape, Site site, Tensor x, GeluForm form) {
   tape.run().gelu(form, x, y);
   if (op.wanted()) {
     op.record(y, GeluGrad{slot, {}, form, input});
-    op.recipe(y, {input}, RemakeOutput{input, form});
+    op.recipe(y, {input}, RemakeGelu{input, form});
   }
   return y;
 }

@@ -50,7 +50,7 @@ struct LayerNormGrad {
   }
 };
 
-struct RemakeOutput {
+struct RemakeLayerNorm {
   Saved input, mean, rstd;
   const Param *gamma, *beta;
 
@@ -72,7 +72,7 @@ Tensor layernorm(Tape& tape, Site site, const Tensor& x, Param& gamma, Param& be
     const Saved input = op.save(x, Role::norm_input, Form::packed);
     const Saved m = op.hold(mean), r = op.hold(rstd);
     op.record(y, LayerNormGrad{x.slot, {}, &gamma, &beta, input, m, r});
-    op.recipe(y, {input, m, r}, RemakeOutput{input, m, r, &gamma, &beta});
+    op.recipe(y, {input, m, r}, RemakeLayerNorm{input, m, r, &gamma, &beta});
   }
   return y;
 }

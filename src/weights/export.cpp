@@ -16,7 +16,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-using Json = nlohmann::ordered_json;
+using OrderedJson = nlohmann::ordered_json;
 
 // Tensors of the export, with the memory that they lie in.
 class Parcel {
@@ -100,8 +100,8 @@ std::vector<double> some(const std::array<float, 3>& v, int64_t channels) {
   return out;
 }
 
-Json hugging_face_config(const VitConfig& c, const std::vector<std::string>& classes, DType dtype) {
-  Json labels = Json::object(), ids = Json::object();
+OrderedJson hugging_face_config(const VitConfig& c, const std::vector<std::string>& classes, DType dtype) {
+  OrderedJson labels = OrderedJson::object(), ids = OrderedJson::object();
   for (int64_t i = 0; i < c.classes; ++i) {
     const std::string label = classes.empty() ? text("LABEL_", i) : classes[static_cast<size_t>(i)];
     labels[std::to_string(i)] = label;
@@ -130,8 +130,8 @@ Json hugging_face_config(const VitConfig& c, const std::vector<std::string>& cla
           {"label2id", ids}};
 }
 
-Json preprocessor_config(const Preprocess& p) {
-  Json j{{"image_processor_type", "ViTImageProcessor"}, {"do_resize", true}};
+OrderedJson preprocessor_config(const Preprocess& p) {
+  OrderedJson j{{"image_processor_type", "ViTImageProcessor"}, {"do_resize", true}};
   const int64_t side = resized_side(p);
   const bool cut = p.fit == Fit::shorter || side != p.image;
   if (p.fit == Fit::both)
@@ -164,9 +164,9 @@ std::string unsaid(const Preprocess& p, bool hugging_face) {
   return {};
 }
 
-Json timm_config(const VitConfig& c, const std::vector<std::string>& classes, const Preprocess& p) {
+OrderedJson timm_config(const VitConfig& c, const std::vector<std::string>& classes, const Preprocess& p) {
   const std::string_view known = known_name(c);
-  Json args = Json::object();
+  OrderedJson args = OrderedJson::object();
   if (known.empty())
     args = {{"patch_size", c.patch},
             {"embed_dim", c.dim},
@@ -176,10 +176,10 @@ Json timm_config(const VitConfig& c, const std::vector<std::string>& classes, co
   if (c.image != 224) args["img_size"] = c.image;
   if (c.channels != 3) args["in_chans"] = c.channels;
   if (c.gelu == GeluForm::tanh) args["act_layer"] = "gelu_tanh";
-  Json j{{"architecture", known.empty() ? "vit_base_patch16_224" : known},
-         {"num_classes", c.classes},
-         {"num_features", c.dim},
-         {"global_pool", "token"}};
+  OrderedJson j{{"architecture", known.empty() ? "vit_base_patch16_224" : known},
+                {"num_classes", c.classes},
+                {"num_features", c.dim},
+                {"global_pool", "token"}};
   if (!args.empty()) j["model_args"] = args;
   j["pretrained_cfg"] = {{"custom_load", false},
                          {"input_size", {c.channels, c.image, c.image}},
@@ -199,10 +199,10 @@ Json timm_config(const VitConfig& c, const std::vector<std::string>& classes, co
   return j;
 }
 
-std::string printed(const Json& j, const fs::path& path) {
+std::string printed(const OrderedJson& j, const fs::path& path) {
   try {
     return j.dump(2) + '\n';
-  } catch (const Json::exception&) {
+  } catch (const OrderedJson::exception&) {
     fail(Fault::input, "cannot write ", path.string(), ": a class name is not UTF-8");
   }
 }
@@ -250,7 +250,7 @@ ExportReport export_weights(const Weights& weights, const fs::path& out, const E
   const fs::path file = into_folder ? out / "model.safetensors" : out;
 
   std::vector<std::pair<fs::path, std::string>> beside;
-  const auto add = [&](const char* name, const Json& j) {
+  const auto add = [&](const char* name, const OrderedJson& j) {
     const fs::path path = file.parent_path() / name;
     beside.emplace_back(path, printed(j, path));
     check_free(path, beside.back().second, options.overwrite);

@@ -5,7 +5,7 @@ namespace shear::pages {
 
 namespace {
 
-std::string quoted(const std::string& words) {
+std::string in_quotes(const std::string& words) {
   std::string out = "'";
   for (const char c : words) {
     if (c == '\'' || c == '\\') out += '\\';
@@ -23,10 +23,10 @@ std::string line_of(const Flag& flag, const std::string& when) {
   if (flag.files)
     line += flag.names.empty() ? " -F" : " -r -F";
   else if (!words.empty())
-    line += " -x -a " + quoted(words);
+    line += " -x -a " + in_quotes(words);
   else if (!flag.takes.empty())
     line += " -x";
-  return line + (flag.names.empty() ? "" : " -d " + quoted(flag.what)) + '\n';
+  return line + (flag.names.empty() ? "" : " -d " + in_quotes(flag.what)) + '\n';
 }
 
 }  // namespace
@@ -38,7 +38,7 @@ std::string fish_completion(const CommandPages& pages) {
   std::string names;
   for (const Flag& flag : pages.flags) text += line_of(flag, nothing_yet);
   for (const Command& command : pages.commands) {
-    text += "complete -c shear -n " + nothing_yet + " -a " + command.name + " -d " + quoted(command.what) + '\n';
+    text += "complete -c shear -n " + nothing_yet + " -a " + command.name + " -d " + in_quotes(command.what) + '\n';
     names += (names.empty() ? "" : " ") + command.name;
   }
   text += "complete -c shear -n " + nothing_yet + " -a help -d 'prints the page of a command'\n";

@@ -97,9 +97,10 @@ std::vector<std::string> to_flags(const Recipe& recipe) {
   std::vector<std::string> flags;
   const auto fields = nlohmann::ordered_json::parse(to_json(recipe));
   for (const auto& [key, value] : fields.items()) {
+    const bool no_words = value.is_string() && value.get_ref<const std::string&>().empty();
     if (value.is_boolean()) {
       if (value.get<bool>()) flags.push_back("--" + key);
-    } else if (!value.is_null() && value != "") {
+    } else if (!value.is_null() && !no_words) {
       flags.push_back("--" + key + '=' + word(value));
     }
   }

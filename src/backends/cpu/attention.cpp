@@ -17,7 +17,7 @@ namespace {
 constexpr int64_t tile = 64;  // queries, at most
 
 // As few tiles as that allows, and none of them a remainder.
-int64_t tile_rows(int64_t tokens) {
+int64_t query_rows(int64_t tokens) {
   const int64_t tiles = (tokens + tile - 1) / tile;
   return (tokens + tiles - 1) / tiles;
 }
@@ -57,12 +57,12 @@ float softmax_row(float* s, int64_t n, float scale) {
 }  // namespace
 
 int64_t CpuBackend::attention_scratch(const HeadGrid& g) const {
-  return threads_ * 2 * tile_rows(g.tokens) * padded(g.tokens);
+  return threads_ * 2 * query_rows(g.tokens) * padded(g.tokens);
 }
 
 void CpuBackend::attention(const HeadGrid& g, ConstView qkv, View context, View log_sum_exp, View probabilities,
                            View scratch) {
-  const int64_t n = g.tokens, stride = padded(n), rows = tile_rows(n);
+  const int64_t n = g.tokens, stride = padded(n), rows = query_rows(n);
   const float scale = 1.f / std::sqrt(static_cast<float>(g.width));
 #pragma omp parallel for num_threads(threads_) schedule(static)
   for (int64_t index = 0; index < g.batch * g.heads; ++index) {
@@ -87,7 +87,7 @@ void CpuBackend::attention(const HeadGrid& g, ConstView qkv, View context, View 
 // dV = P' dO;  dP = dO V';  dS = P (dP - rowsum(P dP));  dQ = dS K scale;  dK = dS' Q scale.
 void CpuBackend::attention_grad(const HeadGrid& g, ConstView qkv, ConstView log_sum_exp, ConstView probabilities,
                                 ConstView dcontext, View dqkv, View scratch) {
-  const int64_t n = g.tokens, stride = padded(n), rows = tile_rows(n);
+  const int64_t n = g.tokens, stride = padded(n), rows = query_rows(n);
   const float scale = 1.f / std::sqrt(static_cast<float>(g.width));
 #pragma omp parallel for num_threads(threads_) schedule(static)
   for (int64_t index = 0; index < g.batch * g.heads; ++index) {

@@ -1,4 +1,4 @@
-// Short codes pass through a piece of one byte per value, eight of which are squeezed into, or spread from, one word.
+// Short codes pass through a run of one byte per value, eight of which are squeezed into, or spread from, one word.
 #include "backends/cpu/codes.h"
 
 #include <algorithm>
@@ -12,8 +12,8 @@ namespace shear::cpu {
 namespace {
 
 static_assert(std::endian::native == std::endian::little, "eight codes are one word, the first in its low bits");
-constexpr int64_t piece = 256;  // values
-constexpr int64_t drawn = 64;   // values whose roundings are drawn together: 16 bits of 8 Philox blocks
+constexpr int64_t at_once = 256;  // values
+constexpr int64_t drawn = 64;     // values whose roundings are drawn together: 16 bits of 8 Philox blocks
 
 // Numbers in (0, 1), in steps of 2^-16, whose mean is a half.
 void draw(const StreamKey& stream, uint32_t first_block, float* out) {
@@ -103,11 +103,11 @@ void encode_row(const float* x, int64_t n, int bits, Affine affine, const Stream
   const auto code = [=](float v, float rounding) {
     return static_cast<uint8_t>(static_cast<int>(std::min(std::max((v - low) * inverse + rounding, 0.f), top)));
   };
-  uint8_t bytes[piece];
-  float up[piece];
+  uint8_t bytes[at_once];
+  float up[at_once];
   const int64_t draws = (n + drawn - 1) / drawn;  // rows begin with numbers of their own
-  for (int64_t first = 0; first < n; first += piece) {
-    const int64_t count = std::min(piece, n - first);
+  for (int64_t first = 0; first < n; first += at_once) {
+    const int64_t count = std::min(at_once, n - first);
     const float* v = x + first;
     uint8_t* to = bits == 8 ? codes + first : bytes;
     if (stream) {
@@ -131,9 +131,9 @@ void decode_row(const uint8_t* codes, int64_t n, int bits, Affine affine, float*
   // Scaled from there, it is; and so is the slope of one, on its grid.
   const float zero = -low / scale;
   const bool has_zero = zero >= 0 && zero <= 255 && zero == std::floor(zero);
-  uint8_t bytes[piece];
-  for (int64_t first = 0; first < n; first += piece) {
-    const int64_t count = std::min(piece, n - first);
+  uint8_t bytes[at_once];
+  for (int64_t first = 0; first < n; first += at_once) {
+    const int64_t count = std::min(at_once, n - first);
     const uint8_t* from = bits == 8 ? codes + first : bytes;
     if (bits == 4) spread<4>(codes + first / 2, count, bytes);
     if (bits == 2) spread<2>(codes + first / 4, count, bytes);

@@ -29,21 +29,21 @@ namespace {
 // transposed is column-major to it.  These are the parts of its product, each for one block.
 using Traits = Eigen::internal::gebp_traits<float, float>;
 template <int Order>
-using Source = Eigen::internal::const_blas_data_mapper<float, Eigen::Index, Order>;
+using Operand = Eigen::internal::const_blas_data_mapper<float, Eigen::Index, Order>;
 using Result = Eigen::internal::blas_data_mapper<float, Eigen::Index, Eigen::ColMajor, Eigen::Unaligned, 1>;
 template <int Order>
-using PackLeft = Eigen::internal::gemm_pack_lhs<float, Eigen::Index, Source<Order>, Traits::mr, Traits::LhsProgress,
+using PackLeft = Eigen::internal::gemm_pack_lhs<float, Eigen::Index, Operand<Order>, Traits::mr, Traits::LhsProgress,
                                                 Traits::LhsPacket4Packing, Order>;
 template <int Order>
-using PackRight = Eigen::internal::gemm_pack_rhs<float, Eigen::Index, Source<Order>, Traits::nr, Order>;
+using PackRight = Eigen::internal::gemm_pack_rhs<float, Eigen::Index, Operand<Order>, Traits::nr, Order>;
 using Kernel = Eigen::internal::gebp_kernel<float, float, Eigen::Index, Result, Traits::mr, Traits::nr, false, false>;
 
 // Goto's order of blocks (Goto & van de Geijn 2008): every block of the right side is packed once.  Eigen's own loop
 // packs it again for each block of the left side, which took a tenth of a ViT's step.
 template <int OrderOfB, int OrderOfA>
 void multiply(ConstView a, ConstView b, int64_t inner, View c, PackBuffer& pack) {
-  const Source<OrderOfB> left(b.row(0), b.stride);
-  const Source<OrderOfA> right(a.row(0), a.stride);
+  const Operand<OrderOfB> left(b.row(0), b.stride);
+  const Operand<OrderOfA> right(a.row(0), a.stride);
   const Result result(c.row(0), c.stride, 1);
   for (int64_t k = 0; k < inner; k += PackBuffer::depth) {
     const int64_t depth = std::min(PackBuffer::depth, inner - k);
