@@ -2,6 +2,9 @@
 #include "shear/storage.h"
 
 #include <deque>
+#include <mutex>
+#include <utility>
+#include <vector>
 
 #include "shear/error.h"
 
@@ -22,16 +25,49 @@ class BlockPool {
     b->next_free = free_;
     free_ = b;
   }
-  // Never destroyed: a static object's storage may outlive any order of destruction.
+  // The calling thread's.  A thread that ends leaves its pool, whose blocks may live on, to one that begins; none is
+  // ever destroyed: a static object's storage may outlive any order of destruction.
   static BlockPool& here() {
-    static thread_local BlockPool* pool = new BlockPool;
-    return *pool;
+    if (!mine_) {
+      mine_ = left_behind().take();
+      static thread_local const Leave at_the_end;
+      static_cast<void>(at_the_end);
+    }
+    return *mine_;
   }
 
  private:
+  struct LeftBehind {
+    BlockPool* take() {
+      const std::lock_guard lock(mutex);
+      if (pools.empty()) return new BlockPool;
+      BlockPool* const pool = pools.back();
+      pools.pop_back();
+      return pool;
+    }
+    void add(BlockPool* pool) {
+      const std::lock_guard lock(mutex);
+      pools.push_back(pool);
+    }
+    std::mutex mutex;
+    std::vector<BlockPool*> pools;
+  };
+  struct Leave {
+    ~Leave() {
+      if (mine_) left_behind().add(std::exchange(mine_, nullptr));
+    }
+  };
+  static LeftBehind& left_behind() {
+    static auto* pools = new LeftBehind;
+    return *pools;
+  }
+
+  static thread_local BlockPool* mine_;
   std::deque<Block> nodes_;
   Block* free_ = nullptr;
 };
+
+thread_local BlockPool* BlockPool::mine_ = nullptr;
 
 Storage::Storage(Allocator& from, size_t bytes, Category category) {
   bytes = aligned(bytes > 0 ? bytes : 1);

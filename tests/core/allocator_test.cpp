@@ -3,8 +3,13 @@
 
 #include <doctest/doctest.h>
 
+#include <thread>
+#include <vector>
+
 #include "errors.h"
 #include "shear/tensor.h"
+
+#include "allocation_counter.h"
 
 using namespace shear;
 using namespace shear::test;
@@ -115,4 +120,19 @@ TEST_CASE("a tensor under another shape is the same value, and a new tensor neve
   CHECK(sentence(Fault::internal, [&] {
           a.reshaped({6, 6});
         }) == "reshape: (2, 3, 5) does not have the elements of (6, 6)");
+}
+
+TEST_CASE("a thread takes over the nodes that one before it has left behind") {
+  ShapeAllocator memory;
+  const auto hold = [&](uint64_t& taken) {
+    std::vector<Storage> held;
+    held.reserve(1000);
+    const AllocationCounter counter;
+    for (int i = 0; i < 1000; ++i) held.emplace_back(memory, 64, Category::workspace);
+    taken = counter.count();
+  };
+  uint64_t first = 0, second = 1;
+  std::jthread([&] { hold(first); }).join();
+  std::jthread([&] { hold(second); }).join();
+  CHECK(second == 0);
 }

@@ -61,6 +61,12 @@ struct Result {
   }
 };
 
+#ifdef __SANITIZE_ADDRESS__
+inline constexpr bool sanitized = true;
+#else
+inline constexpr bool sanitized = false;
+#endif
+
 struct Shell {
   TempDir dir;
 

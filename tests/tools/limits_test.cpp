@@ -64,6 +64,7 @@ TEST_CASE("with little address space every other command ends as well") {
 #endif
 
 TEST_CASE("with few descriptors a training is done, or names the file that cannot be opened") {
+  if (sanitized) return;  // a sanitizer looks at types through a pipe
   Shell shear;
   write_idx(shear.dir / "data");
   for (int descriptors = 3; descriptors < 12; ++descriptors)

@@ -48,8 +48,13 @@ size_t CpuBackend::slab_bytes() const {
                    limit_left(RLIMIT_AS) / 2, limit_left(RLIMIT_DATA) / 2});
 }
 
-void CpuBackend::upload(void* device, const void* host, size_t bytes) { std::memcpy(device, host, bytes); }
-void CpuBackend::download(void* host, const void* device, size_t bytes) { std::memcpy(host, device, bytes); }
+// Of nothing there may be no address, which memcpy does not take.
+void CpuBackend::upload(void* device, const void* host, size_t bytes) {
+  if (bytes > 0) std::memcpy(device, host, bytes);
+}
+void CpuBackend::download(void* host, const void* device, size_t bytes) {
+  if (bytes > 0) std::memcpy(host, device, bytes);
+}
 
 }  // namespace cpu
 }  // namespace shear
