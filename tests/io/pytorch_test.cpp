@@ -6,6 +6,7 @@
 
 #include "errors.h"
 #include "npz_bytes.h"
+#include "pickle_bytes.h"
 #include "shear/io.h"
 #include "temp_dir.h"
 
@@ -14,30 +15,6 @@ using namespace shear::test;
 namespace fs = std::filesystem;
 
 namespace {
-
-// The words of a pickle.
-const std::string proto = "\x80\x02", stop = ".", mark = "(", reduce = "R", persistent = "Q";
-std::string str(const std::string& s) { return "X" + little(static_cast<uint32_t>(s.size())) + s; }
-std::string num(int n) {
-  return n >= 0 && n < 256 ? "K" + std::string(1, static_cast<char>(n)) : "J" + little(int32_t{n});
-}
-std::string global(const std::string& module, const std::string& name) { return "c" + module + "\n" + name + "\n"; }
-std::string tuple(const std::string& items) { return mark + items + "t"; }
-std::string dict(const std::string& pairs) { return "}" + mark + pairs + "u"; }
-const std::string no_hooks = global("collections", "OrderedDict") + ")" + reduce;
-
-std::string storage(const std::string& key, int elements, const std::string& type = "FloatStorage") {
-  return tuple(str("storage") + global("torch", type) + str(key) + str("cpu") + num(elements)) + persistent;
-}
-
-std::string tensor(const std::string& stored, int offset, const std::vector<int>& shape,
-                   const std::vector<int>& strides) {
-  std::string dims, steps;
-  for (const int n : shape) dims += num(n);
-  for (const int n : strides) steps += num(n);
-  return global("torch._utils", "_rebuild_tensor_v2") +
-         tuple(stored + num(offset) + tuple(dims) + tuple(steps) + "\x89" + no_hooks) + reduce;
-}
 
 std::string floats(std::initializer_list<float> values) {
   std::string out;
@@ -87,7 +64,7 @@ TEST_CASE("a file of before PyTorch 1.6 is read: pickles, and then storages") {
   const std::string facts = proto + dict(str("little_endian") + "\x88") + stop;
   const std::string head =
       proto + "\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19" + stop + proto + num(1001) + stop + facts;
-  const std::string object = proto + dict(str("w") + tensor(storage("93", 6).substr(0), 0, {2, 3}, {3, 1})) + stop;
+  const std::string object = proto + dict(str("w") + tensor(storage("93", 6), 0, {2, 3}, {3, 1})) + stop;
   const std::string keys = proto + "]" + str("93") + "a" + stop;
   put(dir / "x.pth", head + object + keys + little(int64_t{6}) + six);
   const auto file = open_tensors(dir / "x.pth");

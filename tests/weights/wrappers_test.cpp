@@ -3,12 +3,13 @@
 
 #include "errors.h"
 #include "npz_bytes.h"
+#include "pickle_bytes.h"
 #include "shear/weights.h"
 #include "temp_dir.h"
 #include "tests_dir.h"
 
 using namespace shear;
-using shear::test::sentence;
+using namespace shear::test;
 namespace fs = std::filesystem;
 
 namespace {
@@ -24,30 +25,24 @@ void wrap(const fs::path& out, const char* library, const std::vector<std::strin
   write_safetensors(out, tensors);
 }
 
-std::string str(const std::string& s) { return "X" + little(static_cast<uint32_t>(s.size())) + s; }
-std::string num(int64_t n) { return "J" + little(static_cast<int32_t>(n)); }
-
 // The golden file of timm as torch.save writes a training's checkpoint: {"epoch": 3, "model": {...}}.
 std::string as_pytorch(const TensorFile& plain) {
-  std::string model = "}(";
+  std::string model;
   std::vector<ZipEntry> entries;
-  int key = 0;
   for (const TensorView& t : plain.tensors()) {
     REQUIRE(t.dtype == DType::f32);
-    std::string shape, strides;
+    const std::string key = std::to_string(entries.size());
+    std::vector<int64_t> shape, strides;
     for (int axis = 0; axis < t.shape.rank(); ++axis) {
       int64_t stride = 1;
       for (int later = axis + 1; later < t.shape.rank(); ++later) stride *= t.shape[later];
-      shape += num(t.shape[axis]);
-      strides += num(stride);
+      shape.push_back(t.shape[axis]);
+      strides.push_back(stride);
     }
-    model += str(t.name) + "ctorch._utils\n_rebuild_tensor_v2\n((" + str("storage") + "ctorch\nFloatStorage\n" +
-             str(std::to_string(key)) + str("cpu") + num(t.shape.elements()) + "tQ" + num(0) + "(" + shape + "t(" +
-             strides + "t\x89" + "ccollections\nOrderedDict\n)RtR";
-    entries.push_back(
-        {"archive/data/" + std::to_string(key++), {reinterpret_cast<const char*>(t.bytes.data()), t.bytes.size()}});
+    model += str(t.name) + tensor(storage(key, t.shape.elements()), 0, shape, strides);
+    entries.push_back({"archive/data/" + key, {reinterpret_cast<const char*>(t.bytes.data()), t.bytes.size()}});
   }
-  entries.push_back({"archive/data.pkl", "\x80\x02}(" + str("epoch") + num(3) + str("model") + model + "uu."});
+  entries.push_back({"archive/data.pkl", proto + dict(str("epoch") + num(3) + str("model") + dict(model)) + stop});
   return zip(entries);
 }
 
