@@ -100,8 +100,21 @@ class PyTorchFile final : public TensorFile {
   std::vector<std::vector<std::byte>> unpacked_;
 };
 
-// Any of them, by what the file holds, whatever its name; of a directory its model.safetensors, or else its
-// pytorch_model.bin.  Throws Fault::input for anything else, naming other formats that it knows.
+// A model in many files of these kinds, by the index beside them that names each tensor's: as Hugging Face's libraries
+// write large models (model.safetensors.index.json).  Throws Fault::input, naming file and tensor, where index and
+// files do not agree.
+class ShardedFile final : public TensorFile {
+ public:
+  explicit ShardedFile(const std::filesystem::path& index);
+  ~ShardedFile() override;
+
+ private:
+  std::vector<std::unique_ptr<TensorFile>> shards_;
+};
+
+// Any of them, by what the file holds, whatever its name; of a directory its model.safetensors or pytorch_model.bin,
+// whole or by the index of its parts; one of the parts means all of them.  Throws Fault::input for anything else,
+// naming other formats that it knows.
 std::unique_ptr<TensorFile> open_tensors(const std::filesystem::path&);
 
 // The values as f32, from F32, F16, BF16 or F64; throws Fault::input for others, naming file and tensor.

@@ -6,6 +6,7 @@
 #include "io/mapped_file.h"
 #include "io/pickle.h"
 #include "io/safetensors_header.h"
+#include "io/shards.h"
 #include "io/zip.h"
 #include "shear/error.h"
 #include "shear/io.h"
@@ -27,7 +28,7 @@ void TensorFile::sort_names() {
       fail(Fault::input, path_.string(), ": a tensor is called \"", printable(t.name), "\", which is not UTF-8");
   for (size_t i = 1; i < by_name_.size(); ++i)
     if (const std::string& n = tensors_[by_name_[i]].name; n == tensors_[by_name_[i - 1]].name)
-      fail(Fault::input, path_.string(), ": the header holds tensor ", in_quotes(n), " twice");
+      fail(Fault::input, path_.string(), ": holds tensor ", in_quotes(n), " twice");
 }
 
 const TensorView* TensorFile::find(std::string_view name) const {
@@ -55,15 +56,12 @@ constexpr std::array others{
 }  // namespace
 
 std::unique_ptr<TensorFile> open_tensors(const std::filesystem::path& given) {
-  std::error_code ignored;
-  std::filesystem::path path = given;
-  if (std::filesystem::is_directory(given, ignored)) {
-    path /= "model.safetensors";
-    if (!std::filesystem::exists(path, ignored)) path = given / "pytorch_model.bin";
-    if (!std::filesystem::exists(path, ignored))
-      fail(Fault::input, given.string(),
-           ": is a directory without a model.safetensors or pytorch_model.bin, expected a weight file");
-  }
+  const std::filesystem::path path = whole_file(given);
+  if (is_index(path)) return std::make_unique<ShardedFile>(path);
+  return open_one_file(path);
+}
+
+std::unique_ptr<TensorFile> open_one_file(const std::filesystem::path& path) {
   std::string first;
   bool archive = false, pickled = false;
   {

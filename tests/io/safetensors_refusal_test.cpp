@@ -269,9 +269,8 @@ TEST_CASE("tensors that reach out of the file, overlap, or leave bytes to nobody
 
 TEST_CASE("a name that stands twice is refused") {
   const std::string empty = R"({"dtype":"U8","shape":[0],"data_offsets":[0,0]})";
-  CHECK(refusal_of(R"({"w":)" + empty + R"(,"v":)" + empty + R"(,"w":)" + empty + "}") ==
-        "the header holds tensor \"w\" twice");
-  CHECK(refusal_of(R"({"w":)" + empty + R"(,"\u0077":)" + empty + "}") == "the header holds tensor \"w\" twice");
+  CHECK(refusal_of(R"({"w":)" + empty + R"(,"v":)" + empty + R"(,"w":)" + empty + "}") == "holds tensor \"w\" twice");
+  CHECK(refusal_of(R"({"w":)" + empty + R"(,"\u0077":)" + empty + "}") == "holds tensor \"w\" twice");
   CHECK(refusal_of(R"({"__metadata__":{},"__metadata__":{}})") == "the header holds __metadata__ twice");
   CHECK(refusal_of(R"({"__metadata__":{"a":"1","a":"1"}})") == "__metadata__ holds \"a\" twice");
 }

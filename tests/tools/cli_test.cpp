@@ -20,7 +20,7 @@ TEST_CASE("help is on stdout and lists every command") {
   CHECK(help.status == 0);
   CHECK(help.err.empty());
   for (const char* command :
-       {"train", "eval", "predict", "plan", "compare", "trace", "gradients", "check", "inspect", "export"}) {
+       {"train", "eval", "predict", "plan", "compare", "trace", "gradients", "check", "inspect", "models", "export"}) {
     CHECK_MESSAGE(help.out.find(std::string("  ") + command) != std::string::npos, command);
     const Result page = shear({command, "--help"});
     CHECK(page.status == 0);

@@ -13,7 +13,7 @@ using namespace shear::test;
 namespace {
 
 const std::vector<std::string> commands{"train",   "eval",      "predict", "plan",    "compare", "trace",
-                                        "prepare", "gradients", "check",   "inspect", "export"};
+                                        "prepare", "gradients", "check",   "inspect", "models",  "export"};
 
 std::string example_of(const std::string& page) {
   const size_t at = page.find("Example:\n  ");

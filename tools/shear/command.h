@@ -17,6 +17,7 @@ void add_trace(CLI::App&, Run& chosen);
 void add_gradients(CLI::App&, Run& chosen);
 void add_check(CLI::App&, Run& chosen);
 void add_inspect(CLI::App&, Run& chosen);
+void add_models(CLI::App&, Run& chosen);
 void add_export(CLI::App&, Run& chosen);
 
 }  // namespace shear::tool

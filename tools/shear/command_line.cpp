@@ -59,7 +59,7 @@ struct Command {
 constexpr Command commands[] = {{"train", add_train},     {"eval", add_eval},           {"predict", add_predict},
                                 {"plan", add_plan},       {"compare", add_compare},     {"trace", add_trace},
                                 {"prepare", add_prepare}, {"gradients", add_gradients}, {"check", add_check},
-                                {"inspect", add_inspect}, {"export", add_export}};
+                                {"inspect", add_inspect}, {"models", add_models},       {"export", add_export}};
 
 std::vector<std::string> command_names() {
   std::vector<std::string> names;
