@@ -1,10 +1,11 @@
 // A model in many files: an index beside them says which tensor lies in which.
-#include <algorithm>
 #include <charconv>
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "io/mapped_file.h"
 #include "io/safetensors_header.h"
+#include "io/shallow_json.h"
 #include "io/shards.h"
 #include "shear/error.h"
 #include "shear/utf8.h"
@@ -18,27 +19,15 @@ namespace {
 constexpr size_t most_shards = 1000;
 constexpr std::string_view index_ending = ".index.json";
 
-// A flat object of one object, as the libraries write it; nothing deeper is followed.
-nlohmann::json parse(const std::string& words, const std::string& path) {
-  const auto shallow = [&](int depth, nlohmann::json::parse_event_t, nlohmann::json&) {
-    if (depth > 4) fail(Fault::input, path, ": is nested more than 4 deep, expected an index of shards");
-    return true;
-  };
-  try {
-    return nlohmann::json::parse(words, shallow);
-  } catch (const nlohmann::json::exception& e) {
-    fail(Fault::input, path, ": is not JSON: ", printable(e.what()));
-  }
-}
-
 // Of one name of a file, beside the index.
 bool is_plain(const std::string& name) {
   return !name.empty() && name != "." && name != ".." && name.find('/') == name.npos && name.find('\0') == name.npos;
 }
 
 // Which tensors the index says to be in which file.
-std::map<std::string, std::set<std::string>> by_file(const std::string& path) {
-  const nlohmann::json index = parse(read_text(path), path);
+std::map<std::string, std::set<std::string>> by_file(std::span<const std::byte> bytes, const std::string& path) {
+  const std::string_view words(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  const nlohmann::json index = parse_shallow(words, path, 4, "an index of shards");
   const auto map = index.is_object() ? index.find("weight_map") : index.end();
   if (!index.is_object() || map == index.end() || !map->is_object() || map->empty())
     fail(Fault::input, path, ": has no weight_map, expected an index that names each tensor's file");
@@ -80,12 +69,12 @@ ShardName shard_name(const std::string& name) {
 }  // namespace
 
 ShardedFile::ShardedFile(const fs::path& index) : TensorFile(index) {
-  for (const auto& [name, expected] : by_file(index.string())) {
+  for (const auto& [name, expected] : by_file(file_->bytes(), index.string())) {
     const fs::path file = index.parent_path() / name;
     std::error_code ignored;
     if (!fs::exists(file, ignored))
-      fail(Fault::input, index.string(), ": names ", in_quotes(name), ", which is not beside it, expected all ",
-           "of its files");
+      fail(Fault::input, index.string(), ": names ", in_quotes(name),
+           ", which is not beside it, expected all of its files");
     const TensorFile& shard = *shards_.emplace_back(open_one_file(file));
     for (const std::string& tensor : expected)
       if (!shard.find(tensor))

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "io/shallow_json.h"
 #include "shear/error.h"
 #include "shear/utf8.h"
 
@@ -20,20 +21,8 @@ void refuse(const std::string& where, const char* key, const Json& found, const 
 }
 
 Json parse(std::string_view text, const std::string& where) {
-  // Values are quoted in sentences, and writing JSON recurses: the depth is not the file's to choose.
-  int depth = 0;
-  const auto shallow = [&](int, Json::parse_event_t event, Json&) {
-    if (event == Json::parse_event_t::object_start || event == Json::parse_event_t::array_start) ++depth;
-    if (event == Json::parse_event_t::object_end || event == Json::parse_event_t::array_end) --depth;
-    if (depth > 32) fail(Fault::input, where, ": is nested more than 32 deep, expected a flat object");
-    return true;
-  };
-  Json j;
-  try {
-    j = Json::parse(text, shallow);
-  } catch (const Json::exception& e) {
-    fail(Fault::input, where, ": is not JSON: ", e.what());
-  }
+  Json j =
+      parse_shallow(text, where, 32, "a flat object");  // values are quoted in sentences, and writing JSON recurses
   if (!j.is_object()) refuse(where, "the file", j, "an object");
   return j;
 }

@@ -6,10 +6,9 @@
 #include <thread>
 #include <vector>
 
+#include "allocation_counter.h"
 #include "errors.h"
 #include "shear/tensor.h"
-
-#include "allocation_counter.h"
 
 using namespace shear;
 using namespace shear::test;

@@ -91,23 +91,22 @@ def faults_of_table() -> list[str]:
 
 def faults_of_build(build: pathlib.Path) -> list[str]:
     """Whatever is compiled of a layer has that layer's include path, and no other folder of the sources in it."""
-    wrong, held = [], set()
+    wrong, held, root, build = [], set(), ROOT.resolve(), build.resolve()
     for entry in json.loads((build / "compile_commands.json").read_text()):
         path = (pathlib.Path(entry["directory"]) / entry["file"]).resolve()
-        if not path.is_relative_to(ROOT.resolve()) or not (layer := room_of(str(path.relative_to(ROOT.resolve())))):
+        if not path.is_relative_to(root) or not (layer := room_of(str(path.relative_to(root)))):
             continue
+        where, own = path.relative_to(root), build / "seen" / layer.replace("/", "_")
         said = [w[2:] for w in shlex.split(entry["command"]) if w.startswith("-I")]
         folders = [(pathlib.Path(entry["directory"]) / folder).resolve() for folder in said]
-        own = build.resolve() / "seen" / layer.replace("/", "_")
         if layer in {"backends", "backends/cuda"} and own not in folders:
             continue  # the emulator compiles them too, against its own CUDA
-        allowed = {own, path.parent, build.resolve()}
         for folder in folders:
-            inside = folder.is_relative_to(ROOT.resolve()) and not folder.is_relative_to(build.resolve())
-            if folder.exists() and folder not in allowed and (inside or folder.is_relative_to(build.resolve() / "seen")):
-                wrong.append(f"{path.relative_to(ROOT.resolve())}: compiled with -I{folder}, expected {own} alone")
+            of_sources = folder.is_relative_to(root) and not folder.is_relative_to(build)
+            if folder.exists() and folder not in {own, path.parent} and (of_sources or folder.is_relative_to(build / "seen")):
+                wrong.append(f"{where}: compiled with -I{folder}, expected {own} alone")
         if own not in folders:
-            wrong.append(f"{path.relative_to(ROOT.resolve())}: compiled without {own}")
+            wrong.append(f"{where}: compiled without {own}")
         held.add(layer)
     missing = {"core", "tape", "ops", "policies", "models", "train", "tools/shear"} - held
     return wrong + [f"{layer}: nothing of it is in compile_commands.json" for layer in sorted(missing)]

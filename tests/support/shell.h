@@ -61,6 +61,7 @@ struct Result {
   }
 };
 
+// Whether the tests, and the executable with them, are built under sanitizers, which have needs of their own.
 #ifdef __SANITIZE_ADDRESS__
 inline constexpr bool sanitized = true;
 #else

@@ -26,6 +26,14 @@ struct Nap {
   }
 };
 
+// A choice of `n` among `of`, as often as it falls on each.
+inline std::vector<int32_t> drawn(int64_t n, uint32_t of) {
+  std::vector<int32_t> index;
+  Stream draw(8, Purpose::test);
+  for (int64_t i = 0; i < n; ++i) index.push_back(static_cast<int32_t>(draw.below(of)));
+  return index;
+}
+
 inline PackedView shape_of(Code code, int64_t rows, int64_t cols, int64_t sample_rows, int64_t kept,
                            int64_t parts = 1) {
   PackedView v;

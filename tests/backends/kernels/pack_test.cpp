@@ -176,8 +176,7 @@ TEST_CASE("rows and columns that were chosen are packed, each group's columns by
   for (const Code code : codes) {
     CAPTURE(bits_of(code));
     Nap nap{.x = x, .shape = shape_of(code, 12, 33, 4, 0), .rows_per_group = 4, .rounding = &key};
-    Stream draw(8, Purpose::test);
-    for (int64_t i = 0; i < 3 * 33; ++i) nap.columns.push_back(static_cast<int32_t>(draw.below(cols)));
+    nap.columns = drawn(3 * 33, cols);
     check_coded(nap);
     nap.rows_per_group = 0;
     check_coded(nap);

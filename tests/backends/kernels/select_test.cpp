@@ -162,8 +162,7 @@ TEST_CASE("of rows and columns that were chosen the largest are kept") {
   const int64_t cols = 40;
   const Matrix x(12, cols, 3, 4);
   Nap nap{.x = x, .shape = shape_of(Code::f32, 12, 33, 4, 50), .rows_per_group = 4};
-  Stream draw(8, Purpose::test);
-  for (int64_t i = 0; i < 3 * 33; ++i) nap.columns.push_back(static_cast<int32_t>(draw.below(cols)));
+  nap.columns = drawn(3 * 33, cols);
   check_masked(nap);
   nap.rows_per_group = 0;
   check_masked(nap);
