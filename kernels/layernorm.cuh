@@ -1,4 +1,4 @@
-// LayerNorm: forward, the same again from kept statistics, and its gradient.
+// LayerNorm, and RMSNorm where `mean` is null: forward, the same again from kept statistics, and its gradient.
 //
 // Bytes moved: `layernorm_kernel` at least 8.06, counted 24.33: it looks at a row three times (mean, variance, result),
 // the second and third from the cache, and so at gamma and beta.  `layernorm_apply_kernel` at least 8.06, counted
@@ -37,15 +37,19 @@ __global__ void __launch_bounds__(warps * 32)
   if (r >= rows) return;  // the whole warp
   const float* row = x + r * x_stride;
   float sum = 0, squares = 0;
-  for (int64_t c = lane; c < cols; c += 32) sum += taken(row[c]);
-  const float m = warp_sum(sum) / static_cast<float>(cols);
+  if (mean)
+    for (int64_t c = lane; c < cols; c += 32) sum += taken(row[c]);
+  const float m = mean ? warp_sum(sum) / static_cast<float>(cols) : 0.f;
   for (int64_t c = lane; c < cols; c += 32) {  // of what is left: no cancelling
     const float left = taken(row[c]) - m;
     squares += left * left;
   }
   const float s = 1.f / sqrtf(warp_sum(squares) / static_cast<float>(cols) + epsilon);
-  for (int64_t c = lane; c < cols; c += 32) y[r * y_stride + c] = normalised(taken(row[c]), m, s, gamma[c], beta[c]);
-  if (lane == 0) mean[r] = m, rstd[r] = s;
+  for (int64_t c = lane; c < cols; c += 32)
+    y[r * y_stride + c] = normalised(taken(row[c]), m, s, gamma[c], beta ? beta[c] : 0.f);
+  if (lane != 0) return;
+  if (mean) mean[r] = m;
+  rstd[r] = s;
 }
 
 __global__ void __launch_bounds__(warps * 32)
@@ -53,9 +57,9 @@ __global__ void __launch_bounds__(warps * 32)
                            const float* rstd, const float* gamma, const float* beta, float* y, int64_t y_stride) {
   const int64_t r = int64_t{blockIdx.x} * warps + threadIdx.x / 32;
   if (r >= rows) return;
-  const float m = mean[r], s = rstd[r];
+  const float m = mean ? mean[r] : 0.f, s = rstd[r];
   for (int64_t c = threadIdx.x % 32; c < cols; c += 32)
-    y[r * y_stride + c] = normalised(x[r * x_stride + c], m, s, gamma[c], beta[c]);
+    y[r * y_stride + c] = normalised(x[r * x_stride + c], m, s, gamma[c], beta ? beta[c] : 0.f);
 }
 
 struct Pair {
@@ -88,7 +92,7 @@ __global__ void __launch_bounds__(threads)
   int turn = 0;
   for (int64_t r = blockIdx.x; r < rows; r += gridDim.x, turn ^= 1) {
     const float *row = x + r * x_stride, *up = dy + r * dy_stride;
-    const float m = mean[r], s = rstd[r];
+    const float m = mean ? mean[r] : 0.f, s = rstd[r];
     float sum_g = 0, sum_gx = 0;
     for (int64_t c = threadIdx.x; c < cols; c += threads) {
       const float d = up[c], hat = (row[c] - m) * s, g = gamma[c] * d;
@@ -98,7 +102,7 @@ __global__ void __launch_bounds__(threads)
     }
     if (!dx) continue;
     const Pair sums = block_sums(sum_g, sum_gx, room[turn]);
-    const float mean_g = sums.a / static_cast<float>(cols), mean_gx = sums.b / static_cast<float>(cols);
+    const float mean_g = mean ? sums.a / static_cast<float>(cols) : 0.f, mean_gx = sums.b / static_cast<float>(cols);
     float* to = dx + r * dx_stride;
     for (int64_t c = threadIdx.x; c < cols; c += threads) {
       const float g = s * (gamma[c] * up[c] - mean_g - (row[c] - m) * s * mean_gx);

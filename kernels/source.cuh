@@ -7,6 +7,7 @@ namespace shear::cuda {
 
 __device__ __forceinline__ float slope_of(Slope slope, float x) {
   if (slope == Slope::none) return x;
+  if (slope == Slope::gelu_quick) return sigmoid_gate_slope(x, quick_factor);
   return slope == Slope::gelu ? gelu_slope(x) : gelu_tanh_slope(x);
 }
 

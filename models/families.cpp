@@ -26,12 +26,11 @@ static const ModelFamily* find_family(std::string_view name) {
 
 static const ModelFamily& family(std::string_view spec) {
   if (const ModelFamily* found = find_family(name_in(spec))) return *found;
-  std::vector<std::string> names = known_models();
-  std::vector<std::string> all = names;
-  for (const ModelFamily& each : families()) all.push_back(each.form);
-  std::string list;
-  for (const std::string& one : all) list += (list.empty() ? "" : ", ") + one;
-  fail(Fault::usage, "model ", spec, ": unknown", did_you_mean(name_in(spec), names), ", expected one of ", list);
+  const std::vector<std::string> names = known_models();
+  std::vector<std::string> forms;
+  for (const ModelFamily& each : families()) forms.push_back(each.form);
+  fail(Fault::usage, "model ", spec, ": unknown", did_you_mean(name_in(spec), names), ", expected one of ",
+       names.size(), " names, such as vit_tiny_patch16_224, or ", listed(forms));
 }
 
 void add_model_family(ModelFamily added) {

@@ -1,6 +1,9 @@
 // The Vision Transformer: what each part is called, and the order of its ops.
 #include "shear/models/vit.h"
 
+#include <cmath>
+#include <numbers>
+
 namespace shear {
 
 namespace {
@@ -15,65 +18,180 @@ std::string block_name(int index) { return "blocks." + std::to_string(index); }
 
 // Before anything is divided by it.
 const VitConfig& checked(const VitConfig& c) {
-  require(c.image > 0 && c.patch > 0 && c.image % c.patch == 0, "vit: image ", c.image,
-          " does not divide into patches of ", c.patch);
+  require(c.image > 0 && c.patch > 0 && c.image >= c.patch, "vit: image ", c.image, " has no patch of ", c.patch);
   require(c.dim > 0 && c.heads > 0 && c.dim % c.heads == 0, "vit: dim ", c.dim, " does not divide into ", c.heads,
           " heads");
-  require(c.depth > 0 && c.classes > 0 && c.channels > 0 && c.mlp > 0, "vit: depth ", c.depth, ", classes ", c.classes,
-          ", channels ", c.channels, ", mlp ", c.mlp, ", expected at least 1 each");
+  require(c.depth > 0 && c.classes > 0 && c.channels > 0 && c.mlp_width() > 0, "vit: depth ", c.depth, ", classes ",
+          c.classes, ", channels ", c.channels, ", mlp ", c.mlp, ", expected at least 1 each");
+  require(c.class_token || !c.pools_class_token(), "vit: pools a class token that it does not have");
+  require(c.last_norm != LastNorm::pooled || (c.pool != Pool::two_heads && c.pool != Pool::token_and_mean),
+          "vit: a norm of one pooled token, where there are two");
+  require(c.rope == Rope::none || c.dim / c.heads % 4 == 0, "vit: rotary positions, and heads of ", c.dim / c.heads,
+          " values");
+  require(c.registers >= (c.pool == Pool::two_heads ? 1 : 0), "vit: ", c.registers, " registers");
   return c;
+}
+
+Param* layer_scale(Parameters& p, const VitConfig& c, const std::string& name) {
+  return c.layer_scale ? &p.add(name, {c.dim}, Init::layer_scale, false) : nullptr;
+}
+
+Norm norm(Parameters& p, const VitConfig& c, const std::string& name, int64_t width) {
+  return Norm(p, name, width, c.epsilon, Norm::Kind{c.rms_norm});
+}
+Norm norm(Parameters& p, const VitConfig& c, const std::string& name) { return norm(p, c, name, c.dim); }
+std::optional<Norm> norm_if(bool there, Parameters& p, const VitConfig& c, const std::string& name, int64_t width) {
+  return there ? std::optional<Norm>(norm(p, c, name, width)) : std::nullopt;
+}
+
+// In double precision, of the row and the column of each patch.
+RotaryAngles rotary_angles(Device& device, const VitConfig& c) {
+  const int64_t width = c.dim / c.heads, quarter = width / 4, side = c.image / c.patch;
+  const bool index = c.rope == Rope::index;
+  const auto temperature = static_cast<double>(c.rope_temperature > 0 ? c.rope_temperature : index ? 10000 : 100);
+  const auto place = [&](int64_t i) {
+    const auto at = static_cast<double>(i), of = static_cast<double>(side);
+    if (!index) return 2 * std::numbers::pi * (2 * (at + 0.5) / of - 1);
+    const double moved = at + static_cast<double>(c.rope_offset);
+    return c.rope_grid > 0 ? moved / of * static_cast<double>(c.rope_grid) : moved;
+  };
+  std::vector<float> sine(static_cast<size_t>(side * side * width)), cosine(sine.size());
+  for (int64_t patch = 0; patch < side * side; ++patch)
+    for (int64_t i = 0; i < 2 * quarter; ++i) {
+      const int64_t down = patch / side, across = patch % side;
+      const double angle = place((i < quarter) == c.rope_xy ? across : down) /
+                           std::pow(temperature, static_cast<double>(i % quarter) / static_cast<double>(quarter));
+      for (const int64_t at : {index ? 2 * i : i, index ? 2 * i + 1 : i + 2 * quarter}) {
+        sine[static_cast<size_t>(patch * width + at)] = static_cast<float>(std::sin(angle));
+        cosine[static_cast<size_t>(patch * width + at)] = static_cast<float>(std::cos(angle));
+      }
+    }
+  const Shape shape{side * side, width};
+  return {device.upload(shape, Category::parameters, sine), device.upload(shape, Category::parameters, cosine),
+          index ? RotaryPairs::neighbours : RotaryPairs::halves};
+}
+
+Linear linear(Parameters& p, const std::string& name, int64_t in, int64_t out, bool bias) {
+  return Linear(p, name, in, out, Init::trunc_normal, Linear::Bias{bias});
 }
 
 }  // namespace
 
+int64_t VitConfig::positioned() const {
+  switch (positions) {
+    case Positions::all:
+      return tokens();
+    case Positions::but_registers:
+      return tokens() - registers;
+    case Positions::patches:
+      return patches();
+    case Positions::none:
+      return 0;
+  }
+  return 0;
+}
+
 Vit::Block::Block(Parameters& p, const VitConfig& c, int index)
     : site(block_name(index)),
+      rope_site(block_name(index) + ".attn.rope"),
       attention_site(block_name(index) + ".attn"),
-      gelu_site(block_name(index) + ".mlp.act"),
+      act_site(block_name(index) + ".mlp.act"),
       add1_site(block_name(index) + ".add1"),
       add2_site(block_name(index) + ".add2"),
       drop_site(block_name(index) + ".drop"),
-      norm1(p, block_name(index) + ".norm1", c.dim, c.epsilon),
-      qkv(p, block_name(index) + ".attn.qkv", c.dim, 3 * c.dim),
-      proj(p, block_name(index) + ".attn.proj", c.dim, c.dim),
-      norm2(p, block_name(index) + ".norm2", c.dim, c.epsilon),
-      fc1(p, block_name(index) + ".mlp.fc1", c.dim, c.mlp * c.dim),
-      fc2(p, block_name(index) + ".mlp.fc2", c.mlp * c.dim, c.dim) {}
+      norm1(norm(p, c, block_name(index) + ".norm1")),
+      qkv(linear(p, block_name(index) + ".attn.qkv", c.dim, 3 * c.dim, c.qkv_bias)),
+      attention_norm(norm_if(c.attention_norm, p, c, block_name(index) + ".attn.norm", c.dim)),
+      proj(linear(p, block_name(index) + ".attn.proj", c.dim, c.dim, c.proj_bias)),
+      scale1(layer_scale(p, c, block_name(index) + ".ls1.gamma")),
+      norm2(norm(p, c, block_name(index) + ".norm2")),
+      fc1(linear(p, block_name(index) + ".mlp.fc1", c.dim, (c.swiglu ? 2 : 1) * c.mlp_width(), c.proj_bias)),
+      mlp_norm(norm_if(c.mlp_norm, p, c, block_name(index) + ".mlp.norm", c.mlp_width())),
+      fc2(linear(p, block_name(index) + ".mlp.fc2", c.mlp_width(), c.dim, c.proj_bias)),
+      scale2(layer_scale(p, c, block_name(index) + ".ls2.gamma")) {}
 
 // Each line lets go of the value before it: what the policy does not keep dies here, and a sum takes the place of
 // what it is added to.
-Tensor Vit::Block::operator()(Tape& tape, Tensor x, const VitConfig& c, const ForwardContext& context,
-                              int index) const {
+Tensor Vit::Block::operator()(Tape& tape, Tensor x, const Vit& vit, const ForwardContext& context, int index) const {
+  const VitConfig& c = vit.config_;
   const auto drop = [&](const Tensor& h, int place) {
     return dropout(tape, drop_site, h, c.dropout, dropout_stream(context, 1 + 3 * index + place));
   };
-  const auto add_branch = [&](const Linear& last, Site sum, Tensor to, Tensor h, int place) {
-    if (c.dropout == 0) return last(tape, h, std::move(to));
-    return add(tape, sum, std::move(to), drop(last(tape, h), place));
+  // A branch without its last layer, that layer, and the sum.
+  const auto add_branch = [&](const Linear& last, Param* scale, const Norm& norm, Site sum, Tensor to, Tensor h,
+                              int place) {
+    if (c.dropout == 0 && !c.norm_after) return last(tape, h, std::move(to), scale);
+    h = last(tape, h, {}, scale);
+    if (c.norm_after) h = norm(tape, h);
+    return add(tape, sum, std::move(to), drop(h, place));
   };
-  Tensor h = norm1(tape, x);                        // (B, N, D)
-  h = qkv(tape, h);                                 // (B, N, 3, H, D / H)
+  Tensor h = c.norm_after ? x : norm1(tape, x);  // (B, N, D)
+  h = qkv(tape, h);                              // (B, N, 3, H, D / H)
+  if (vit.angles_) h = rotate(tape, rope_site, std::move(h), c.heads, *vit.angles_);
   h = attention(tape, attention_site, h, c.heads);  // (B, N, D)
-  x = add_branch(proj, add1_site, std::move(x), std::move(h), 0);
-  h = norm2(tape, x);
-  h = fc1(tape, h);  // (B, N, mlp * D)
-  h = gelu(tape, gelu_site, std::move(h), c.gelu);
+  if (attention_norm) h = (*attention_norm)(tape, h);
+  x = add_branch(proj, scale1, norm1, add1_site, std::move(x), std::move(h), 0);
+  h = fc1(tape, c.norm_after ? x : norm2(tape, x));  // (B, N, mlp * D), twice that where it is gated
+  h = c.swiglu ? swiglu(tape, act_site, h) : gelu(tape, act_site, std::move(h), c.gelu);
   h = drop(h, 1);
-  return add_branch(fc2, add2_site, std::move(x), std::move(h), 2);  // (B, N, D)
+  if (mlp_norm) h = (*mlp_norm)(tape, h);
+  return add_branch(fc2, scale2, norm2, add2_site, std::move(x), std::move(h), 2);  // (B, N, D)
 }
 
 Vit::Vit(Device& device, const VitConfig& config, uint64_t seed, Values values)
     : config_(checked(config)),
       parameters_(device, seed, values),
-      cls_(&parameters_.add("cls_token", {1, 1, config.dim}, Init::tiny_normal, false)),
-      pos_(&parameters_.add("pos_embed", {1, config.tokens(), config.dim}, Init::trunc_normal, false)),
+      cls_(embedding("cls_token", config.class_token ? 1 : 0, Init::tiny_normal)),
+      registers_(embedding("reg_token", config.registers, Init::tiny_normal)),
+      pos_(embedding("pos_embed", config.positioned(), Init::trunc_normal)),
       patch_weight_(&parameters_.add("patch_embed.proj.weight",
                                      {config.dim, config.channels, config.patch, config.patch}, Init::trunc_normal,
                                      true)),
-      patch_bias_(&parameters_.add("patch_embed.proj.bias", {config.dim}, Init::zeros, false)),
+      patch_bias_(config.patch_bias ? &parameters_.add("patch_embed.proj.bias", {config.dim}, Init::zeros, false)
+                                    : nullptr),
+      patch_norm_(norm_if(config.patch_norm, parameters_, config, "patch_embed.norm", config.dim)),
+      norm_before_(norm_if(config.norm_before, parameters_, config, "norm_pre", config.dim)),
       blocks_(make_blocks(parameters_, config)),
-      norm_(parameters_, "norm", config.dim, config.epsilon),
-      head_(parameters_.head(), "head", config.dim, config.classes) {}
+      norm_(norm_if(config.last_norm != LastNorm::none, parameters_, config,
+                    config.last_norm == LastNorm::pooled ? "fc_norm" : "norm", config.dim)),
+      attention_pool_(pool_if(config.pool == Pool::attention || config.pool == Pool::attention_all)),
+      head_(linear(parameters_.head(), "head", config.features(), config.classes, config.head_bias)) {
+  if (config.rope != Rope::none) angles_ = rotary_angles(device, config);
+  if (!config.key_bias && config.qkv_bias)
+    for (const Block& block : blocks_) {
+      Param& bias = *block.qkv.bias();
+      bias.still_first = bias.still_count = config.dim;
+    }
+  if (config.pool == Pool::two_heads)
+    head_2_ = linear(parameters_, "head_dist", config.features(), config.classes, config.head_bias);
+}
+
+Vit::AttentionPool::AttentionPool(Parameters& p, const VitConfig& c)
+    : latent(p.add("attn_pool.latent", {1, 1, c.dim}, Init::trunc_normal, false)),
+      q(linear(p, "attn_pool.q", c.dim, c.dim, c.qkv_bias)),
+      kv(linear(p, "attn_pool.kv", c.dim, 2 * c.dim, c.qkv_bias)),
+      proj(p, "attn_pool.proj", c.dim, c.dim),
+      norm(shear::norm(p, c, "attn_pool.norm")),
+      fc1(p, "attn_pool.mlp.fc1", c.dim, c.mlp_width()),
+      fc2(p, "attn_pool.mlp.fc2", c.mlp_width(), c.dim) {}
+
+std::optional<Vit::AttentionPool> Vit::pool_if(bool there) {
+  if (!there) return std::nullopt;
+  return std::optional<AttentionPool>(std::in_place, parameters_, config_);
+}
+
+Tensor Vit::AttentionPool::operator()(Tape& tape, const Tensor& x, const VitConfig& c) const {
+  const Tensor query = q(tape, value_of(tape, "attn_pool.latent", latent));  // (1, 1, D)
+  Tensor h = attention_pool(tape, "attn_pool", query, kv(tape, x), c.pool_heads > 0 ? c.pool_heads : c.heads,
+                            c.pool == Pool::attention_all ? 0 : c.before_patches());
+  h = proj(tape, h);
+  const Tensor wide = gelu(tape, "attn_pool.mlp.act", fc1(tape, norm(tape, h)), c.gelu);
+  return fc2(tape, wide, std::move(h));
+}
+
+Param* Vit::embedding(const char* name, int64_t tokens, Init init) {
+  return tokens > 0 ? &parameters_.add(name, {1, tokens, config_.dim}, init, false) : nullptr;
+}
 
 std::deque<Vit::Block> Vit::make_blocks(Parameters& parameters, const VitConfig& config) {
   std::deque<Block> blocks;
@@ -89,18 +207,48 @@ Tensor Vit::operator()(Tape& tape, const Tensor& images, const ForwardContext& c
   const Shape& s = images.shape();
   require(s.rank() == 4 && s[1] == config_.channels && s[2] == config_.image && s[3] == config_.image, "vit: images ",
           s, " do not fit (B, ", config_.channels, ", ", config_.image, ", ", config_.image, ")");
-  Tensor x = patch_embed(tape, "patch_embed.proj", images, config_.patch, *patch_weight_, *patch_bias_);
-  x = add_tokens(tape, "pos_embed", x, *cls_, *pos_);  // (B, N, D)
+  Tensor x = patch_embed(tape, "patch_embed.proj", images, config_.patch, *patch_weight_, patch_bias_);
+  if (patch_norm_) x = (*patch_norm_)(tape, x);
+  if (cls_ || registers_ || pos_) x = add_tokens(tape, "pos_embed", x, cls_, registers_, pos_);  // (B, N, D)
   x = dropout(tape, "pos_drop", x, config_.dropout, dropout_stream(context, 0));
+  if (norm_before_) x = (*norm_before_)(tape, x);
   for (int i = 0; const Block& block : blocks_)
-    x = tape.segment(block.site, std::move(x), [b = &block, c = &config_, context, at = i++](Tape& t, Tensor in) {
-      return (*b)(t, std::move(in), *c, context, at);
+    x = tape.segment(block.site, std::move(x), [b = &block, v = this, context, at = i++](Tape& t, Tensor in) {
+      return (*b)(t, std::move(in), *v, context, at);
     });
+  return logits(tape, std::move(x));
+}
+
+Tensor Vit::logits(Tape& tape, Tensor x) const {
+  if (!head_2_) {
+    const Tensor one = pooled(tape, std::move(x));  // a statement of its own: behind it x is gone
+    return head_(tape, one);
+  }
+  const auto normed = [&](int64_t token) {
+    const Tensor t = take_token(tape, "cls_token", x, token);
+    return norm_ ? (*norm_)(tape, t) : t;
+  };
+  const Tensor both = join(tape, "both_heads", head_(tape, normed(0)), (*head_2_)(tape, normed(1)));
+  return mean_tokens(tape, "mean_of_heads", both.reshaped({x.shape()[0], 2, config_.classes}), 0);
+}
+
+Tensor Vit::pooled(Tape& tape, Tensor x) const {
+  const auto normed = [&](const Tensor& t) { return norm_ ? (*norm_)(tape, t) : t; };
   // The head sees the class token alone, and a norm works on each token by itself: taking the token first gives the
   // same logits, and the norm keeps B rows for its gradient instead of B * N.
-  x = take_token(tape, "cls_token", x, 0);  // (B, D)
-  x = norm_(tape, x);
-  return head_(tape, x);
+  if (config_.pool == Pool::token) {
+    x = take_token(tape, "cls_token", x, 0);
+    return normed(x);
+  }
+  if (config_.last_norm == LastNorm::tokens) x = normed(x);
+  if (config_.pool == Pool::token_and_mean)
+    return join(tape, "token_and_mean", take_token(tape, "cls_token", x, 0),
+                mean_tokens(tape, "mean", x, config_.before_patches()));
+  if (attention_pool_)
+    x = (*attention_pool_)(tape, x, config_);
+  else
+    x = mean_tokens(tape, "mean", x, config_.pool == Pool::mean ? config_.before_patches() : 0);
+  return config_.last_norm == LastNorm::pooled ? normed(x) : x;
 }
 
 }  // namespace shear

@@ -21,6 +21,7 @@ from safetensors.torch import save_file
 
 HERE = pathlib.Path(__file__).resolve().parent.parent / "tests" / "golden"
 
+SMALL = dict(image=12, patch=4, dim=12, depth=2, heads=3, classes=5, channels=3)
 # name: batch, and the model as --model spells it
 CASES = {
     "single": (1, dict(image=16, patch=4, dim=16, depth=3, heads=2, classes=5, channels=3)),
@@ -28,6 +29,27 @@ CASES = {
     "grey": (4, dict(image=28, patch=4, dim=24, depth=2, heads=3, classes=10, channels=1)),
     "tokens": (2, dict(image=64, patch=4, dim=16, depth=1, heads=2, classes=10, channels=3)),  # 257: several tiles
     "narrow": (5, dict(image=9, patch=9, dim=10, depth=2, heads=1, classes=2, channels=2, mlp=3)),  # one patch, one head
+    # What plain ViTs differ in, a feature or a few to a case.
+    "clip": (3, SMALL | {"eps": 1e-5, "patch-bias": 0, "norm-before": 1}),
+    "deit3": (3, SMALL | {"positions": "patches", "layer-scale": 1}),
+    "dinov2": (3, SMALL | {"positions": "patches", "layer-scale": 1, "registers": 3}),
+    "mean": (3, SMALL | {"cls": 0, "pool": "mean", "qkv-bias": 0, "hidden": 35}),
+    "fc_norm": (3, SMALL | {"registers": 2, "pool": "mean", "norm": "pooled"}),
+    "quick": (3, SMALL | {"gelu": "quick"}),
+    "siglip": (3, SMALL | {"gelu": "tanh", "cls": 0, "pool": "attention", "registers": 2}),
+    "distilled": (3, SMALL | {"pool": "two-heads", "registers": 1}),
+    "swiglu": (3, SMALL | {"swiglu": 1, "layer-scale": 1, "hidden": 20}),
+    "aimv2": (3, SMALL | {"eps": 1e-5, "cls": 0, "qkv-bias": 0, "proj-bias": 0, "swiglu": 1, "rms-norm": 1,
+                          "patch-norm": 1, "pool": "mean", "hidden": 20}),
+    "beit3": (3, SMALL | {"eps": 1e-5, "attn-norm": 1, "mlp-norm": 1, "pool": "mean", "norm": "pooled"}),
+    "attention_all": (3, SMALL | {"pool": "attention-all", "registers": 1}),
+    "after": (3, SMALL | {"norm-after": 1}),
+    "eva02": (3, SMALL | {"dim": 24, "depth": 1, "registers": 1, "key-bias": 0, "rope": "index", "rope-grid": 5,
+                          "rope-offset": 1}),
+    "dinov3": (3, SMALL | {"dim": 24, "depth": 1, "positions": "none", "key-bias": 0, "rope": "centred", "layer-scale": 1}),
+    "axial": (3, SMALL | {"dim": 24, "depth": 1, "qkv-bias": 0, "rope": "index", "rope-temperature": 100, "rope-xy": 1}),
+    "remainder": (3, SMALL | {"image": 15}),  # three pixels beyond the last whole patch
+    "bare": (3, SMALL | {"cls": 0, "positions": "none", "pool": "mean-all", "norm": "none", "gelu": "tanh"}),
 }
 
 
@@ -35,8 +57,45 @@ def spec(model: dict) -> str:
     return "vit:" + ",".join(f"{key}={value}" for key, value in model.items())
 
 
+def build_rotary(model: dict) -> torch.nn.Module:
+    centred = model["rope"] == "centred"
+    return timm.models.eva.Eva(
+        img_size=model["image"],
+        patch_size=model["patch"],
+        num_classes=model["classes"],
+        global_pool="token",
+        embed_dim=model["dim"],
+        depth=model["depth"],
+        num_heads=model["heads"],
+        qkv_bias=bool(model.get("qkv-bias", 1)),
+        norm_layer=functools.partial(torch.nn.LayerNorm, eps=1e-6),
+        init_values=1e-5 if model.get("layer-scale") else None,
+        num_reg_tokens=model.get("registers", 0),
+        use_abs_pos_emb=model.get("positions") != "none",
+        use_rot_pos_emb=True,
+        rope_type="dinov3" if centred else "cat",
+        rope_grid_offset=model.get("rope-offset", 0),
+        rope_grid_indexing="xy" if model.get("rope-xy") else "ij",
+        rope_temperature=model.get("rope-temperature", 100 if centred else 10000),
+        rope_rotate_half=centred,
+        ref_feat_shape=model.get("rope-grid"),
+        use_fc_norm=False,
+    )
+
+
 def build(model: dict) -> torch.nn.Module:
-    return timm.models.vision_transformer.VisionTransformer(
+    if "rope" in model:
+        return build_rotary(model)
+    hidden = model.get("hidden", model["dim"] * model.get("mlp", 4))
+    norm = model.get("norm", "tokens")
+    gated = bool(model.get("swiglu"))
+    gelu = {"tanh": functools.partial(torch.nn.GELU, approximate="tanh"), "quick": timm.layers.QuickGELU}
+    norm_layer = timm.layers.RmsNorm if model.get("rms-norm") else torch.nn.LayerNorm
+    norm_layer = functools.partial(norm_layer, eps=model.get("eps", 1e-6))
+    pool = model.get("pool", "token")
+    distilled = pool == "two-heads"
+    kind = timm.models.deit.VisionTransformerDistilled if distilled else timm.models.vision_transformer.VisionTransformer
+    return kind(
         img_size=model["image"],
         patch_size=model["patch"],
         in_chans=model["channels"],
@@ -44,8 +103,27 @@ def build(model: dict) -> torch.nn.Module:
         embed_dim=model["dim"],
         depth=model["depth"],
         num_heads=model["heads"],
-        mlp_ratio=model.get("mlp", 4),
-        norm_layer=functools.partial(torch.nn.LayerNorm, eps=1e-6),
+        mlp_ratio=((2 if gated else 1) * hidden + 0.5) / model["dim"],  # which is cut to a whole number
+        mlp_layer=timm.layers.SwiGLUPacked if gated else timm.layers.Mlp,
+        norm_layer=norm_layer,
+        embed_norm_layer=norm_layer if model.get("patch-norm") else None,
+        act_layer=torch.nn.SiLU if gated else gelu.get(model.get("gelu")),
+        class_token=bool(model.get("cls", 1)),
+        reg_tokens=0 if distilled else model.get("registers", 0),
+        no_embed_class=model.get("positions") == "patches",
+        pos_embed="none" if model.get("positions") == "none" else "learn",
+        pre_norm=bool(model.get("norm-before", 0)),  # which leaves out the bias of the patches
+        qkv_bias=bool(model.get("qkv-bias", 1)),
+        proj_bias=bool(model.get("proj-bias", 1)),
+        scale_attn_norm=bool(model.get("attn-norm", 0)),
+        scale_mlp_norm=bool(model.get("mlp-norm", 0)),
+        init_values=1e-5 if model.get("layer-scale") else None,
+        global_pool={"token": "token", "two-heads": "token", "attention": "map", "attention-all": "map"}.get(pool, "avg"),
+        pool_include_prefix=pool in ("mean-all", "attention-all"),
+        block_fn=(timm.models.vision_transformer.ResPostBlock if model.get("norm-after")
+                  else timm.models.vision_transformer.Block),
+        fc_norm=norm == "pooled",
+        final_norm=norm != "none",
     )
 
 
@@ -53,7 +131,7 @@ def randomise(vit: torch.nn.Module, generator: torch.Generator) -> None:
     """Nothing zero, nothing one, and large enough that every gradient stands clear of rounding."""
     for name, parameter in vit.named_parameters():
         noise = torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
-        is_gamma = "norm" in name and name.endswith("weight")
+        is_gamma = ("norm" in name and name.endswith("weight")) or "gamma" in name
         values = 1 + 0.2 * noise if is_gamma else 0.3 * noise
         parameter.data = values.float().double()
 
@@ -71,10 +149,24 @@ def make(name: str, out: pathlib.Path) -> int:
     loss = torch.nn.functional.cross_entropy(logits, labels)
     loss.backward()
 
+    def named_here(tensors: dict) -> dict:
+        """Under the names that Shear's parameters have, biases of queries and values with a zero between them."""
+        here = {}
+        for key, value in tensors.items():
+            for theirs, ours in {"dist_token": "reg_token", "gamma_1": "ls1.gamma", "gamma_2": "ls2.gamma"}.items():
+                key = key.replace(theirs, ours)
+            if key.endswith("attn.q_bias"):
+                last = tensors[key.replace("q_bias", "v_bias")]
+                here[key.replace("q_bias", "qkv.bias")] = torch.cat((value, torch.zeros_like(value), last))
+            elif not key.endswith("attn.v_bias"):
+                here[key] = value
+        return here
+
     weights = {key: value.detach().float().contiguous() for key, value in vit.state_dict().items()}
     gradients = {key: parameter.grad.float().contiguous() for key, parameter in vit.named_parameters()}
     assert weights.keys() == gradients.keys()
     assert all(gradient.abs().max() > 1e-6 for gradient in gradients.values())
+    weights, gradients = named_here(weights), named_here(gradients)
     results = gradients | {"logits": logits.detach().float(), "loss": loss.detach().float().reshape(1)}
 
     files = {"weights": weights, "batch": {"images": images, "labels": labels}, "gradients": results}

@@ -47,7 +47,7 @@ constexpr CodeFormat format_of(Code c) {
 constexpr int bits_of(Code c) { return format_of(c).bits; }
 
 // A function whose slope at x can be packed in place of x.
-enum class Slope : uint8_t { none, gelu, gelu_tanh };
+enum class Slope : uint8_t { none, gelu, gelu_tanh, gelu_quick };
 // The affine map of a slope's codes.  Slopes lie between -0.13 and 1.13; 0 and 1 are exact.
 struct SlopeGrid {
   float offset, scale;

@@ -35,7 +35,8 @@ class ModelSpec {
  public:
   virtual ~ModelSpec() = default;
 
-  virtual std::string_view family() const = 0;  // "vit"
+  virtual std::string_view family() const = 0;              // "vit"
+  virtual std::string_view known_as() const { return {}; }  // a name that its family has for it; empty: none
   // Its spelling: parse_model(str()) is the same model, but for dropout, which is of a training and not of its model.
   virtual std::string str() const = 0;
   virtual Shape input() const = 0;  // of one image: (C, side, side)

@@ -10,19 +10,23 @@ namespace SHEAR_API shear {
 
 class Linear {
  public:
-  Linear(Parameters&, const std::string& name, int64_t in, int64_t out, Init = Init::trunc_normal);
-  Tensor operator()(Tape&, const Tensor& x, Tensor onto = {}) const;  // (..., in) -> (..., out)
+  enum class Bias : bool { no, yes };
+  Linear(Parameters&, const std::string& name, int64_t in, int64_t out, Init = Init::trunc_normal, Bias = Bias::yes);
+  // (..., in) -> (..., out)
+  Tensor operator()(Tape&, const Tensor& x, Tensor onto = {}, Param* scale = nullptr) const;
   Param& weight() const { return *weight_; }
-  Param& bias() const { return *bias_; }
+  Param* bias() const { return bias_; }  // null: it has none
 
  private:
   std::string site_;
   Param *weight_, *bias_;
 };
 
-class LayerNorm {
+// LayerNorm, or RMSNorm, which has no bias.
+class Norm {
  public:
-  LayerNorm(Parameters&, const std::string& name, int64_t dim, float epsilon);
+  enum class Kind : bool { layer, rms };
+  Norm(Parameters&, const std::string& name, int64_t dim, float epsilon, Kind = Kind::layer);
   Tensor operator()(Tape&, const Tensor& x) const;
 
  private:

@@ -15,15 +15,22 @@ namespace SHEAR_API shear {
 
 // y = x w^T + b, to which `onto` is added where there is one.   x (..., in), w (out, in), b (out) or null, onto as y ->
 // y (..., out).  Saves x where w is trainable.  An `onto` that is given away is written over.
-Tensor linear(Tape&, Site, const Tensor& x, Param& w, Param* b, Tensor onto = {});
+// With a `scale` (out), y = onto + scale * (x w^T + b): LayerScale, Touvron et al. 2021, which saves nothing beside x.
+Tensor linear(Tape&, Site, const Tensor& x, Param& w, Param* b, Tensor onto = {}, Param* scale = nullptr);
 
 // y = (x - mean) / sqrt(var + epsilon) * gamma + beta over the last dimension; biased variance.  Ba et al. 2016.
 // Saves x; holds mean and 1/std per row.
 Tensor layernorm(Tape&, Site, const Tensor& x, Param& gamma, Param& beta, float epsilon);
 
-// y = x Phi(x), by erf or by the tanh approximation.  Hendrycks & Gimpel 2016.  Saves x, or its slope where the policy
+// y = x / sqrt(mean(x^2) + epsilon) * gamma over the last dimension.  Zhang & Sennrich 2019.  Saves x; holds the root.
+Tensor rmsnorm(Tape&, Site, const Tensor& x, Param& gamma, float epsilon);
+
+// y = x Phi(x), by erf or one of two approximations.  Hendrycks & Gimpel 2016.  Saves x, or its slope where the policy
 // prefers that.  An x that is given away is written over where it does not sleep dense.
 Tensor gelu(Tape&, Site, Tensor x, GeluForm form = GeluForm::exact);
+
+// y = a sigmoid(a) b, for a and b side by side: (..., 2 * width) -> (..., width).  SwiGLU, Shazeer 2020.  Saves x.
+Tensor swiglu(Tape&, Site, const Tensor& x);
 
 // y = max(x, 0).  Saves y.
 Tensor relu(Tape&, Site, const Tensor& x);
@@ -35,6 +42,15 @@ Tensor add(Tape&, Site, Tensor a, Tensor b);
 // the stream in backward.  In inference and at p = 0 it is x itself.
 Tensor dropout(Tape&, Site, const Tensor& x, float p, StreamKey);
 
+// Rotary position embeddings (Su et al. 2021; Heo et al. 2024): queries and keys of packed qkv (B, N, 3 * H * width)
+// are turned by the angles of their tokens, the last ones; sine and cosine (tokens, width) outlive the tape's pass.
+// Saves nothing.  A qkv that is given away is written over.
+struct RotaryAngles {
+  Tensor sine, cosine;
+  RotaryPairs pairs = RotaryPairs::neighbours;
+};
+Tensor rotate(Tape&, Site, Tensor qkv, int64_t heads, const RotaryAngles&);
+
 // Multi-head self-attention on packed qkv (B, N, 3 * H * width) -> (B, N, H * width), scaled by 1/sqrt(width).
 // Tiled: no N x N matrix is ever whole (Rabe & Staats 2021; Dao et al. 2022).  Saves qkv; holds the log-sum-exp
 // (B * H, N) where qkv sleeps dense.  Where it sleeps pruned, backward computes the softmax anew from what is left: the
@@ -43,15 +59,32 @@ Tensor dropout(Tape&, Site, const Tensor& x, float p, StreamKey);
 // then is BackRazor's, dS = P (dP - rowsum(P dP)) at the pruned P.
 Tensor attention(Tape&, Site, const Tensor& qkv, int64_t heads);
 
-// Patches of images (B, C, H, W), each times w (D, C * p * p) or (D, C, p, p), plus b -> (B, P, D): a convolution
-// of stride p.  The patch matrix is made in bands and never whole.  Saves the images where w is trainable.
-Tensor patch_embed(Tape&, Site, const Tensor& images, int64_t patch, Param& w, Param& b);
+// Attention of one query (H * width) over the tokens of each sequence from `first` on, kv (B, N, 2 * H * width) -> (B,
+// H
+// * width): what pools in Lee et al. 2019 and SigLIP.  Saves kv, holds the query.
+Tensor attention_pool(Tape&, Site, const Tensor& query, const Tensor& kv, int64_t heads, int64_t first = 0);
 
-// Class token before the patches, position embedding on both: (B, P, D), (1, 1, D), (1, P + 1, D) -> (B, P + 1, D).
-Tensor add_tokens(Tape&, Site, const Tensor& patches, Param& cls, Param& pos);
+// A parameter as a value that ops are given.
+Tensor value_of(Tape&, Site, Param&);
+
+// Patches of images (B, C, H, W), each times w (D, C * p * p) or (D, C, p, p), plus b, which may be null -> (B, P, D):
+// a convolution of stride p, which leaves out what is beyond the last whole patch.  The patch matrix is made in bands
+// and never whole.  Saves the images where w is trainable.
+Tensor patch_embed(Tape&, Site, const Tensor& images, int64_t patch, Param& w, Param* b);
+
+// A class token and R registers (Darcet et al. 2023) before the patches, and position embeddings added: (B, P, D), (1,
+// 1, D) or null, (1, R, D) or null -> (B, N, D), N of all tokens.  pos: (1, N, D), of every token; (1, N - R, D), of
+// all but the registers; (1, P, D), of the patches; or null.
+Tensor add_tokens(Tape&, Site, const Tensor& patches, Param* cls, Param* registers, Param* pos);
 
 // Token `index` of each sequence: (B, N, D) -> (B, D).
 Tensor take_token(Tape&, Site, const Tensor& x, int64_t index);
+
+// a and b side by side: (M, D) and (M, E) -> (M, D + E).  Saves nothing.
+Tensor join(Tape&, Site, const Tensor& a, const Tensor& b);
+
+// The mean of the tokens of each sequence from `first` on: (B, N, D) -> (B, D).  Saves nothing.
+Tensor mean_tokens(Tape&, Site, const Tensor& x, int64_t first);
 
 // Mean over the batch of the cross entropy of logits (B, C) against labels (B) I32 in [0, C), with label smoothing
 // (Szegedy et al. 2016) -> (1).  Holds the logits and the labels.  Where the host can read the labels they are checked;

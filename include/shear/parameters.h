@@ -11,8 +11,8 @@
 
 namespace SHEAR_API shear {
 
-// As timm: trunc_normal has std 0.02 and is cut at two std, tiny_normal has std 1e-6.
-enum class Init : uint8_t { zeros, ones, trunc_normal, tiny_normal };
+// As timm: trunc_normal has std 0.02 and is cut at two std, tiny_normal has std 1e-6, layer_scale is 1e-5.
+enum class Init : uint8_t { zeros, ones, trunc_normal, tiny_normal, layer_scale };
 
 // What the values of new parameters are: drawn, or, where a file will give most of them, not yet anything.
 enum class Values : bool { drawn, undefined };

@@ -59,11 +59,12 @@ struct Param {
   Tensor value;
   Tensor grad;  // same shape, f32
   bool trainable = true;
-  int block = -1;     // of the model, numbered as its segments; -1: of none
-  bool head = false;  // of the last layer, whose rows are the classes
-  bool decay = true;  // whether weight decay applies: not to biases, norms and embeddings
-  int writes = 0;     // times a gradient was added since the last optimizer step; 0: grad holds nothing yet
-  Tensor active;      // (columns) f32: at 0 the optimizer leaves a column and its state alone; empty: it updates all
+  int block = -1;                            // of the model, numbered as its segments; -1: of none
+  bool head = false;                         // of the last layer, whose rows are the classes
+  bool decay = true;                         // whether weight decay applies: not to biases, norms and embeddings
+  int64_t still_first = 0, still_count = 0;  // elements that no gradient reaches: they stay as they are
+  int writes = 0;  // times a gradient was added since the last optimizer step; 0: grad holds nothing yet
+  Tensor active;   // (columns) f32: at 0 the optimizer leaves a column and its state alone; empty: it updates all
 };
 
 }  // namespace shear

@@ -100,6 +100,7 @@ class Weights {
   std::vector<float> read(const std::string& parameter) const;
   // The tensor itself, where it is the parameter's f32 values as they are; else null.
   const TensorView* same(const std::string& parameter) const;
+  bool key_bias() const { return key_bias_; }                // false: biases of queries and values, and none of keys
   std::string names_of(const std::string& parameter) const;  // of its tensors, for people
   std::vector<std::string> parameters() const;
   // Tensors that are no parameter; the state of a training is left out.
@@ -124,6 +125,7 @@ class Weights {
   const Naming* naming_ = nullptr;
   std::string wrapper_, prefix_;                      // in front of all names
   std::map<std::string, std::vector<Piece>> pieces_;  // by our names
+  bool key_bias_ = true;
   std::vector<Unused> unused_;
   std::optional<ModelCard> card_;
   std::unique_ptr<Schema> schema_;

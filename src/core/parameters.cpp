@@ -17,6 +17,7 @@ static uint64_t hash(std::string_view name) {
 
 static std::vector<float> drawn(int64_t n, Init init, Stream stream) {
   std::vector<float> values(static_cast<size_t>(n), init == Init::ones ? 1.f : 0.f);
+  if (init == Init::layer_scale) std::fill(values.begin(), values.end(), 1e-5f);
   if (init == Init::tiny_normal)
     for (float& v : values) v = 1e-6f * stream.normal();
   if (init == Init::trunc_normal)

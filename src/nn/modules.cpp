@@ -1,25 +1,25 @@
-// Linear and LayerNorm as modules.
+// Linear layers and norms as modules.
 #include "shear/nn.h"
 
 namespace shear {
 
-Linear::Linear(Parameters& parameters, const std::string& name, int64_t in, int64_t out, Init init)
+Linear::Linear(Parameters& parameters, const std::string& name, int64_t in, int64_t out, Init init, Bias bias)
     : site_(name),
       weight_(&parameters.add(name + ".weight", {out, in}, init, true)),
-      bias_(&parameters.add(name + ".bias", {out}, Init::zeros, false)) {}
+      bias_(bias == Bias::yes ? &parameters.add(name + ".bias", {out}, Init::zeros, false) : nullptr) {}
 
-Tensor Linear::operator()(Tape& tape, const Tensor& x, Tensor onto) const {
-  return linear(tape, site_, x, *weight_, bias_, std::move(onto));
+Tensor Linear::operator()(Tape& tape, const Tensor& x, Tensor onto, Param* scale) const {
+  return linear(tape, site_, x, *weight_, bias_, std::move(onto), scale);
 }
 
-LayerNorm::LayerNorm(Parameters& parameters, const std::string& name, int64_t dim, float epsilon)
+Norm::Norm(Parameters& parameters, const std::string& name, int64_t dim, float epsilon, Kind kind)
     : site_(name),
       gamma_(&parameters.add(name + ".weight", {dim}, Init::ones, false)),
-      beta_(&parameters.add(name + ".bias", {dim}, Init::zeros, false)),
+      beta_(kind == Kind::layer ? &parameters.add(name + ".bias", {dim}, Init::zeros, false) : nullptr),
       epsilon_(epsilon) {}
 
-Tensor LayerNorm::operator()(Tape& tape, const Tensor& x) const {
-  return layernorm(tape, site_, x, *gamma_, *beta_, epsilon_);
+Tensor Norm::operator()(Tape& tape, const Tensor& x) const {
+  return beta_ ? layernorm(tape, site_, x, *gamma_, *beta_, epsilon_) : rmsnorm(tape, site_, x, *gamma_, epsilon_);
 }
 
 }  // namespace shear

@@ -1,4 +1,4 @@
-// y = x Phi(x)
+// y = x Phi(x), in its three forms
 #include "ops/in_place.h"
 #include "shear/op.h"
 #include "shear/ops.h"
@@ -41,15 +41,25 @@ struct RemakeGelu {
   }
 };
 
+Slope slope_of(GeluForm form) {
+  switch (form) {
+    case GeluForm::exact:
+      return Slope::gelu;
+    case GeluForm::tanh:
+      return Slope::gelu_tanh;
+    case GeluForm::quick:
+      return Slope::gelu_quick;
+  }
+  return Slope::none;
+}
+
 }  // namespace
 
 Tensor gelu(Tape& tape, Site site, Tensor x, GeluForm form) {
   const OpScope op(tape, "gelu", site, {x});
   const Slot slot = x.slot;
   Saved input;
-  if (op.wanted())
-    input = op.save(x, Role::activation_input, Form::packed | Form::slopes,
-                    {.slope = form == GeluForm::exact ? Slope::gelu : Slope::gelu_tanh});
+  if (op.wanted()) input = op.save(x, Role::activation_input, Form::packed | Form::slopes, {.slope = slope_of(form)});
   // Where x sleeps in another form and nobody else holds it, y takes its place.
   Tensor y = over(tape, x);
   tape.run().gelu(form, x, y);

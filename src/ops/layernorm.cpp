@@ -1,4 +1,4 @@
-// y = (x - mean) / sqrt(var + epsilon) * gamma + beta, over rows
+// y = (x - mean) / sqrt(var + epsilon) * gamma + beta, over rows; RMSNorm has no mean and no beta
 #include <algorithm>
 
 #include "shear/op.h"
@@ -9,8 +9,13 @@ namespace shear {
 
 namespace {
 
-// The statistics of n rows from `first`.
-ConstView part(ConstView statistics, int64_t first, int64_t n) { return {statistics.row(0) + first, 1, n, n}; }
+// The statistics of n rows from `first`; none where there are none.
+ConstView part(ConstView statistics, int64_t first, int64_t n) {
+  return statistics.data ? ConstView(statistics.row(0) + first, 1, n, n) : ConstView();
+}
+
+ConstView held(Backward& bw, Saved s) { return s.valid() ? ConstView(bw.dense(s)) : ConstView(); }
+ConstView values(const Param* p) { return p ? ConstView(p->value) : ConstView(); }
 
 struct LayerNormGrad {
   Slot x, y;
@@ -26,7 +31,7 @@ struct LayerNormGrad {
       auto sink = bw.sink(*gamma);
       dgamma = sink.into, beta_gamma = sink.beta;
     }
-    if (beta->trainable) {
+    if (beta && beta->trainable) {
       auto sink = bw.sink(*beta);
       dbeta = sink.into, beta_beta = sink.beta;
     }
@@ -38,14 +43,14 @@ struct LayerNormGrad {
       auto sink = bw.sink_over(x, y);
       dx = sink.into, beta_dx = sink.beta;
     }
-    const ConstView means = bw.dense(mean), rstds = bw.dense(rstd);
+    const ConstView means = held(bw, mean), rstds = bw.dense(rstd);
     each_band(bw, bw.open(input), dy.rows(), dy.cols(), band_rows, [&](int64_t first, int64_t n, ConstView in) {
       bw.run().layernorm_grad(in, part(means, first, n), part(rstds, first, n), gamma->value,
                               ConstView(dy).band(first, n), beta_dx, dx.data ? dx.band(first, n) : dx,
                               first == 0 ? beta_params : 1.f, dgamma, dbeta, scratch);
     });
     bw.close(rstd);
-    bw.close(mean);
+    if (mean.valid()) bw.close(mean);
     bw.close(input);
   }
 };
@@ -55,26 +60,36 @@ struct RemakeLayerNorm {
   const Param *gamma, *beta;
 
   void operator()(Backward& bw, int64_t first, View band) const {
-    bw.run().layernorm_apply(rows_as_taken(bw, bw.open(input), first, band), part(bw.dense(mean), first, band.rows),
-                             part(bw.dense(rstd), first, band.rows), gamma->value, beta->value, band);
+    bw.run().layernorm_apply(rows_as_taken(bw, bw.open(input), first, band), part(held(bw, mean), first, band.rows),
+                             part(bw.dense(rstd), first, band.rows), gamma->value, values(beta), band);
   }
 };
+
+// Both norms: `beta` is null for RMSNorm.
+Tensor norm(Tape& tape, std::string_view name, Site site, const Tensor& x, Param& gamma, Param* beta, float epsilon) {
+  const OpScope op(tape, name, site, {x, gamma, beta});
+  op.expect(x.cols() == gamma.value.elements() && (!beta || x.cols() == beta->value.elements()), "input ", x.shape(),
+            " does not fit gamma ", gamma.value.shape(), beta ? text(" and beta ", beta->value.shape()) : "");
+  Tensor y = tape.empty(x.shape()), mean = beta ? tape.empty({x.rows()}) : Tensor(), rstd = tape.empty({x.rows()});
+  tape.run().layernorm(x, gamma.value, values(beta), epsilon, y, mean, rstd);
+  if (op.wanted()) {
+    const Saved input = op.save(x, Role::norm_input, Form::packed);
+    const Saved m = beta ? op.hold(mean) : Saved{}, r = op.hold(rstd);
+    op.record(y, LayerNormGrad{x.slot, {}, &gamma, beta, input, m, r});
+    const RemakeLayerNorm again{input, m, r, &gamma, beta};
+    beta ? op.recipe(y, {input, m, r}, again) : op.recipe(y, {input, r}, again);
+  }
+  return y;
+}
 
 }  // namespace
 
 Tensor layernorm(Tape& tape, Site site, const Tensor& x, Param& gamma, Param& beta, float epsilon) {
-  const OpScope op(tape, "layernorm", site, {x, gamma, beta});
-  op.expect(x.cols() == gamma.value.elements() && x.cols() == beta.value.elements(), "input ", x.shape(),
-            " does not fit gamma ", gamma.value.shape(), " and beta ", beta.value.shape());
-  Tensor y = tape.empty(x.shape()), mean = tape.empty({x.rows()}), rstd = tape.empty({x.rows()});
-  tape.run().layernorm(x, gamma.value, beta.value, epsilon, y, mean, rstd);
-  if (op.wanted()) {
-    const Saved input = op.save(x, Role::norm_input, Form::packed);
-    const Saved m = op.hold(mean), r = op.hold(rstd);
-    op.record(y, LayerNormGrad{x.slot, {}, &gamma, &beta, input, m, r});
-    op.recipe(y, {input, m, r}, RemakeLayerNorm{input, m, r, &gamma, &beta});
-  }
-  return y;
+  return norm(tape, "layernorm", site, x, gamma, &beta, epsilon);
+}
+
+Tensor rmsnorm(Tape& tape, Site site, const Tensor& x, Param& gamma, float epsilon) {
+  return norm(tape, "rmsnorm", site, x, gamma, nullptr, epsilon);
 }
 
 }  // namespace shear

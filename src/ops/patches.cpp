@@ -29,7 +29,7 @@ struct PatchEmbedGrad {
       }
       bw.close(images);
     }
-    if (b->trainable) {
+    if (b && b->trainable) {
       auto [db, beta] = bw.sink(*b);
       bw.run().column_sums(dy, beta, db);
     }
@@ -38,15 +38,15 @@ struct PatchEmbedGrad {
 
 }  // namespace
 
-Tensor patch_embed(Tape& tape, Site site, const Tensor& images, int64_t patch, Param& w, Param& b) {
+Tensor patch_embed(Tape& tape, Site site, const Tensor& images, int64_t patch, Param& w, Param* b) {
   const OpScope op(tape, "patch_embed", site, {images, w, b});
   const Shape& s = images.shape();
-  op.expect(s.rank() == 4 && patch > 0 && s[2] % patch == 0 && s[3] % patch == 0, "images ", s,
-            " do not divide into patches of ", patch);
+  op.expect(s.rank() == 4 && patch > 0 && s[2] >= patch && s[3] >= patch, "images ", s, " have no patch of ", patch);
   const PatchGrid grid{s[1], s[2], s[3], patch};
   const int64_t width = w.value.shape()[0], rows = s[0] * grid.count();
-  op.expect(w.value.elements() == width * grid.size() && b.value.elements() == width, "weight ", w.value.shape(),
-            " and bias ", b.value.shape(), " do not fit patches of ", grid.size(), " values");
+  op.expect(w.value.elements() == width * grid.size() && (!b || b->value.elements() == width), "weight ",
+            w.value.shape(), " and bias ", b ? b->value.shape() : Shape{}, " do not fit patches of ", grid.size(),
+            " values");
   op.expect(!images.slot.wanted(), "has no gradient for images");
   Tensor y = tape.empty({s[0], grid.count(), width});
   {
@@ -56,12 +56,12 @@ Tensor patch_embed(Tape& tape, Site site, const Tensor& images, int64_t patch, P
       const View part = View(band).band(0, n);
       tape.run().gather_patches(grid, images, first, part);
       tape.run().gemm(Transposed::no, part, Transposed::yes, w.value.reshaped({width, grid.size()}), 0,
-                      View(y).band(first, n), b.value);
+                      View(y).band(first, n), b ? ConstView(b->value) : ConstView{});
     }
   }
   if (op.wanted()) {
     const Saved pixels = w.trainable ? op.save(images, Role::other, Form::dense, {.weight = &w}) : Saved{};
-    op.record(y, PatchEmbedGrad{{}, grid, s[0], &w, &b, pixels});
+    op.record(y, PatchEmbedGrad{{}, grid, s[0], &w, b, pixels});
   }
   return y;
 }

@@ -28,8 +28,14 @@ class Parcel {
     for (const Param& p : parameters) keep(p.name, weights_.shape(p.name), weights_.read(p.name));
   }
 
-  // Every tensor of the naming, in its order: what stands before the blocks, block by block, what stands behind.
-  void pack(const VitConfig& config, const Naming& naming, std::string_view prefix) {
+  // Every tensor of the naming that is of a parameter, in its order: what stands before the blocks, block by block,
+  // what stands behind.
+  void pack(const VitConfig& config, Parameters& parameters, const Naming& naming, std::string_view prefix) {
+    for (const Param& p : parameters)
+      if (!weights_.has(p.name))
+        fail(Fault::input, weights_.path().string(), ": ", p.name,
+             " is not there, expected all parameters of the model");
+    parameters_ = &parameters;
     const auto of_block = [](const Rule& r) { return r.source.find('#') != r.source.npos; };
     for (auto rule = naming.rules.begin(); rule != naming.rules.end();) {
       const auto end =
@@ -43,6 +49,7 @@ class Parcel {
 
  private:
   void add(const VitConfig& config, const Rule& rule, std::string_view prefix, int64_t block) {
+    if (rule.is_alias) return;
     if (!rule.source.ends_with('*')) return add_one(config, rule, prefix, block, {});
     for (const char* star : {"weight", "bias"}) add_one(config, rule, prefix, block, star);
   }
@@ -50,17 +57,10 @@ class Parcel {
   void add_one(const VitConfig& config, const Rule& rule, std::string_view prefix, int64_t block,
                std::string_view star) {
     const std::string ours = spell(rule.ours, {}, block, star), name = spell(rule.source, prefix, block, star);
-    if (!weights_.has(ours))
-      fail(Fault::input, weights_.path().string(), ": ", ours, " is not there, expected all parameters of the model");
+    if (!parameters_->find(ours)) return;
     std::vector<float> values = weights_.read(ours);
     Shape shape = weights_.shape(ours);
-    if (ours == "pos_embed" && grid_side(shape[1]) * config.patch != config.image)
-      fail(Fault::input, weights_.path().string(), ": has positions for images of ", grid_side(shape[1]) * config.patch,
-           " pixels, not of the ", config.image, " of ", setting("model"), ", expected a model of that size");
-    if (ours == "pos_embed" && shape[1] != config.tokens()) {  // the class token had none
-      values.insert(values.begin(), static_cast<size_t>(shape[2]), 0.f);
-      shape = {1, shape[1] + 1, shape[2]};
-    }
+    if (ours == "pos_embed") whole_positions(config, values, shape);
     if (rule.part >= 0) {
       const size_t third = values.size() / 3, at = third * static_cast<size_t>(rule.part);
       values = {values.begin() + static_cast<std::ptrdiff_t>(at),
@@ -70,6 +70,21 @@ class Parcel {
       shape = Shape(dims);
     }
     keep(name, shape, std::move(values));
+  }
+
+  // Tokens before the patches that had no position, and have one in the model, get a zero.
+  void whole_positions(const VitConfig& config, std::vector<float>& values, Shape& shape) const {
+    const PositionGrid found = position_grid(shape[1], config.class_token ? 1 : 0, config.registers);
+    if (found.side != config.image / config.patch)
+      fail(Fault::input, weights_.path().string(), ": has positions for images of ", found.side * config.patch,
+           " pixels, not of the ", config.image, " of ", setting("model"), ", expected a model of that size");
+    const int64_t more = config.positioned() - shape[1];
+    if (more < 0)
+      fail(Fault::input, weights_.path().string(), ": has ", shape[1], " positions, expected the model's ",
+           config.positioned());
+    const auto behind = values.begin() + static_cast<std::ptrdiff_t>(found.before * shape[2]);
+    values.insert(behind, static_cast<size_t>(more * shape[2]), 0.f);
+    shape = {1, config.positioned(), shape[2]};
   }
 
   void keep(const std::string& name, const Shape& shape, std::vector<float> values) {
@@ -89,6 +104,7 @@ class Parcel {
 
   const Weights& weights_;
   DType dtype_;
+  Parameters* parameters_ = nullptr;
   std::deque<std::vector<float>> floats_;
   std::deque<std::vector<uint16_t>> shorts_;
   std::vector<TensorToWrite> tensors_;
@@ -115,8 +131,10 @@ OrderedJson hugging_face_config(const VitConfig& c, const std::vector<std::strin
           {"hidden_size", c.dim},
           {"num_hidden_layers", c.depth},
           {"num_attention_heads", c.heads},
-          {"intermediate_size", c.mlp * c.dim},
-          {"hidden_act", c.gelu == GeluForm::exact ? "gelu" : "gelu_pytorch_tanh"},
+          {"intermediate_size", c.mlp_width()},
+          {"hidden_act", c.gelu == GeluForm::exact  ? "gelu"
+                         : c.gelu == GeluForm::tanh ? "gelu_pytorch_tanh"
+                                                    : "quick_gelu"},
           {"layer_norm_eps", short_double(c.epsilon)},
           {"qkv_bias", true},
           {"hidden_dropout_prob", 0.0},
@@ -164,6 +182,65 @@ std::string unsaid(const Preprocess& p, bool hugging_face) {
   return {};
 }
 
+std::string_view timm_pool(const VitConfig& c) {
+  if (c.pool == Pool::token) return "token";
+  return c.pool == Pool::attention || c.pool == Pool::attention_all ? "map" : "avg";
+}
+
+// Arguments of timm's VisionTransformer for what is not as in the plainest one.
+void add_differences(const VitConfig& c, OrderedJson& args) {
+  if (!c.class_token) args["class_token"] = false;
+  if (c.registers > 0) args["reg_tokens"] = c.registers;
+  if (c.positions == Positions::patches) args["no_embed_class"] = true;
+  if (c.positions == Positions::none) args["pos_embed"] = "none";
+  if (c.norm_before) args["pre_norm"] = true;
+  if (!c.qkv_bias) args["qkv_bias"] = false;
+  if (c.layer_scale) args["init_values"] = 1e-5;
+  if (!c.proj_bias) args["proj_bias"] = false;
+  if (c.attention_norm) args["scale_attn_norm"] = true;
+  if (c.mlp_norm) args["scale_mlp_norm"] = true;
+  if (c.pool != Pool::token) args["global_pool"] = timm_pool(c);
+  if (c.pool == Pool::mean_all || c.pool == Pool::attention_all) args["pool_include_prefix"] = true;
+  const bool usually_pooled = timm_pool(c) == "avg";  // where the argument is left out
+  if (c.last_norm != LastNorm::none && usually_pooled != (c.last_norm == LastNorm::pooled))
+    args["fc_norm"] = !usually_pooled;
+  if (c.last_norm == LastNorm::none) args["final_norm"] = false;
+}
+
+// Throws where the library has no model like this one.
+void check_library(const VitConfig& c, bool hugging_face) {
+  const auto refuse = [&](const char* what) {
+    fail(Fault::usage, setting("naming"), ": ", hugging_face ? "transformers' ViT" : "timm", " has no ", what,
+         ", as these weights have, expected ", setting("naming"), hugging_face ? " timm" : " none");
+  };
+  if (c.rope != Rope::none) refuse("rotary positions (in its VisionTransformer)");
+  if (!c.head_bias) refuse("head without a bias");
+  if (c.pool == Pool::two_heads) refuse("second head (in its VisionTransformer)");
+  if (!c.key_bias) refuse("biases of queries and values alone (in its VisionTransformer)");
+  if (!hugging_face) {
+    if (c.patch_bias == c.norm_before) refuse("model with the bias of the patches and the norm before the blocks");
+    if (c.positions == Positions::but_registers) refuse("positions of all tokens but the registers");
+    if (c.pool == Pool::token_and_mean) refuse("head on the class token and the mean");
+    // What no config can say has its own architectures.
+    const bool known = !known_name(c).empty();
+    if (c.swiglu && !(known && !c.rms_norm)) refuse("SwiGLU of this size (under names that a config can choose)");
+    if (c.rms_norm && !known) refuse("RMSNorm of this size");
+    if (c.patch_norm && !known) refuse("norm of patches of this size");
+    if (c.norm_after && !known) refuse("norm behind each branch of this size");
+    return;
+  }
+  VitConfig plain;
+  plain.image = c.image, plain.patch = c.patch, plain.dim = c.dim, plain.depth = c.depth, plain.heads = c.heads;
+  plain.classes = c.classes, plain.channels = c.channels, plain.mlp = c.mlp, plain.hidden = c.hidden;
+  plain.epsilon = c.epsilon, plain.gelu = c.gelu, plain.dropout = c.dropout;
+  if (c.layer_scale) refuse("LayerScale");
+  if (c.registers > 0) refuse("registers");
+  if (c.norm_before) refuse("norm before the blocks");
+  if (c.pool != Pool::token) refuse("mean of tokens in place of the class token");
+  if (c.positions != Positions::all) refuse("class token without a position");
+  if (!(plain == c)) refuse("such model");
+}
+
 OrderedJson timm_config(const VitConfig& c, const std::vector<std::string>& classes, const Preprocess& p) {
   const std::string_view known = known_name(c);
   OrderedJson args = OrderedJson::object();
@@ -172,14 +249,16 @@ OrderedJson timm_config(const VitConfig& c, const std::vector<std::string>& clas
             {"embed_dim", c.dim},
             {"depth", c.depth},
             {"num_heads", c.heads},
-            {"mlp_ratio", c.mlp}};
+            {"mlp_ratio", static_cast<double>(c.mlp_width()) / static_cast<double>(c.dim)}};
+  if (known.empty()) add_differences(c, args);
   if (c.image != 224) args["img_size"] = c.image;
   if (c.channels != 3) args["in_chans"] = c.channels;
   if (c.gelu == GeluForm::tanh) args["act_layer"] = "gelu_tanh";
+  if (c.gelu == GeluForm::quick) args["act_layer"] = "quick_gelu";
   OrderedJson j{{"architecture", known.empty() ? "vit_base_patch16_224" : known},
                 {"num_classes", c.classes},
                 {"num_features", c.dim},
-                {"global_pool", "token"}};
+                {"global_pool", timm_pool(c)}};
   if (!args.empty()) j["model_args"] = args;
   j["pretrained_cfg"] = {{"custom_load", false},
                          {"input_size", {c.channels, c.image, c.image}},
@@ -226,6 +305,7 @@ ExportReport export_weights(const Weights& weights, const fs::path& out, const E
   if (!vit && options.naming)
     fail(Fault::usage, setting("naming"), ": no other library has this model (", model->str(), "), expected none");
   const bool hugging_face = options.naming == ExportNaming::hugging_face;
+  if (vit && options.naming) check_library(*vit, hugging_face);
   ExportReport report;
   Parcel parcel(weights, options.dtype);
   {
@@ -235,11 +315,14 @@ ExportReport export_weights(const Weights& weights, const fs::path& out, const E
         match_weights(weights, made->parameters(), {.positions = {}, .allow_mismatch = options.allow_mismatch});
     report.notes = std::move(match.notes);
     report.warnings = std::move(match.warnings);
-    if (!vit) parcel.pack(made->parameters());
+    if (!vit)
+      parcel.pack(made->parameters());
+    else
+      parcel.pack(*vit, made->parameters(), hugging_face ? hugging_face_naming : timm_naming,
+                  hugging_face ? "vit." : "");
   }
   if (const std::string guess = weights.heads_guess(*model, options.model); !guess.empty())
     report.warnings.push_back(guess);
-  if (vit) parcel.pack(*vit, hugging_face ? hugging_face_naming : timm_naming, hugging_face ? "vit." : "");
 
   ModelCard card{model->str(), weights.class_names(), weights.preprocess(*model)};
   if (static_cast<int64_t>(card.classes.size()) != model->classes()) card.classes.clear();
@@ -266,9 +349,11 @@ ExportReport export_weights(const Weights& weights, const fs::path& out, const E
       add("preprocessor_config.json", preprocessor_config(card.preprocess));
   } else if (options.naming) {
     add("config.json", timm_config(*vit, card.classes, card.preprocess));
-    if (vit->epsilon != VitConfig{}.epsilon)
-      report.notes.push_back(text("timm's LayerNorm has an epsilon of 1e-06, these weights are for ", vit->epsilon,
-                                  ": its logits will differ in their last digits"));
+    const std::string_view known = known_name(*vit);
+    const float usual = known.empty() ? VitConfig{}.epsilon : parse_vit(known).epsilon;
+    if (vit->epsilon != usual)
+      report.notes.push_back(text("timm's LayerNorm has an epsilon of ", usual, ", these weights are for ",
+                                  vit->epsilon, ": its logits will differ in their last digits"));
   }
   write_safetensors(file, parcel.tensors(), to_metadata(card));
   report.written.push_back(file);

@@ -28,23 +28,13 @@ constexpr Leftover known[] = {
     {"", "*.relative_position_index", "an index of relative positions", Unused::Loss::none},
     {"", "*.num_batches_tracked", "a count of training steps", Unused::Loss::none},
 
-    {"", "*.ls[12].*", "LayerScale"},
-    {"", "*.gamma_[12]", "LayerScale"},
-    {"", "*layer_scale*", "LayerScale"},
+    {"", "*lambda_[12]", "LayerScale"},
     {"", "*.[qk]_norm.*", "a norm of queries or keys"},
-    {"", "norm_pre.*", "a norm before the blocks"},
-    {"", "pre_layrnorm.*", "a norm before the blocks"},
-    {"", "reg_token", "register tokens"},
-    {"", "*register_tokens", "register tokens"},
-    {"", "dist_token", "a distillation token"},
-    {"", "*distillation_token", "a distillation token"},
-    {"", "head_dist.*", "the distillation token's head"},
-    {"", "*distillation_classifier.*", "the distillation token's head"},
-    {"", "fc_norm.*", "a norm behind average pooling"},
-    {"", "attn_pool.*", "pooling by attention"},
     {"", "*MAPHead_0/*", "pooling by attention"},
-    {"", "*.attn.norm.*", "a norm inside of attention"},
-    {"", "*.mlp.norm.*", "a norm inside of the MLP"},
+    {"", "*.attn.gate.*", "a gate of attention"},
+    {"", "*.lambda_[qk][12]", "differential attention"},
+    {"", "*.sub_norm.*", "differential attention"},
+    {"", "rope.*", "rotary positions that are learned"},
     {"", "*rel_pos*", "relative positions"},
     {"", "*relative_position*", "relative positions"},
     {"", "patch_embed.backbone.*", "a convolutional stem"},
@@ -57,6 +47,15 @@ Unused leftover(std::string_view library, const std::string& name) {
     if ((l.library.empty() || l.library == library) && fnmatch(l.pattern, name.c_str(), 0) == 0)
       return {name, l.what, l.loss};
   return {name, {}, Unused::Loss::some};
+}
+
+Unused leftover_beside(std::string_view library, const std::string& name) {
+  // What an image and text model has for its text.
+  for (const char* text_tower :
+       {"text_model.*", "text_projection*", "text.*", "logit_scale", "logit_bias", "transformer.resblocks.*",
+        "token_embedding.weight", "ln_final.*", "positional_embedding", "attn_mask"})
+    if (fnmatch(text_tower, name.c_str(), 0) == 0) return {name, "of the text tower", Unused::Loss::none};
+  return leftover(library, name);
 }
 
 bool is_state(std::string_view name) { return name.starts_with("optimizer.") || name.starts_with("policy."); }

@@ -1,5 +1,4 @@
-// The tables of names.  What they say was checked against files of timm 1.0, transformers 4 and 5 and the flax layout
-// of Google's vit_jax and big_vision (tools/golden_weights.py).
+// How a name is read by a rule, and how a tensor is laid out; the tables themselves are in names/.
 #include "weights/naming.h"
 
 #include <algorithm>
@@ -8,159 +7,20 @@
 #include <charconv>
 #include <cmath>
 
+#include "weights/names/names.h"
+
 namespace shear {
 
-namespace {
-
-constexpr std::array timm_rules{
-    Rule{"cls_token", "cls_token"},
-    Rule{"pos_embed", "pos_embed"},
-    Rule{"patch_embed.proj.*", "patch_embed.proj.*"},
-    Rule{"blocks.#.norm1.*", "blocks.#.norm1.*"},
-    Rule{"blocks.#.attn.qkv.*", "blocks.#.attn.qkv.*"},
-    Rule{"blocks.#.attn.proj.*", "blocks.#.attn.proj.*"},
-    Rule{"blocks.#.norm2.*", "blocks.#.norm2.*"},
-    Rule{"blocks.#.mlp.fc1.*", "blocks.#.mlp.fc1.*"},
-    Rule{"blocks.#.mlp.fc2.*", "blocks.#.mlp.fc2.*"},
-    Rule{"norm.*", "norm.*"},
-    Rule{"head.*", "head.*"},
-};
-
-// Files of transformers up to 4, and what save_pretrained of 5 still writes.
-constexpr std::array hugging_face_rules{
-    Rule{"~embeddings.cls_token", "cls_token"},
-    Rule{"~embeddings.position_embeddings", "pos_embed"},
-    Rule{"~embeddings.patch_embeddings.projection.*", "patch_embed.proj.*"},
-    Rule{"~encoder.layer.#.layernorm_before.*", "blocks.#.norm1.*"},
-    Rule{"~encoder.layer.#.attention.attention.query.*", "blocks.#.attn.qkv.*", Layout::as_is, 0},
-    Rule{"~encoder.layer.#.attention.attention.key.*", "blocks.#.attn.qkv.*", Layout::as_is, 1},
-    Rule{"~encoder.layer.#.attention.attention.value.*", "blocks.#.attn.qkv.*", Layout::as_is, 2},
-    Rule{"~encoder.layer.#.attention.output.dense.*", "blocks.#.attn.proj.*"},
-    Rule{"~encoder.layer.#.layernorm_after.*", "blocks.#.norm2.*"},
-    Rule{"~encoder.layer.#.intermediate.dense.*", "blocks.#.mlp.fc1.*"},
-    Rule{"~encoder.layer.#.output.dense.*", "blocks.#.mlp.fc2.*"},
-    Rule{"~layernorm.*", "norm.*"},
-    Rule{"classifier.*", "head.*"},
-};
-
-// The state dict of transformers 5, which its own files translate.
-constexpr std::array hugging_face_5_rules{
-    Rule{"~embeddings.cls_token", "cls_token"},
-    Rule{"~embeddings.position_embeddings", "pos_embed"},
-    Rule{"~embeddings.patch_embeddings.projection.*", "patch_embed.proj.*"},
-    Rule{"~layers.#.layernorm_before.*", "blocks.#.norm1.*"},
-    Rule{"~layers.#.attention.q_proj.*", "blocks.#.attn.qkv.*", Layout::as_is, 0},
-    Rule{"~layers.#.attention.k_proj.*", "blocks.#.attn.qkv.*", Layout::as_is, 1},
-    Rule{"~layers.#.attention.v_proj.*", "blocks.#.attn.qkv.*", Layout::as_is, 2},
-    Rule{"~layers.#.attention.o_proj.*", "blocks.#.attn.proj.*"},
-    Rule{"~layers.#.layernorm_after.*", "blocks.#.norm2.*"},
-    Rule{"~layers.#.mlp.fc1.*", "blocks.#.mlp.fc1.*"},
-    Rule{"~layers.#.mlp.fc2.*", "blocks.#.mlp.fc2.*"},
-    Rule{"~layernorm.*", "norm.*"},
-    Rule{"classifier.*", "head.*"},
-};
-
-// Google's flax modules.  Flax numbers the parts of a block: by their order in vit_jax, by their kind in big_vision.
-constexpr std::array flax_rules{
-    Rule{"~cls", "cls_token"},
-    Rule{"~Transformer/posembed_input/pos_embedding", "pos_embed"},
-    Rule{"~pos_embedding", "pos_embed"},
-    Rule{"~embedding/kernel", "patch_embed.proj.weight", Layout::conv},
-    Rule{"~embedding/bias", "patch_embed.proj.bias"},
-    Rule{"~Transformer/encoderblock%/LayerNorm_0/scale", "blocks.#.norm1.weight"},
-    Rule{"~Transformer/encoderblock%/LayerNorm_0/bias", "blocks.#.norm1.bias"},
-    Rule{"~Transformer/encoderblock%/MultiHeadDotProductAttention_?/query/kernel", "blocks.#.attn.qkv.weight",
-         Layout::heads_out, 0},
-    Rule{"~Transformer/encoderblock%/MultiHeadDotProductAttention_?/query/bias", "blocks.#.attn.qkv.bias",
-         Layout::heads_bias, 0},
-    Rule{"~Transformer/encoderblock%/MultiHeadDotProductAttention_?/key/kernel", "blocks.#.attn.qkv.weight",
-         Layout::heads_out, 1},
-    Rule{"~Transformer/encoderblock%/MultiHeadDotProductAttention_?/key/bias", "blocks.#.attn.qkv.bias",
-         Layout::heads_bias, 1},
-    Rule{"~Transformer/encoderblock%/MultiHeadDotProductAttention_?/value/kernel", "blocks.#.attn.qkv.weight",
-         Layout::heads_out, 2},
-    Rule{"~Transformer/encoderblock%/MultiHeadDotProductAttention_?/value/bias", "blocks.#.attn.qkv.bias",
-         Layout::heads_bias, 2},
-    Rule{"~Transformer/encoderblock%/MultiHeadDotProductAttention_?/out/kernel", "blocks.#.attn.proj.weight",
-         Layout::heads_joined},
-    Rule{"~Transformer/encoderblock%/MultiHeadDotProductAttention_?/out/bias", "blocks.#.attn.proj.bias"},
-    Rule{"~Transformer/encoderblock%/LayerNorm_?/scale", "blocks.#.norm2.weight"},
-    Rule{"~Transformer/encoderblock%/LayerNorm_?/bias", "blocks.#.norm2.bias"},
-    Rule{"~Transformer/encoderblock%/MlpBlock_?/Dense_0/kernel", "blocks.#.mlp.fc1.weight", Layout::transposed},
-    Rule{"~Transformer/encoderblock%/MlpBlock_?/Dense_0/bias", "blocks.#.mlp.fc1.bias"},
-    Rule{"~Transformer/encoderblock%/MlpBlock_?/Dense_1/kernel", "blocks.#.mlp.fc2.weight", Layout::transposed},
-    Rule{"~Transformer/encoderblock%/MlpBlock_?/Dense_1/bias", "blocks.#.mlp.fc2.bias"},
-    Rule{"~Transformer/encoder_norm/scale", "norm.weight"},
-    Rule{"~Transformer/encoder_norm/bias", "norm.bias"},
-    Rule{"~head/kernel", "head.weight", Layout::transposed},
-    Rule{"~head/bias", "head.bias"},
-};
-
-constexpr std::array<std::string_view, 1> no_prefix{""};
-constexpr std::array<std::string_view, 2> hugging_face_prefixes{"vit.", ""};
-constexpr std::array<std::string_view, 3> flax_prefixes{"", "opt/target/", "params/"};
-
-}  // namespace
-
-const Naming timm_naming{.name = "timm",
-                         .prefixes = no_prefix,
-                         .anchor = "patch_embed.proj.weight",
-                         .rules = timm_rules,
-                         .epsilon = 1e-6f,
-                         .gelu = GeluForm::exact,
-                         .interpolation = Interpolation::bicubic,
-                         .fit = Fit::shorter,
-                         .halves = Halves::even,
-                         .positions = PositionResize::bicubic_antialias};
-const Naming own_naming{.name = "Shear",
-                        .prefixes = {},
-                        .anchor = "",
-                        .rules = {},
-                        .epsilon = 0,
-                        .gelu = GeluForm::exact,
-                        .interpolation = Interpolation::bicubic,
-                        .fit = Fit::shorter,
-                        .halves = Halves::even,
-                        .positions = PositionResize::bicubic_antialias};
-const Naming hugging_face_naming{.name = "Hugging Face",
-                                 .prefixes = hugging_face_prefixes,
-                                 .anchor = "embeddings.patch_embeddings.projection.weight",
-                                 .rules = hugging_face_rules,
-                                 .epsilon = 1e-12f,
-                                 .gelu = GeluForm::exact,
-                                 .interpolation = Interpolation::bilinear,
-                                 .fit = Fit::both,
-                                 .halves = Halves::down,
-                                 .positions = PositionResize::bicubic};
-
-namespace {
-
-const Naming hugging_face_5_naming{.name = "Hugging Face",
-                                   .prefixes = hugging_face_prefixes,
-                                   .anchor = "embeddings.patch_embeddings.projection.weight",
-                                   .rules = hugging_face_5_rules,
-                                   .epsilon = 1e-12f,
-                                   .gelu = GeluForm::exact,
-                                   .interpolation = Interpolation::bilinear,
-                                   .fit = Fit::both,
-                                   .halves = Halves::down,
-                                   .positions = PositionResize::bicubic};
-const Naming flax_naming{.name = "Google",
-                         .prefixes = flax_prefixes,
-                         .anchor = "embedding/kernel",
-                         .rules = flax_rules,
-                         .epsilon = 1e-6f,
-                         .gelu = GeluForm::tanh,
-                         .interpolation = Interpolation::bilinear,
-                         .fit = Fit::both,
-                         .halves = Halves::even,
-                         .positions = PositionResize::zoom};
-
-}  // namespace
+const Naming own_naming{.name = "Shear", .prefixes = {}, .anchor = "", .rules = {}};
 
 std::span<const Naming* const> known_namings() {
-  static constexpr std::array<const Naming*, 4> all{&timm_naming, &hugging_face_naming, &hugging_face_5_naming,
-                                                    &flax_naming};
+  static const std::vector<const Naming*> all = [] {
+    std::vector<const Naming*> found;
+    for (const auto& library :
+         {timm_namings(), hugging_face_namings(), clip_namings(), torchvision_namings(), google_namings()})
+      found.insert(found.end(), library.begin(), library.end());
+    return found;
+  }();
   return all;
 }
 
@@ -174,9 +34,11 @@ bool matches(std::string_view pattern, std::string_view prefix, std::string_view
     return true;
   };
   for (const char c : pattern) {
-    if (c == '~') {
-      if (!name.starts_with(prefix)) return false;
-      name.remove_prefix(prefix.size());
+    if (c == '~' || c == '^') {
+      if (name.starts_with(prefix))
+        name.remove_prefix(prefix.size());
+      else if (c == '~')
+        return false;
     } else if (c == '#') {
       if (!number()) return false;
     } else if (c == '%') {
@@ -201,7 +63,7 @@ bool matches(std::string_view pattern, std::string_view prefix, std::string_view
 std::string spell(std::string_view pattern, std::string_view prefix, int64_t block, std::string_view star) {
   std::string out;
   for (const char c : pattern)
-    if (c == '~')
+    if (c == '~' || c == '^')
       out += prefix;
     else if (c == '#')
       out += std::to_string(block);
@@ -218,6 +80,10 @@ Shape shape_here(Layout layout, const Shape& s) {
       return s;
     case Layout::transposed:
       return s.rank() == 2 ? Shape{s[1], s[0]} : Shape{};
+    case Layout::row:
+      return s.rank() == 1 ? Shape{1, 1, s[0]} : Shape{};
+    case Layout::rows:
+      return s.rank() == 2 ? Shape{1, s[0], s[1]} : Shape{};
     case Layout::conv:
       return s.rank() == 4 ? Shape{s[3], s[2], s[0], s[1]} : Shape{};
     case Layout::heads_out:
@@ -265,7 +131,7 @@ static std::array<int64_t, 2> matrix(Layout layout, const Shape& s) {
 }
 
 static void lay(Layout layout, const Shape& s, std::span<const float> from, std::span<float> to, bool back) {
-  if (layout == Layout::as_is || layout == Layout::heads_bias) {
+  if (layout == Layout::as_is || layout == Layout::heads_bias || layout == Layout::row || layout == Layout::rows) {
     std::copy(from.begin(), from.end(), to.begin());
   } else if (layout == Layout::conv) {
     conv_kernel(s, from, to, back);
@@ -283,12 +149,13 @@ void lay_back(Layout layout, const Shape& s, std::span<const float> from, std::s
   lay(layout, s, from, to, true);
 }
 
-int64_t grid_side(int64_t positions) {
-  for (const int64_t patches : {positions - 1, positions}) {
-    const auto side = static_cast<int64_t>(std::llround(std::sqrt(static_cast<double>(std::max<int64_t>(patches, 0)))));
-    if (side > 0 && side * side == patches) return side;
+PositionGrid position_grid(int64_t positions, int64_t classes, int64_t registers) {
+  for (const int64_t before : {classes + registers, classes, int64_t{0}}) {
+    const int64_t patches = std::max<int64_t>(positions - before, 0);
+    const auto side = static_cast<int64_t>(std::llround(std::sqrt(static_cast<double>(patches))));
+    if (side > 0 && side * side == patches) return {side, before};
   }
-  return 0;
+  return {};
 }
 
 }  // namespace shear

@@ -1,6 +1,7 @@
 // Reading what stands beside weights: only keys that change what the model computes, or what it is shown.
 #include "weights/source_config.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "weights/config_json.h"
@@ -15,7 +16,8 @@ GeluForm gelu_form(const std::string& name, const char* key, const std::string& 
   if (name == "gelu") return GeluForm::exact;
   for (const char* tanh : {"gelu_tanh", "gelu_new", "gelu_pytorch_tanh", "gelu_fast", "gelu_python_tanh"})
     if (name == tanh) return GeluForm::tanh;
-  refuse(where, key, name, "gelu or its tanh approximation");
+  if (name == "quick_gelu") return GeluForm::quick;
+  refuse(where, key, name, "gelu, its tanh approximation or quick_gelu");
 }
 
 std::vector<std::string> names_by_index(const Json& found, const char* key, const std::string& where) {
@@ -32,11 +34,24 @@ std::vector<std::string> names_by_index(const Json& found, const char* key, cons
   return placeholders ? std::vector<std::string>{} : names;
 }
 
-SourceConfig parse_hugging_face(const Json& j, const std::string& where) {
-  const std::optional<std::string> type = word(j, "model_type", where);
-  if (type != "vit") refuse(where, "model_type", *type, "\"vit\"");
-  SourceConfig c;
-  c.library = "Hugging Face";
+// What a model_type of Hugging Face is.
+struct ModelType {
+  std::string_view name;
+  bool dinov2 = false, tower = false;  // its numbers may stand in vision_config
+};
+constexpr ModelType model_types[] = {{"vit"},
+                                     {"deit"},
+                                     {"vit_msn"},
+                                     {"ijepa"},
+                                     {"dinov2", true},
+                                     {"dinov2_with_registers", true},
+                                     {"clip", false, true},
+                                     {"clip_vision_model", false, true},
+                                     {"siglip", false, true},
+                                     {"siglip_vision_model", false, true}};
+
+// Numbers of the transformer, which a config of an image and text model has one level down.
+void read_tower(const Json& j, const ModelType& type, const std::string& where, SourceConfig& c) {
   c.image = whole(j, "image_size", where);
   c.patch = whole(j, "patch_size", where);
   c.dim = whole(j, "hidden_size", where);
@@ -44,11 +59,37 @@ SourceConfig parse_hugging_face(const Json& j, const std::string& where) {
   c.heads = whole(j, "num_attention_heads", where);
   c.hidden = whole(j, "intermediate_size", where);
   c.channels = whole(j, "num_channels", where);
+  if (type.tower && !c.heads) c.heads = 12;  // as transformers takes it where a config is silent
   if (const auto epsilon = number(j, "layer_norm_eps", where)) {
     if (!(*epsilon > 0 && *epsilon < 1)) refuse(where, "layer_norm_eps", *epsilon, "a number from 0 to 1");
     c.epsilon = static_cast<float>(*epsilon);
   }
-  if (const auto act = word(j, "hidden_act", where)) c.gelu = gelu_form(*act, "hidden_act", where);
+  if (type.dinov2) {
+    c.registers = whole(j, "num_register_tokens", where);
+    c.pool = Pool::token_and_mean;
+    const bool gated = flag(j, "use_swiglu_ffn", where, false);
+    if (const auto ratio = number(j, "mlp_ratio", where); ratio && c.dim && !gated)
+      c.hidden = static_cast<int64_t>(static_cast<double>(*c.dim) * *ratio);
+  }
+  if (const auto act = word(j, "hidden_act", where))
+    c.gelu = gelu_form(*act, "hidden_act", where);
+  else if (type.tower)
+    c.gelu = type.name.starts_with("clip") ? GeluForm::quick : GeluForm::tanh;
+}
+
+SourceConfig parse_hugging_face(const Json& j, const std::string& where) {
+  const std::string name = *word(j, "model_type", where);
+  const auto type =
+      std::find_if(std::begin(model_types), std::end(model_types), [&](const ModelType& t) { return t.name == name; });
+  if (type == std::end(model_types)) {
+    std::string expected;
+    for (const ModelType& t : model_types) expected += text(expected.empty() ? "" : ", ", t.name);
+    refuse(where, "model_type", name, expected);
+  }
+  SourceConfig c;
+  c.library = "Hugging Face";
+  const Json* nested = type->tower ? find_object(j, "vision_config", where) : nullptr;
+  read_tower(nested ? *nested : j, *type, where, c);
   if (const Json* names = find(j, "id2label")) {
     c.class_names = names_by_index(*names, "id2label", where);
     c.classes = static_cast<int64_t>(names->size());
@@ -59,14 +100,31 @@ SourceConfig parse_hugging_face(const Json& j, const std::string& where) {
 SourceConfig parse_timm(const Json& j, const std::string& where) {
   SourceConfig c;
   c.library = "timm";
+  // What timm's code knows of an architecture and its files do not say.
   const std::string architecture = *word(j, "architecture", where);
-  if (!architecture.starts_with("vit_"))
+  const std::vector<std::string> known = vit_family().known;
+  if (std::find(known.begin(), known.end(), architecture) == known.end())
     refuse(where, "architecture", architecture, "a plain ViT, such as vit_base_patch16_224");
-  const auto check_pool = [&](const Json& said) {
-    if (const auto pool = word(said, "global_pool", where); pool && *pool != "token")
-      refuse(where, "global_pool", *pool, "\"token\", as Shear's ViT classifies the class token");
+  const VitConfig usual = parse_vit(architecture);
+  c.usual = usual;
+  c.heads = usual.heads;
+  c.epsilon = usual.epsilon;
+  c.gelu = usual.gelu;
+  c.pool = usual.pool;
+  const auto read_pool = [&](const Json& said) {
+    const auto pool = word(said, "global_pool", where);
+    if (!pool) return;
+    if (*pool == "map") {
+      if (c.pool != Pool::attention_all) c.pool = Pool::attention;
+    } else if (*pool == "avg") {
+      if (c.pool != Pool::mean_all) c.pool = Pool::mean;
+    } else if (*pool == "token") {
+      if (c.pool != Pool::two_heads) c.pool = Pool::token;
+    } else {
+      refuse(where, "global_pool", *pool, "\"token\", \"avg\" or \"map\"");
+    }
   };
-  check_pool(j);
+  read_pool(j);
   c.classes = whole(j, "num_classes", where);
   if (c.classes == 0) c.classes.reset();
   if (const Json* names = find(j, "label_names")) c.class_names = names_by_index(*names, "label_names", where);
@@ -75,10 +133,10 @@ SourceConfig parse_timm(const Json& j, const std::string& where) {
     c.patch = whole(*args, "patch_size", where);
     c.dim = whole(*args, "embed_dim", where);
     c.depth = whole(*args, "depth", where);
-    c.heads = whole(*args, "num_heads", where);
+    if (const auto heads = whole(*args, "num_heads", where)) c.heads = heads;
     c.channels = whole(*args, "in_chans", where);
     if (const auto act = word(*args, "act_layer", where)) c.gelu = gelu_form(*act, "act_layer", where);
-    check_pool(*args);
+    read_pool(*args);
   }
   const Json* nested = find_object(j, "pretrained_cfg", where);
   const Json& images = nested ? *nested : j;  // older files have one level

@@ -1,5 +1,6 @@
 // config.json and preprocessor_config.json, as timm and transformers write them.
 #pragma once
+#include "shear/models/vit.h"
 #include "shear/weights.h"
 
 namespace shear {
@@ -7,9 +8,11 @@ namespace shear {
 // What they say; what is empty they do not say.
 struct SourceConfig {
   std::string library;  // "timm", "Hugging Face"; empty: of neither
-  std::optional<int64_t> image, patch, dim, depth, heads, hidden, channels, classes;
+  std::optional<int64_t> image, patch, dim, depth, heads, hidden, channels, classes, registers;
+  std::optional<VitConfig> usual;  // of the architecture, by timm's table
   std::optional<float> epsilon;
   std::optional<GeluForm> gelu;
+  std::optional<Pool> pool;
   std::vector<std::string> class_names;  // by index; empty where they are placeholders
   std::optional<Preprocess> preprocess;  // image: of the model that it was written for, 0 where it does not say
 };

@@ -11,7 +11,10 @@ namespace shear {
 
 namespace {
 
-std::string yes(bool exact) { return exact ? "exact GELU" : "GELU by tanh"; }
+std::string activation(const VitConfig& c) {
+  if (c.swiglu) return "SwiGLU";
+  return c.gelu == GeluForm::exact ? "exact GELU" : c.gelu == GeluForm::tanh ? "GELU by tanh" : "quick GELU";
+}
 
 // What may be the reason for a number of positions that is no square's.
 std::string with_known(const std::vector<Unused>& unused) {
@@ -23,6 +26,13 @@ std::string with_known(const std::vector<Unused>& unused) {
 
 // Where nothing tells: a head is 64 wide, but ViT-H's is 80.
 int64_t usual_heads(int64_t dim) { return dim == 1280 ? 16 : dim % 64 == 0 ? dim / 64 : 0; }
+
+// The width of the MLP, over the model's where it is a multiple.
+void set_mlp(VitConfig& c, int64_t width) {
+  const bool multiple = width % c.dim == 0 && width / c.dim <= 64;
+  c.mlp = multiple ? width / c.dim : VitConfig{}.mlp;
+  c.hidden = multiple ? 0 : width;
+}
 
 class VitSchema final : public Schema {
  public:
@@ -37,11 +47,14 @@ class VitSchema final : public Schema {
 
  private:
   std::optional<Shape> shape_of(const char* parameter, int rank) const;
+  void by_names(const Naming&);
   VitConfig by_shapes() const;
 
   const Weights& weights_;
   VitConfig found_;  // a number that is not known is 0
   bool heads_told_ = false;
+  std::string_view guessed_;
+  bool perhaps_rotary_ = false, rotary_told_ = false;
   std::optional<VitConfig> card_;
 };
 
@@ -73,25 +86,65 @@ VitSchema::VitSchema(const Weights& weights, const Naming& naming, int64_t heads
       if (matches(rule.ours, {}, name, place)) found_.depth = std::max(found_.depth, place.block + 1);
   }
   if (const auto s = shape_of("blocks.0.mlp.fc1.weight", 2); s && found_.dim > 0) {
-    if ((*s)[0] % found_.dim != 0)
-      fail(Fault::input, path, ": ", weights.names_of("blocks.0.mlp.fc1.weight"), " makes ", (*s)[0], " values of ",
-           found_.dim, ", expected a multiple");
-    found_.mlp = (*s)[0] / found_.dim;
+    const auto last = shape_of("blocks.0.mlp.fc2.weight", 2);
+    found_.swiglu = last && (*s)[0] == 2 * (*last)[1];
+    set_mlp(found_, found_.swiglu ? (*last)[1] : (*s)[0]);
   }
+  by_names(naming);
+  if (const auto s = shape_of("reg_token", 3)) found_.registers = (*s)[1];
   if (const auto s = shape_of("pos_embed", 3)) {
-    const int64_t side = grid_side((*s)[1]);
-    if (side == 0)
+    const int64_t classes = found_.class_token ? 1 : 0;
+    const PositionGrid grid = position_grid((*s)[1], classes, found_.registers);
+    if (grid.side == 0)
       fail(Fault::input, path, ": ", weights.names_of("pos_embed"), " has ", (*s)[1],
            " positions, expected a square grid, and one for the class token", with_known(weights.unused()));
-    found_.image = side * found_.patch;
+    found_.image = grid.side * found_.patch;
+    found_.positions = grid.before == found_.before_patches() ? Positions::all
+                       : grid.before == classes               ? Positions::but_registers
+                                                              : Positions::patches;
   }
-  if (const auto s = shape_of("head.weight", 2)) found_.classes = (*s)[0];
+  if (const auto s = shape_of("head.weight", 2)) {
+    found_.classes = (*s)[0];
+    if ((*s)[1] == 2 * found_.dim && found_.class_token) found_.pool = Pool::token_and_mean;
+  }
   if (!card) return;
   card_ = parse_vit(card->model);
+  guessed_ = {};
   found_.epsilon = card_->epsilon;
   found_.gelu = card_->gelu;
   found_.heads = card_->heads;
   heads_told_ = true;
+}
+
+// What a ViT of this family has or has not, by what is there.
+void VitSchema::by_names(const Naming& naming) {
+  const auto has = [&](const char* name) { return weights_.has(name); };
+  found_.class_token = has("cls_token");
+  found_.patch_bias = has("patch_embed.proj.bias");
+  found_.qkv_bias = has("blocks.0.attn.qkv.bias");
+  found_.norm_before = has("norm_pre.weight");
+  found_.layer_scale = has("blocks.0.ls1.gamma");
+  found_.last_norm = has("fc_norm.weight") ? LastNorm::pooled : has("norm.weight") ? LastNorm::tokens : LastNorm::none;
+  if (naming.last_norm) found_.last_norm = *naming.last_norm;
+  found_.key_bias = weights_.key_bias() || !found_.qkv_bias;
+  // Rotary positions are in no file: these are names that only models have which may have them.
+  perhaps_rotary_ = !weights_.key_bias() || (!has("pos_embed") && has("blocks.0.attn.qkv.weight"));
+  found_.proj_bias = has("blocks.0.attn.proj.bias");
+  found_.head_bias = has("head.bias") || !has("head.weight");
+  found_.rms_norm = has("blocks.0.norm1.weight") && !has("blocks.0.norm1.bias");
+  found_.patch_norm = has("patch_embed.norm.weight");
+  found_.attention_norm = has("blocks.0.attn.norm.weight");
+  found_.mlp_norm = has("blocks.0.mlp.norm.weight");
+  if (naming.pool)
+    found_.pool = *naming.pool;
+  else if (has("attn_pool.latent"))
+    found_.pool = Pool::attention;
+  else if (has("head_dist.weight"))
+    found_.pool = Pool::two_heads;
+  else if (!found_.class_token || found_.last_norm == LastNorm::pooled)
+    found_.pool = Pool::mean;
+  if (found_.swiglu) found_.gelu = GeluForm::exact;
+  guessed_ = naming.guessed;
 }
 
 void VitSchema::take(const SourceConfig& c, const std::string& where) {
@@ -104,22 +157,49 @@ void VitSchema::take(const SourceConfig& c, const std::string& where) {
   agree(c.dim, found_.dim, "values to a token");
   agree(c.depth, found_.depth, "blocks");
   agree(c.channels, found_.channels, "channels");
-  agree(c.hidden, found_.mlp * found_.dim, "hidden values in the MLP");
+  if (!found_.swiglu) agree(c.hidden, found_.mlp_width(), "hidden values in the MLP");
+  // Pixels beyond the last whole patch leave no trace in the weights, and without positions none do.
+  if (c.image && found_.image == 0) found_.image = *c.image;
+  if (c.image && found_.patch > 0 && *c.image / found_.patch == found_.image / found_.patch) found_.image = *c.image;
   agree(c.image, found_.image, "pixels to an image's side");
   if (weights_.has("head.weight") && (c.library == "timm" || !c.class_names.empty()))
     agree(c.classes, found_.classes, "classes");
   if (heads_told_) agree(c.heads, found_.heads, "heads");
   if (c.heads) found_.heads = *c.heads, heads_told_ = true;
   if (c.epsilon) found_.epsilon = *c.epsilon;
-  if (c.gelu) found_.gelu = *c.gelu;
+  if (c.gelu) guessed_ = {};
+  if (c.gelu && !found_.swiglu) found_.gelu = *c.gelu;
+  agree(c.registers, found_.registers, "registers");
+  if ((c.pool == Pool::token || c.pool == Pool::token_and_mean || c.pool == Pool::two_heads) && !found_.class_token)
+    fail(Fault::input, where, ": says that the class token is classified, but the weights in ",
+         weights_.path().string(), " have none, expected the config of these weights");
+  if (c.pool) found_.pool = *c.pool;
+  if (!c.usual) return;
+  const VitConfig& usual = *c.usual;
+  if (!c.image && found_.patch > 0 && (found_.image == 0 || usual.image / found_.patch == found_.image / found_.patch))
+    found_.image = usual.image;
+  if (!weights_.has("pos_embed") && usual.positions == Positions::none) found_.positions = Positions::none;
+  found_.rope = usual.rope;
+  found_.rope_temperature = usual.rope_temperature;
+  found_.rope_grid = usual.rope_grid;
+  found_.rope_offset = usual.rope_offset;
+  found_.rope_xy = usual.rope_xy;
+  found_.norm_after = usual.norm_after;
+  if (found_.pool == Pool::attention && usual.pool == Pool::attention_all) found_.pool = usual.pool;
+  if (found_.pool == usual.pool) found_.pool_heads = usual.pool_heads;
+  rotary_told_ = true;
 }
 
 // What the shapes and the file beside them say, whole.
 VitConfig VitSchema::by_shapes() const {
   VitConfig c = found_;
+  if (perhaps_rotary_ && !rotary_told_)
+    fail(Fault::usage, setting("model"), " is missing: ", weights_.path().string(),
+         " may be of a model whose positions turn its queries and keys, which no weight tells, expected a name such as "
+         "eva02_base_patch14_224 or vit_base_patch16_dinov3");
   if (c.heads == 0) c.heads = usual_heads(c.dim);
   if (c.classes == 0) c.classes = 1;  // a headless file: whoever needs classes says how many
-  if (c.image == 0 || c.patch == 0 || c.dim == 0 || c.depth == 0 || c.heads == 0 || c.mlp == 0)
+  if (c.image == 0 || c.patch == 0 || c.dim == 0 || c.depth == 0 || c.heads == 0 || c.mlp_width() == 0)
     fail(Fault::usage, setting("model"), " is missing: ", weights_.path().string(),
          " does not say what it is for, expected a name such as vit_tiny_patch16_224");
   try {
@@ -150,12 +230,17 @@ ModelSpecPtr VitSchema::model(std::string_view asked, int64_t image) const {
 
 std::string VitSchema::told(const ModelSpec& model) const {
   const VitConfig& c = *vit_config(model);
-  return text(c.heads, " heads; LayerNorm epsilon ", c.epsilon, " and ", yes(c.gelu == GeluForm::exact));
+  return text(c.heads, " heads; ", c.rms_norm ? "RMSNorm" : "LayerNorm", " epsilon ", c.epsilon, " and ",
+              activation(c));
 }
 
 std::string VitSchema::guess(const ModelSpec& model, std::string_view asked) const {
-  if (heads_told_ || !asked.empty()) return {};
+  if (!asked.empty()) return {};
   const VitConfig& c = *vit_config(model);
+  if (!guessed_.empty())
+    return text(weights_.path().string(), ": ", guessed_, ", not said by the file; ", setting("model"),
+                " says otherwise");
+  if (heads_told_) return {};
   return text(weights_.path().string(), ": heads: ", c.heads, ", guessed from the width ", c.dim, " (", c.dim / c.heads,
               " a head), not said by the file; ", setting("model"), " says otherwise");
 }

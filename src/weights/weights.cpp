@@ -18,29 +18,46 @@ bool other_classes(const Param& p, const Shape& found) {
   return std::equal(own.begin() + 1, own.end(), found.begin() + 1);
 }
 
-// Positions of a square grid, for another square grid.
-bool other_grid(const Param& p, const Shape& found) {
-  const Shape& own = p.value.shape();
-  return p.name == "pos_embed" && own.rank() == 3 && found.rank() == 3 && own != found && found[0] == 1 &&
-         own[2] == found[2] && grid_side(own[1]) > 0 && grid_side(found[1]) > 0;
+// The positions of a file and those of a model, where both are a square grid.
+struct Grids {
+  PositionGrid from, to;
+  bool found() const { return from.side > 0 && to.side > 0; }
+};
+
+Grids grids(const Weights& weights, Parameters& parameters) {
+  const auto tokens = [](const Shape& s) { return s.rank() == 3 ? s[1] : 0; };
+  const auto there = [&](const char* name) { return weights.has(name) ? tokens(weights.shape(name)) : 0; };
+  const auto here = [&](const char* name) {
+    const Param* p = parameters.find(name);
+    return p ? tokens(p->value.shape()) : 0;
+  };
+  return {position_grid(there("pos_embed"), there("cls_token"), there("reg_token")),
+          position_grid(here("pos_embed"), here("cls_token"), here("reg_token"))};
 }
 
-// (1, from^2 [+ 1], dim) -> (1, to^2 + 1, dim): a class token that had no position gets a zero.
-std::vector<float> fit_positions(std::span<const float> found, int64_t count, const Shape& own, PositionResize method) {
-  const int64_t from = grid_side(count), to = grid_side(own[1]);
-  const auto dim = static_cast<size_t>(own[2]);
-  std::vector<float> out(dim, 0);
-  if (from * from < count) out.assign(found.begin(), found.begin() + own[2]);
-  const std::span<const float> grid = found.last(static_cast<size_t>(from * from) * dim);
-  const std::vector<float> resized =
-      from == to ? std::vector<float>(grid.begin(), grid.end()) : resize_positions(grid, from, to, own[2], method);
+bool other_grid(const Param& p, const Shape& found, const Grids& grids) {
+  const Shape& own = p.value.shape();
+  return p.name == "pos_embed" && own.rank() == 3 && found.rank() == 3 && own != found && found[0] == 1 &&
+         own[2] == found[2] && grids.found();
+}
+
+// (1, before + from^2, dim) -> (1, before + to^2, dim): tokens before the patches that had no position get a zero.
+std::vector<float> fit_positions(std::span<const float> found, const Grids& g, int64_t width, PositionResize method) {
+  const auto dim = static_cast<size_t>(width), own = static_cast<size_t>(g.to.before),
+             there = static_cast<size_t>(g.from.before);
+  std::vector<float> out(own * dim, 0);
+  std::copy_n(found.begin(), std::min(own, there) * dim, out.begin());
+  const std::span<const float> grid = found.subspan(there * dim);
+  const std::vector<float> resized = g.from.side == g.to.side
+                                         ? std::vector<float>(grid.begin(), grid.end())
+                                         : resize_positions(grid, g.from.side, g.to.side, width, method);
   out.insert(out.end(), resized.begin(), resized.end());
   return out;
 }
 
-void load(const Weights& weights, Device& device, const Param& p, PositionResize method) {
-  if (const Shape found = weights.shape(p.name); found != p.value.shape()) {
-    const std::vector<float> values = fit_positions(weights.read(p.name), found[1], p.value.shape(), method);
+void load(const Weights& weights, Device& device, const Param& p, const Grids& grids, PositionResize method) {
+  if (weights.shape(p.name) != p.value.shape()) {
+    const std::vector<float> values = fit_positions(weights.read(p.name), grids, p.value.cols(), method);
     device.run().upload(p.value.data<void>(), values.data(), p.value.bytes());
   } else if (const TensorView* same = weights.same(p.name)) {
     device.run().upload(p.value.data<void>(), same->bytes.data(), p.value.bytes());
@@ -72,6 +89,7 @@ static WeightsReport look(const Weights& weights, Parameters& parameters, const 
   const std::string path = weights.path().string();
   const bool fine_tuning = options.matching == Matching::fine_tuning;
   const PositionResize method = options.positions.value_or(weights.positions());
+  const Grids places = grids(weights, parameters);
   WeightsReport report;
   const auto last = std::find_if(parameters.begin(), parameters.end(), [](const Param& p) { return p.head; });
   if (last != parameters.end() && fine_tuning) head = plan_head(weights, last->value.shape()[0], options.classes);
@@ -91,11 +109,13 @@ static WeightsReport look(const Weights& weights, Parameters& parameters, const 
       dims[0] = weights.classes();
       wanted = Shape(dims);
     }
-    if (other_grid(p, found)) {
-      const int64_t from = grid_side(found[1]), to = grid_side(own[1]);
+    if (other_grid(p, found, places)) {
+      const int64_t from = places.from.side, to = places.to.side;
       report.notes.push_back("position embeddings: " +
-                             (from == to ? text(from, " x ", from, ", the class token's is zero")
-                                         : text(from, " x ", from, " to ", to, " x ", to, " by ", name(method))));
+                             (from != to ? text(from, " x ", from, " to ", to, " x ", to, " by ", name(method))
+                                         : text(from, " x ", from,
+                                                places.from.before < places.to.before ? ", the class token's is zero"
+                                                                                      : ", of the patches alone")));
     } else if (found != wanted && !(replaced && other_classes(p, found))) {
       fail(Fault::input, path, ": ", weights.names_of(p.name), " has the shape ", found, ", the model expects ",
            wanted);
@@ -153,6 +173,7 @@ WeightsReport load_weights(const Weights& weights, Parameters& parameters, const
   HeadPlan head;
   WeightsReport report = look(weights, parameters, options, head);
   Device& device = parameters.device();
+  const Grids places = grids(weights, parameters);
   for (Param& p : parameters) {
     if (p.head && head.from == HeadFrom::zero)
       device.run().fill(p.value, 0);
@@ -161,7 +182,7 @@ WeightsReport load_weights(const Weights& weights, Parameters& parameters, const
     else if (p.head && head.from == HeadFrom::rows)
       load_rows(weights, device, p, head.rows);
     else
-      load(weights, device, p, options.positions.value_or(weights.positions()));
+      load(weights, device, p, places, options.positions.value_or(weights.positions()));
   }
   return report;
 }

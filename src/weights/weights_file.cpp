@@ -15,11 +15,13 @@ namespace fs = std::filesystem;
 
 // One tensor of the file, or its slice for one block, that is a parameter or a third of one.
 struct Piece {
-  const TensorView* whole;
-  TensorView from;  // the slice, or all of it
-  int64_t slice;    // -1: all of it
+  const TensorView* whole;  // null: a part that is not there, and is zero
+  TensorView from;          // the slice, or all of it
+  int64_t slice;            // -1: all of it
   Layout layout;
-  int part;  // of 3; -1: all of the parameter
+  int part;  // of `parts`; -1: all of the parameter
+  int parts;
+  int64_t first_row;  // of the tensor, where the piece is a share of its rows
 };
 
 namespace {
@@ -31,6 +33,18 @@ TensorView slice_of(const TensorView& t, int64_t i) {
   const size_t bytes = t.bytes.size() / static_cast<size_t>(t.shape[0]);
   return {t.name, t.dtype, Shape(std::span(t.shape.begin() + 1, t.shape.end())),
           t.bytes.subspan(static_cast<size_t>(i) * bytes, bytes)};
+}
+
+// A share of the tensor's rows.
+TensorView share_of(const TensorView& t, Share share, const std::string& path) {
+  if (t.shape.rank() < 1 || t.shape[0] % 3 != 0 || t.shape[0] == 0)
+    fail(Fault::input, path, ": ", in_quotes(t.name), " has the shape ", t.shape,
+         ", expected rows for query, key and value");
+  std::vector<int64_t> dims(t.shape.begin(), t.shape.end());
+  const size_t third = t.bytes.size() / 3;
+  dims[0] = dims[0] / 3 * (share == Share::first_third ? 1 : 2);
+  return {t.name, t.dtype, Shape(dims),
+          share == Share::first_third ? t.bytes.first(third) : t.bytes.subspan(third, 2 * third)};
 }
 
 // The rule that a tensor falls under; null: none.
@@ -60,7 +74,7 @@ std::string_view Weights::source() const { return naming_->name; }
 void Weights::take_names() {
   naming_ = &own_naming;
   for (const TensorView& t : file_->tensors())
-    if (!is_state(t.name)) pieces_[t.name].push_back({&t, t, -1, Layout::as_is, -1});
+    if (!is_state(t.name)) pieces_[t.name].push_back({&t, t, -1, Layout::as_is, -1, 1, 0});
 }
 
 // What may stand in front of all of a model's names, such as "module." or "state_dict.": what does in front of the one
@@ -101,7 +115,7 @@ void Weights::name_tensors() {
         };
         const auto known = static_cast<size_t>(std::count_if(file_->tensors().begin(), file_->tensors().end(), fits));
         if (known == most && naming == naming_ && wrapper != wrapper_) also = wrapper;
-        if (known <= most) continue;
+        if (known <= most || known < naming->least) continue;
         most = known;
         naming_ = naming;
         prefix_ = prefix;
@@ -112,7 +126,8 @@ void Weights::name_tensors() {
   if (!naming_)
     fail(Fault::input, path().string(), ": none of its ", count, " tensors",
          count > 0 ? text(", such as ", in_quotes(file_->tensors().front().name), ",") : std::string(),
-         " is called as in a ViT of timm (cls_token), Hugging Face (vit.embeddings.cls_token) or Google (cls)");
+         " is called as in a ViT of timm (cls_token), Hugging Face (vit.embeddings.cls_token), OpenCLIP "
+         "(visual.class_embedding), torchvision (class_token) or Google (cls)");
   if (!also.empty())
     fail(Fault::input, path().string(), ": holds two models, behind ", in_quotes(wrapper_), " and behind ",
          in_quotes(also), ", expected one");
@@ -121,10 +136,26 @@ void Weights::name_tensors() {
     const std::string_view inner = behind(t.name, wrapper_);
     const Rule* rule = rule_for(*naming_, prefix_, inner, place);
     if (!rule) {
-      Unused u =
-          leftover(naming_->name, std::string(inner.starts_with(prefix_) ? inner.substr(prefix_.size()) : inner));
+      // Behind this model's prefix, or beside it: of a whole that the model is a part of.
+      const bool within = t.name.starts_with(wrapper_ + prefix_);
+      Unused u = within ? leftover(naming_->name, std::string(inner.substr(prefix_.size())))
+                        : leftover_beside(naming_->name, t.name);
       u.name = t.name;
       if (!is_state(t.name)) unused_.push_back(std::move(u));
+      continue;
+    }
+    if (rule->ours.empty()) {
+      unused_.push_back({t.name, "no part of the classifier", Unused::Loss::none});
+      continue;
+    }
+    if (rule->share != Share::whole) {
+      for (const Rule& r : naming_->rules)
+        if (r.share != Share::whole && matches(r.source, prefix_, inner, place)) {
+          TensorView some = share_of(t, r.share, path().string());
+          const int64_t first = r.share == Share::first_third ? 0 : t.shape[0] / 3;
+          pieces_[spell(r.ours, {}, place.block, place.star)].push_back(
+              {&t, std::move(some), -1, r.layout, -1, 1, first});
+        }
       continue;
     }
     const auto add = [&](int64_t block, TensorView from, int64_t slice) {
@@ -132,7 +163,7 @@ void Weights::name_tensors() {
         fail(Fault::input, path().string(), ": ", in_quotes(t.name), " is of block ", block, ", expected at most ",
              most_blocks - 1);
       pieces_[spell(rule->ours, {}, block, place.star)].push_back(
-          {&t, std::move(from), slice, rule->layout, rule->part});
+          {&t, std::move(from), slice, rule->layout, rule->part, rule->part < 0 ? 1 : rule->parts, 0});
     };
     if (!place.stacked) {
       add(place.block, t, -1);
@@ -145,14 +176,22 @@ void Weights::name_tensors() {
   }
   for (auto& [name, pieces] : pieces_) {
     std::sort(pieces.begin(), pieces.end(), [](const Piece& a, const Piece& b) { return a.part < b.part; });
-    const bool parts = pieces.front().part >= 0;
-    if (pieces.size() > (parts ? 3 : 1))
+    const auto parts = static_cast<size_t>(pieces.front().parts);
+    if (pieces.size() > parts)
       fail(Fault::input, path().string(), ": ", in_quotes(pieces[0].whole->name), " and ",
            in_quotes(pieces[1].whole->name), " are both ", name, ", expected one of them");
-    if (parts && pieces.size() < 3)
+    // Keys need no bias, and some have none.
+    if (parts == 3 && pieces.size() == 2 && pieces[0].part == 0 && pieces[1].part == 2 &&
+        name.ends_with(".attn.qkv.bias")) {
+      Piece none = pieces[0];
+      none.whole = nullptr;
+      pieces.insert(pieces.begin() + 1, std::move(none));
+      key_bias_ = false;
+    }
+    if (pieces.size() < parts)
       fail(Fault::input, path().string(), ": ", name, " has no more than ", in_quotes(pieces.front().whole->name),
            pieces.size() == 2 ? text(" and ", in_quotes(pieces.back().whole->name)) : "",
-           ", expected query, key and value");
+           parts == 3 ? ", expected query, key and value" : ", expected both of its parts");
   }
 }
 
@@ -160,6 +199,7 @@ Shape Weights::shape(const std::string& parameter) const {
   const std::vector<Piece>& pieces = pieces_.at(parameter);
   Shape first;
   for (const Piece& p : pieces) {
+    if (!p.whole) continue;
     const Shape here = shape_here(p.layout, p.from.shape);
     if (here.rank() == 0 && p.from.shape.rank() != 0)
       fail(Fault::input, path().string(), ": ", in_quotes(p.whole->name), " has the shape ", p.from.shape,
@@ -185,6 +225,7 @@ std::vector<float> Weights::read(const std::string& parameter) const {
   for (const Piece& p : pieces) {
     const std::span<float> to = left.first(values.size() / pieces.size());
     left = left.subspan(to.size());
+    if (!p.whole) continue;
     if (p.layout == Layout::as_is)
       read_floats(*file_, p.from, to);
     else
@@ -216,6 +257,10 @@ void Weights::give_back(const std::string& parameter, const Shape& shape, std::s
   const std::vector<Piece>& pieces = pieces_.at(parameter);
   const size_t size = values.size() / pieces.size();
   for (const Piece& p : pieces) {
+    if (!p.whole) {
+      values = values.subspan(size);
+      continue;
+    }
     Named& named = tensors[p.whole->name];
     const bool fits = p.from.shape.elements() == static_cast<int64_t>(size);
     require(fits || p.layout == Layout::as_is, "give_back: ", parameter, " has another size than in ", path().string());
@@ -223,7 +268,8 @@ void Weights::give_back(const std::string& parameter, const Shape& shape, std::s
       named.shape = fits ? p.whole->shape : shape;  // positions of another grid
       named.values.resize(fits ? static_cast<size_t>(p.whole->shape.elements()) : size);
     }
-    const size_t at = p.slice < 0 ? 0 : static_cast<size_t>(p.slice) * size;
+    const size_t row = size / std::max<size_t>(static_cast<size_t>(p.from.shape.rank() > 0 ? p.from.shape[0] : 1), 1);
+    const size_t at = p.slice < 0 ? static_cast<size_t>(p.first_row) * row : static_cast<size_t>(p.slice) * size;
     lay_back(p.layout, p.from.shape, values.first(size), std::span(named.values).subspan(at, size));
     values = values.subspan(size);
   }

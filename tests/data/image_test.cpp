@@ -288,8 +288,10 @@ TEST_CASE("orientation is read from XMP where EXIF does not say, and from EXIF o
   CHECK(found(tiff("\x0f\x01\3\0\1\0\0\0\6\0\0\0"s), eight) == 8);  // another tag
   CHECK(found(tiff("\x12\x01\3\0\0\0\0\0\6\0\0\0"s), eight) == 8);  // of no values
   CHECK(found(tiff("\x12\x01\3\0\1\0\0\0\0\0\0\0"s), eight) == 1);  // it does say
-  for (const char type : {4, 6, 8, 9, 13}) CHECK(found(tiff("\x12\x01"s + type + "\0\1\0\0\0\6\0\0\0"s), "") == 6);
-  for (const char type : {1, 2, 5, 7}) CHECK(found(tiff("\x12\x01"s + type + "\0\1\0\0\0\6\0\0\0"s), "") == 1);
+  for (const char type : std::initializer_list<char>{4, 6, 8, 9, 13})
+    CHECK(found(tiff("\x12\x01"s + type + "\0\1\0\0\0\6\0\0\0"s), "") == 6);
+  for (const char type : std::initializer_list<char>{1, 2, 5, 7})
+    CHECK(found(tiff("\x12\x01"s + type + "\0\1\0\0\0\6\0\0\0"s), "") == 1);
   CHECK(found(tiff("\x12\x01\4\0\2\0\0\0\x1a\0\0\0"s) + "\7\0\0\0\1\0\0\0"s, "") == 7);     // two, elsewhere
   CHECK(found(tiff("\x12\x01\4\0\2\0\0\0\x1b\0\0\0"s) + "\7\0\0\0\1\0\0\0"s, eight) == 8);  // beyond the end
   for (const std::string& prefix : {"Exif\0\0"s, "Exif\0\0Exif\0\0"s}) CHECK(found(prefix + six, "") == 6);

@@ -61,7 +61,7 @@ def check_bash(flags: dict[str, set[str]]) -> None:
     for words, expected in ((["train", "--precision", ""], {"f32", "bf16"}), (["train", "--precision", "=", "b"], {"bf16"}),
                             (["eval", "--device", ""], {"cpu", "cuda"}), (["plan", "--optimizer", "s"], {"sgd"}),
                             (["train", "--policy", "prebr"], {"prebr-", "prebr", "prebr++"}), (["train", "--batch", ""], set()),
-                            (["plan", "--model", "vit_b"], {"vit_base_patch16_224", "vit_base_patch32_224"})):
+                            (["plan", "--model", "vit_huge_patch16_r"], {"vit_huge_patch16_radio_v3", "vit_huge_patch16_radio_v4"})):
         found = complete(*words)
         expect(found == expected, f"bash completes {words} to {sorted(found)}, expected {sorted(expected)}")
     with tempfile.TemporaryDirectory() as folder:

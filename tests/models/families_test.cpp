@@ -83,7 +83,8 @@ TEST_CASE("what a family spells it reads again as the same model, with other cla
 
 TEST_CASE("a spelling of no family, or with a key that its family lacks, is refused with what was expected") {
   CHECK(refused("resnet50")
-            .ends_with("vit_huge_patch14_224, vit:image=...,patch=...,dim=...,depth=...,heads=...,classes=..., "
+            .ends_with(" names, such as vit_tiny_patch16_224, or "
+                       "vit:image=...,patch=...,dim=...,depth=...,heads=...,classes=..., "
                        "mlp:image=...,hidden=...x..."));
   CHECK(refused("mlp:image=28,hiden=3").find("unknown key hiden (did you mean hidden?)") != std::string::npos);
   CHECK(refused("mlp:image=28") == "model mlp:image=28: hidden is missing");

@@ -168,8 +168,8 @@ TEST_CASE("images and configurations that do not fit are refused with the number
     change(config);
     return sentence(Fault::internal, [&] { Vit(device, config, 1); });
   };
-  CHECK(impossible([](VitConfig& c) { c.patch = 0; }) == "vit: image 8 does not divide into patches of 0");
-  CHECK(impossible([](VitConfig& c) { c.patch = 3; }) == "vit: image 8 does not divide into patches of 3");
+  CHECK(impossible([](VitConfig& c) { c.patch = 0; }) == "vit: image 8 has no patch of 0");
+  CHECK(impossible([](VitConfig& c) { c.patch = 9; }) == "vit: image 8 has no patch of 9");
   CHECK(impossible([](VitConfig& c) { c.heads = 3; }) == "vit: dim 16 does not divide into 3 heads");
   CHECK(impossible([](VitConfig& c) { c.heads = 0; }) == "vit: dim 16 does not divide into 0 heads");
   CHECK(impossible([](VitConfig& c) { c.classes = 0; }) ==
@@ -187,7 +187,7 @@ TEST_CASE("a model's spelling gives its configuration, and the other way round")
 
 TEST_CASE("a model that cannot be is refused with the key, what was found and what was expected") {
   const auto refused = [](const char* spec) { return sentence(Fault::usage, [&] { parse_model(spec); }); };
-  CHECK(refused("resnet50").find("unknown, expected one of vit_tiny_patch16_224") != std::string::npos);
+  CHECK(refused("resnet50").find("unknown, expected one of ") != std::string::npos);
   CHECK(refused("vit:image=28,patch=4,dim=8,depth=1,heads=1") ==
         "model vit:image=28,patch=4,dim=8,depth=1,heads=1: classes is missing");
   CHECK(refused("vit_base_patch16_224:depht=2")

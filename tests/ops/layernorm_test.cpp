@@ -52,6 +52,34 @@ TEST_CASE("layer normalisation's values and gradients agree with the reference f
   }
 }
 
+TEST_CASE("root mean square normalisation's values and gradients agree with the reference, frozen or not") {
+  for (const Shape& x : {Shape{1, 3}, Shape{3, 31}, Shape{197, 33}, Shape{2, 5, 7}, Shape{2, 1000}})
+    for (const int which : {0, 1, 2}) {
+      CAPTURE(x.str());
+      Problem p;
+      p.inputs = {normal(x, 1)};
+      p.params = {normal({x.cols()}, 2, 0.3, 1)};
+      if (which == 1) p.inputs[0] = frozen(p.inputs[0]);
+      if (which == 2) p.params[0] = frozen(p.params[0]);
+      p.op = [](Tape& tape, std::span<const Tensor> inputs, std::span<Param*> params) {
+        return rmsnorm(tape, "norm", inputs[0], *params[0], epsilon);
+      };
+      p.reference = [](std::span<const Values> inputs, std::span<const Values> params) {
+        const Values &in = inputs[0], &gamma = params[0];
+        const size_t n = gamma.size();
+        Values y(in.size());
+        for (size_t first = 0; first < in.size(); first += n) {
+          double squares = 0;
+          for (size_t i = 0; i < n; ++i) squares += in[first + i] * in[first + i] / static_cast<double>(n);
+          for (size_t i = 0; i < n; ++i)
+            y[first + i] = in[first + i] / std::sqrt(squares + static_cast<double>(epsilon)) * gamma[i];
+        }
+        return y;
+      };
+      check_gradients(p);
+    }
+}
+
 TEST_CASE("layer normalisation of rows far from zero does not lose their differences") {
   Problem p = problem(normal({5, 33}, 1, 1, 1000));
   p.tolerance = 2e-4;  // the mean itself is only known to a unit in the last place: 6e-5

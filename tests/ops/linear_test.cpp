@@ -29,6 +29,30 @@ struct Frozen {
   bool w = false, b = false;
 };
 
+// Each output times a number of its own: LayerScale.  `trained`: the bits of weight, bias and scale.
+Problem scaled(const Shape& x, int64_t out, bool biased, unsigned trained, bool onto = false) {
+  const int64_t in = x.cols();
+  Problem p;
+  p.inputs = {normal(x, 1)};
+  if (onto) p.inputs.push_back(normal(x.with_cols(out), 5));
+  p.params = {normal({out, in}, 2), normal({out}, 4, 0.3, 0.5)};
+  if (biased) p.params.push_back(normal({out}, 3));
+  const unsigned bits[] = {1, 4, 2};
+  for (size_t i = 0; i < p.params.size(); ++i)
+    if ((trained & bits[i]) == 0) p.params[i] = frozen(p.params[i]);
+  p.op = [=](Tape& tape, std::span<const Tensor> inputs, std::span<Param*> params) {
+    return linear(tape, "fc", inputs[0], *params[0], biased ? params[2] : nullptr, onto ? inputs[1] : Tensor{},
+                  params[1]);
+  };
+  p.reference = [=](std::span<const Values> inputs, std::span<const Values> params) {
+    Values y = reference_linear(inputs[0], params[0], biased ? &params[2] : nullptr, in, out);
+    for (size_t i = 0; i < y.size(); ++i)
+      y[i] = y[i] * params[1][i % static_cast<size_t>(out)] + (onto ? inputs[1][i] : 0);
+    return y;
+  };
+  return p;
+}
+
 Problem problem(const Shape& x, int64_t out, bool biased, Frozen is_frozen = {}) {
   const int64_t in = x.cols();
   Problem p;
@@ -55,6 +79,19 @@ TEST_CASE("a linear layer's values and gradients agree with the reference for si
         CAPTURE(out);
         CAPTURE(biased);
         check_gradients(problem(x, out, biased));
+      }
+}
+
+TEST_CASE("a linear layer whose outputs are scaled agrees with the reference, whatever of it is trained") {
+  for (const Shape& x : {Shape{1, 1}, Shape{3, 31}, Shape{2, 5, 7}, Shape{197, 33}})
+    for (const bool biased : {false, true})
+      for (unsigned trained = 0; trained < 8; ++trained) {
+        if (x.rows() > 100 && trained != 7) continue;  // an emulated device takes seconds for it
+        CAPTURE(x.str());
+        CAPTURE(biased);
+        CAPTURE(trained);
+        check_gradients(scaled(x, 5, biased, trained));
+        check_gradients(scaled(x, 5, biased, trained, true));
       }
 }
 

@@ -43,7 +43,7 @@ Problem problem(const Images& s, int64_t dim, bool flat_weight) {
   const Shape w = flat_weight ? Shape{dim, s.channels * s.patch * s.patch} : Shape{dim, s.channels, s.patch, s.patch};
   p.params = {normal(w, 2), normal({dim}, 3)};
   p.op = [s](Tape& tape, std::span<const Tensor> x, std::span<Param*> params) {
-    return patch_embed(tape, "patch_embed.proj", x[0], s.patch, *params[0], *params[1]);
+    return patch_embed(tape, "patch_embed.proj", x[0], s.patch, *params[0], params[1]);
   };
   p.reference = [s](std::span<const Values> x, std::span<const Values> params) {
     return convolution(s, x[0], params[0], params[1]);
@@ -55,7 +55,8 @@ Problem problem(const Images& s, int64_t dim, bool flat_weight) {
 
 TEST_CASE("the patch embedding is a convolution, in values and gradients") {
   for (const Images& s : {Images{1, 1, 1, 1, 1}, Images{2, 3, 4, 4, 2}, Images{1, 1, 28, 28, 4},
-                          Images{3, 3, 30, 30, 5}, Images{2, 2, 6, 9, 3}, Images{1, 3, 31, 31, 31}})
+                          Images{3, 3, 30, 30, 5}, Images{2, 2, 6, 9, 3}, Images{1, 3, 31, 31, 31},
+                          Images{2, 3, 9, 11, 4}})  // the last leaves out three columns and a row
     for (const bool flat_weight : {false, true}) {
       CAPTURE(s.height);
       CAPTURE(s.patch);
@@ -66,6 +67,18 @@ TEST_CASE("the patch embedding is a convolution, in values and gradients") {
 
 TEST_CASE("the patch embedding agrees with a convolution where its patches make more than one band") {
   check_gradients(problem({5, 1, 64, 64, 4}, 3, false));  // 1280 patches
+}
+
+TEST_CASE("the patch embedding does without a bias") {
+  Problem p = problem({2, 3, 4, 4, 2}, 5, false);
+  p.params.pop_back();
+  p.op = [](Tape& tape, std::span<const Tensor> x, std::span<Param*> params) {
+    return patch_embed(tape, "patch_embed.proj", x[0], 2, *params[0], nullptr);
+  };
+  p.reference = [](std::span<const Values> x, std::span<const Values> params) {
+    return convolution({2, 3, 4, 4, 2}, x[0], params[0], Values(5, 0.));
+  };
+  check_gradients(p);
 }
 
 TEST_CASE("frozen parameters of the patch embedding get no gradient, and a frozen weight saves no images") {
@@ -81,12 +94,12 @@ TEST_CASE("frozen parameters of the patch embedding get no gradient, and a froze
   Tape tape(device, *policy);
   const Tensor images = upload(device, normal({2, 3, 4, 4}, 1));
   Param w = make_param(device, "w", normal({5, 3, 2, 2}, 2)), b = make_param(device, "b", normal({5}, 3));
-  patch_embed(tape, "proj", images, 2, w, b);
+  patch_embed(tape, "proj", images, 2, w, &b);
   REQUIRE(tape.report().size() == 1);
   CHECK(tape.report()[0].saved_bytes == aligned(2 * 3 * 4 * 4 * 4));
   tape.reset();
   w.trainable = false;
-  patch_embed(tape, "proj", images, 2, w, b);
+  patch_embed(tape, "proj", images, 2, w, &b);
   CHECK(tape.report().empty());
 }
 
@@ -97,13 +110,13 @@ TEST_CASE("the patch embedding refuses images and parameters that do not fit, wi
   Tensor images = upload(device, normal({2, 3, 4, 6}, 1));
   Param w = make_param(device, "w", normal({5, 3, 2, 2}, 2)), b = make_param(device, "b", normal({5}, 3));
   Param wrong_w = make_param(device, "w", normal({5, 3, 2, 3}, 2)), wrong_b = make_param(device, "b", normal({4}, 3));
-  CHECK(sentence(Fault::internal, [&] { patch_embed(tape, "proj", images, 4, w, b); }) ==
-        "patch_embed proj: images (2, 3, 4, 6) do not divide into patches of 4");
-  CHECK(sentence(Fault::internal, [&] { patch_embed(tape, "proj", images, 2, wrong_w, b); }) ==
+  CHECK(sentence(Fault::internal, [&] { patch_embed(tape, "proj", images, 5, w, &b); }) ==
+        "patch_embed proj: images (2, 3, 4, 6) have no patch of 5");
+  CHECK(sentence(Fault::internal, [&] { patch_embed(tape, "proj", images, 2, wrong_w, &b); }) ==
         "patch_embed proj: weight (5, 3, 2, 3) and bias (5) do not fit patches of 12 values");
-  CHECK(sentence(Fault::internal, [&] { patch_embed(tape, "proj", images, 2, w, wrong_b); }) ==
+  CHECK(sentence(Fault::internal, [&] { patch_embed(tape, "proj", images, 2, w, &wrong_b); }) ==
         "patch_embed proj: weight (5, 3, 2, 2) and bias (4) do not fit patches of 12 values");
   tape.watch(images);
-  CHECK(sentence(Fault::internal, [&] { patch_embed(tape, "proj", images, 2, w, b); }) ==
+  CHECK(sentence(Fault::internal, [&] { patch_embed(tape, "proj", images, 2, w, &b); }) ==
         "patch_embed proj: has no gradient for images");
 }

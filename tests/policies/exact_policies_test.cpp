@@ -50,6 +50,36 @@ Case drawn(uint64_t n) {
   m.channels = from(1, 3);
   m.dropout = from(0, 2) == 0 ? 0.3f : 0.f;
   m.gelu = from(0, 1) == 0 ? GeluForm::exact : GeluForm::tanh;
+  // What plain ViTs differ in.
+  const auto maybe = [&] { return from(0, 2) == 0; };
+  m.qkv_bias = !maybe(), m.patch_bias = !maybe(), m.proj_bias = !maybe();
+  m.norm_before = maybe(), m.layer_scale = maybe(), m.rms_norm = maybe();
+  m.patch_norm = maybe(), m.attention_norm = maybe(), m.mlp_norm = maybe();
+  m.swiglu = maybe();
+  if (m.swiglu)
+    m.gelu = GeluForm::exact;
+  else if (maybe())
+    m.gelu = GeluForm::quick;
+  m.registers = maybe() ? from(1, 3) : 0;
+  constexpr Pool pools[] = {Pool::token,          Pool::token,     Pool::mean,      Pool::mean_all,
+                            Pool::token_and_mean, Pool::attention, Pool::two_heads, Pool::attention_all};
+  m.pool = pools[from(0, 7)];
+  if (m.pool == Pool::two_heads) m.registers = std::max<int64_t>(m.registers, 1);
+  m.class_token = m.pools_class_token() || maybe();
+  constexpr Positions places[] = {Positions::all, Positions::but_registers, Positions::patches, Positions::none};
+  m.positions = places[from(0, 3)];
+  constexpr LastNorm norms[] = {LastNorm::tokens, LastNorm::pooled, LastNorm::none};
+  m.last_norm = norms[from(0, 2)];
+  if (m.last_norm == LastNorm::pooled && (m.pool == Pool::two_heads || m.pool == Pool::token_and_mean))
+    m.last_norm = LastNorm::tokens;
+  m.norm_after = maybe();
+  m.key_bias = !m.qkv_bias || !maybe();
+  if (maybe()) {
+    m.dim = m.heads * 4 * from(1, 3);
+    m.rope = maybe() ? Rope::index : Rope::centred;
+    m.rope_xy = maybe();
+    if (m.rope == Rope::index && maybe()) m.rope_grid = 3, m.rope_offset = 1, m.rope_temperature = 50;
+  }
   c.batch = from(1, 9);
   c.passes = static_cast<int>(from(1, 2));
   return c;
@@ -92,7 +122,7 @@ void check(const Case& c, int threads) {
 }  // namespace
 
 TEST_CASE("lean and checkpoint, whole and by site, give full's logits, loss and gradients to the bit") {
-  for (uint64_t n = 0; n < 24; ++n) check(drawn(n), 1 + static_cast<int>(n % 3));
+  for (uint64_t n = 0; n < 32; ++n) check(drawn(n), 1 + static_cast<int>(n % 3));
 }
 
 TEST_CASE("they do where a batch has more rows than are made again at a time") {

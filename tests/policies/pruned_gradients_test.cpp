@@ -105,12 +105,13 @@ TEST_CASE("GELU's gradient under a packed slope is the slope, rounded to its cod
   const auto slope = [](GeluForm form, double v) {
     const double h = 1e-5;
     const auto f = [&](double u) {
+      if (form == GeluForm::quick) return u / (1 + std::exp(-1.702 * u));
       return form == GeluForm::exact ? u / 2 * (1 + std::erf(u / std::sqrt(2.)))
                                      : u / 2 * (1 + std::tanh(std::sqrt(2 / M_PI) * (u + 0.044715 * u * u * u)));
     };
     return (f(v + h) - f(v - h)) / (2 * h);
   };
-  for (const GeluForm form : {GeluForm::exact, GeluForm::tanh})
+  for (const GeluForm form : {GeluForm::exact, GeluForm::tanh, GeluForm::quick})
     for (const Grid& grid : {Grid{Code::u8, -0.13, 0.005, 255}, Grid{Code::u4, -2. / 12, 1. / 12, 15},
                              Grid{Code::u2, 0, 0.5, 3}, Grid{Code::f16, 0, 0, 0}}) {
       CAPTURE(bits_of(grid.code));

@@ -52,12 +52,12 @@ const std::vector<Op>& every_op() {
       {"patch_embed",
        {{2, 1, 4, 4}},
        {{5, 4}, {5}},
-       [](Tape& t, Tensors& x, Params& p) { return patch_embed(t, "a", x[0], 2, p[0], p[1]); }},
+       [](Tape& t, Tensors& x, Params& p) { return patch_embed(t, "a", x[0], 2, p[0], &p[1]); }},
       {"relu", {{2, 3}}, {}, [](Tape& t, Tensors& x, Params&) { return relu(t, "a", x[0]); }},
       {"add_tokens",
        {{2, 4, 3}},
        {{1, 1, 3}, {1, 5, 3}},
-       [](Tape& t, Tensors& x, Params& p) { return add_tokens(t, "a", x[0], p[0], p[1]); }},
+       [](Tape& t, Tensors& x, Params& p) { return add_tokens(t, "a", x[0], &p[0], nullptr, &p[1]); }},
       {"take_token", {{2, 4, 3}}, {}, [](Tape& t, Tensors& x, Params&) { return take_token(t, "a", x[0], 0); }},
   };
   return ops;

@@ -35,7 +35,7 @@ class Net {
     Param &patch_w = p(), &patch_b = p(), &cls = p(), &pos = p(), &gamma = p(), &beta = p(), &qkv_w = p(), &qkv_b = p(),
           &proj = p();
     Param &w1 = p(), &b1 = p(), &w2 = p(), &b2 = p(), &head = p();
-    Tensor x = add_tokens(tape, "pos", patch_embed(tape, "patch", images_, 4, patch_w, patch_b), cls, pos);
+    Tensor x = add_tokens(tape, "pos", patch_embed(tape, "patch", images_, 4, patch_w, &patch_b), &cls, nullptr, &pos);
     Tensor h = layernorm(tape, "norm1", x, gamma, beta, 1e-6f);
     h = attention(tape, "attn", linear(tape, "qkv", h, qkv_w, &qkv_b), 3);
     x = add(tape, "add1", x, linear(tape, "proj", h, proj, nullptr));

@@ -353,6 +353,8 @@ TEST_CASE("a trained file is enough to evaluate, to predict and to be inspected"
   const Result inspect = shear({"inspect", weights, "--json"});
   REQUIRE(inspect.status == 0);
   const auto held = inspect.json();
+  CHECK(held["model"].get<std::string>().starts_with("vit:image="));
+  CHECK(held["model_told_by"][0].get<std::string>().find("from its own metadata") != std::string::npos);
   CHECK(held["tensors"][0]["name"] == "cls_token");
   CHECK(held["metadata"]["shear.policy"] == "full");
   for (const auto& t : held["tensors"]) CHECK_FALSE(t["name"].get<std::string>().starts_with("optimizer."));

@@ -52,14 +52,10 @@ TEST_CASE("tensors that the weights' library computes with are refused by what t
     const char* name;
     const char* what;
   };
-  for (const auto& [name, what] : {Case{"blocks.0.ls1.gamma", "LayerScale"},
-                                   {"blocks.1.attn.q_norm.weight", "a norm of queries or keys"},
-                                   {"norm_pre.weight", "a norm before the blocks"},
-                                   {"reg_token", "register tokens"},
-                                   {"dist_token", "a distillation token"},
-                                   {"head_dist.weight", "the distillation token's head"},
-                                   {"fc_norm.bias", "a norm behind average pooling"},
-                                   {"attn_pool.q.weight", "pooling by attention"},
+  for (const auto& [name, what] : {Case{"blocks.1.attn.q_norm.weight", "a norm of queries or keys"},
+                                   {"blocks.0.attn.gate.weight", "a gate of attention"},
+                                   {"blocks.0.attn.lambda_q1", "differential attention"},
+                                   {"rope.freqs", "rotary positions that are learned"},
                                    {"blocks.0.attn.relative_position_bias_table", "relative positions"},
                                    {"patch_embed.backbone.conv.weight", "a convolutional stem"},
                                    {"pooler.dense.weight", ""},  // Hugging Face's alone is known
@@ -80,9 +76,11 @@ TEST_CASE("tensors that the weights' library computes with are refused by what t
 }
 
 TEST_CASE("many tensors are told of a kind at a time") {
-  const More weights("timm", {"blocks.0.ls1.gamma", "blocks.0.ls2.gamma", "blocks.1.ls1.gamma", "a", "b", "c", "d"});
+  const More weights("timm", {"blocks.0.attn.q_norm.weight", "blocks.0.attn.k_norm.weight",
+                              "blocks.1.attn.q_norm.weight", "a", "b", "c", "d"});
   CHECK(weights.refusal(Matching::exact).find("7 tensors have no place") == 0);
-  CHECK(weights.refusal(Matching::exact).find("blocks.0.ls1.gamma and 2 more (LayerScale)") != std::string::npos);
+  CHECK(weights.refusal(Matching::exact).find("blocks.0.attn.q_norm.weight and 2 more (a norm of queries or keys)") !=
+        std::string::npos);
   CHECK(weights.refusal(Matching::exact).find("a, b, c and 1 more") != std::string::npos);
 }
 
@@ -139,19 +137,19 @@ TEST_CASE("positions that are too many by tokens that Shear's ViT has not are to
   const TempDir dir;
   const std::vector<float> values(48);
   write_safetensors(dir / "w.safetensors",
-                    std::vector<TensorToWrite>{{"pos_embed", DType::f32, {1, 6, 2}, values.data()},
+                    std::vector<TensorToWrite>{{"pos_embed", DType::f32, {1, 7, 2}, values.data()},
                                                {"cls_token", DType::f32, {1, 1, 2}, values.data()},
-                                               {"dist_token", DType::f32, {1, 1, 2}, values.data()}});
+                                               {"rope.freqs", DType::f32, {1, 1, 2}, values.data()}});
   CHECK(sentence(Fault::input, [&] { const Weights w(dir / "w.safetensors"); }) ==
         text((dir / "w.safetensors").string(),
-             ": pos_embed has 6 positions, expected a square grid, and one for the class "
-             "token (\"dist_token\" is a distillation token, which Shear's ViT does not "
+             ": pos_embed has 7 positions, expected a square grid, and one for the class "
+             "token (\"rope.freqs\" is rotary positions that are learned, which Shear's ViT does not "
              "have)"));
 }
 
 TEST_CASE("every command refuses weights that do not fit, and goes on with --allow-mismatch") {
   Shell shear;
-  const More weights("timm", {"blocks.0.ls1.gamma"});
+  const More weights("timm", {"blocks.0.attn.q_norm.weight"});
   const std::string w = weights.dir.path().string();
   for (const char* name : {"cat", "dog", "yak", "\u00e9t\u00e9", "a, b"})
     for (const char* part : {"train", "val"})
@@ -171,16 +169,19 @@ TEST_CASE("every command refuses weights that do not fit, and goes on with --all
        "--cosine-batches", "1", "--out", shear.path("compare")}};
   for (Args args : commands) {
     CAPTURE(args[0]);
-    shear.refuses(3, args, args[0] == "compare" ? Args{} : Args{"blocks.0.ls1.gamma (LayerScale)", "--allow-mismatch"});
+    shear.refuses(3, args,
+                  args[0] == "compare"
+                      ? Args{}
+                      : Args{"blocks.0.attn.q_norm.weight (a norm of queries or keys)", "--allow-mismatch"});
     args.push_back("--strict");  // the same
-    if (args[0] != "compare") shear.refuses(3, args, {"blocks.0.ls1.gamma (LayerScale)"});
+    if (args[0] != "compare") shear.refuses(3, args, {"blocks.0.attn.q_norm.weight (a norm of queries or keys)"});
     args.push_back("--allow-mismatch");
     shear.refuses(2, args, {"--strict", "--allow-mismatch"});
     args.erase(args.end() - 2);
     const Result r = shear(args);
     CAPTURE(r.err);
     CHECK(r.status == 0);
-    CHECK(r.err.find("not used: blocks.0.ls1.gamma (LayerScale)") != std::string::npos);
+    CHECK(r.err.find("not used: blocks.0.attn.q_norm.weight (a norm of queries or keys)") != std::string::npos);
   }
 }
 

@@ -36,20 +36,22 @@ TEST_CASE("a config that is broken, or of another model, is refused with its key
   CHECK(refusal("[1]") == "c: the file is [1], expected an object");
   CHECK(refusal(std::string(100, '[')) == "c: is nested more than 32 deep, expected a flat object");
   CHECK(refusal(R"({"model_type": 3})") == "c: model_type is 3, expected a string");
-  CHECK(refusal(R"({"model_type": "dinov2"})") == "c: model_type is \"dinov2\", expected \"vit\"");
+  CHECK(refusal(R"({"model_type": "swin"})") ==
+        "c: model_type is \"swin\", expected vit, deit, vit_msn, ijepa, dinov2, dinov2_with_registers, clip, "
+        "clip_vision_model, siglip, siglip_vision_model");
   CHECK(refusal(R"({"model_type": "vit", "hidden_size": "x"})") == "c: hidden_size is \"x\", expected a whole number");
   CHECK(refusal(R"({"model_type": "vit", "image_size": [224, 196]})") ==
         "c: image_size is [224,196], expected a whole number");
   CHECK(refusal(R"({"model_type": "vit", "hidden_act": "relu"})") ==
-        "c: hidden_act is \"relu\", expected gelu or its tanh approximation");
+        "c: hidden_act is \"relu\", expected gelu, its tanh approximation or quick_gelu");
   CHECK(refusal(R"({"model_type": "vit", "layer_norm_eps": 0})") ==
         "c: layer_norm_eps is 0.0, expected a number from 0 to 1");
   CHECK(refusal(R"({"model_type": "vit", "id2label": {"0": "a", "2": "b"}})") ==
         "c: id2label has no entry 1, expected 2 from 0 on");
   CHECK(refusal(R"({"architecture": "resnet50"})") ==
         "c: architecture is \"resnet50\", expected a plain ViT, such as vit_base_patch16_224");
-  CHECK(refusal(R"({"architecture": "vit_base_patch16_224", "global_pool": "avg"})") ==
-        "c: global_pool is \"avg\", expected \"token\", as Shear's ViT classifies the class token");
+  CHECK(refusal(R"({"architecture": "vit_base_patch16_224", "global_pool": "max"})") ==
+        "c: global_pool is \"max\", expected \"token\", \"avg\" or \"map\"");
   CHECK(refusal(R"({"architecture": "vit_base_patch16_224", "pretrained_cfg": {"crop_pct": 2}})") ==
         "c: crop_pct is 2, expected more than 0 and at most the whole image");
   CHECK(refusal(R"({"architecture": "vit_base_patch16_224", "pretrained_cfg": {"std": [1, 0, 1]}})") ==
@@ -122,17 +124,18 @@ TEST_CASE("what a file leaves out is as the processor that it names has it") {
 
 TEST_CASE("timm's crop_mode and input_size are taken or refused") {
   const auto config = [](const std::string& images) {
-    return parse_config("{\"architecture\": \"vit_x\", \"pretrained_cfg\": {" + images + "}}", "c").preprocess.value();
+    return parse_config("{\"architecture\": \"vit_tiny_patch16_224\", \"pretrained_cfg\": {" + images + "}}", "c")
+        .preprocess.value();
   };
   CHECK(config(R"("crop_mode": "border")").fit == Fit::longer);
   CHECK(config(R"("crop_mode": "squash", "crop_pct": 0.9, "input_size": [3, 224, 224])").resize == 248);
   CHECK(config(R"("crop_pct": 0.9)").image == 0);
-  CHECK(refusal(R"({"architecture": "vit_x", "pretrained_cfg": {"crop_mode": "smart"}})") ==
+  CHECK(refusal(R"({"architecture": "vit_tiny_patch16_224", "pretrained_cfg": {"crop_mode": "smart"}})") ==
         "c: crop_mode is \"smart\", expected center, squash or border");
-  CHECK(refusal(R"({"architecture": "vit_x", "pretrained_cfg": {"input_size": [3, 224, 196]}})") ==
+  CHECK(refusal(R"({"architecture": "vit_tiny_patch16_224", "pretrained_cfg": {"input_size": [3, 224, 196]}})") ==
         "c: input_size is [3,224,196], expected channels and two equal sides");
-  CHECK(refusal(R"({"architecture": "vit_x", "model_args": {"global_pool": "avg"}})") ==
-        "c: global_pool is \"avg\", expected \"token\", as Shear's ViT classifies the class token");
+  CHECK(refusal(R"({"architecture": "vit_tiny_patch16_224", "model_args": {"global_pool": "max"}})") ==
+        "c: global_pool is \"max\", expected \"token\", \"avg\" or \"map\"");
 }
 
 TEST_CASE("whatever is called config.json is read or refused, a pipe at once") {

@@ -76,6 +76,7 @@ TEST_CASE("logits of timm's, Hugging Face's and Google's files are those of thei
     VitConfig same = model;
     same.epsilon = 1e-6f;
     same.gelu = GeluForm::exact;
+    same.positions = Positions::all;  // of the patches alone in big_vision
     CHECK(spec(same) == "vit:image=12,patch=4,dim=12,depth=2,heads=3,classes=5,channels=3,mlp=2");
     CHECK(worst(logits(weights, model), expected(std::string("logits.") + name)) < tolerance);
   }
@@ -203,7 +204,8 @@ TEST_CASE("a file whose names are of no known source is refused with one of them
         .substr((dir / "w.safetensors: ").string().size());
   };
   const std::string known =
-      " is called as in a ViT of timm (cls_token), Hugging Face (vit.embeddings.cls_token) or Google (cls)";
+      " is called as in a ViT of timm (cls_token), Hugging Face (vit.embeddings.cls_token), OpenCLIP "
+      "(visual.class_embedding), torchvision (class_token) or Google (cls)";
   CHECK(refusal({{"model.conv1.weight", DType::f32, {1}, &one}}) ==
         "none of its 1 tensors, such as \"model.conv1.weight\"," + known);
   CHECK(refusal({}) == "none of its 0 tensors" + known);

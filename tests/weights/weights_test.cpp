@@ -94,7 +94,7 @@ TEST_CASE("names that are missing or left over are refused, or listed when fine-
   const std::vector<float> own = b.values("pos_embed");
   const std::string missing = text((dir / "cut.safetensors").string(),
                                    ": cls_token, pos_embed, norm.bias are not there, expected all 20 parameters of the "
-                                   "model (what it has instead: fc_norm.bias (a norm behind average pooling))");
+                                   "model (what it has instead: fc_norm.bias (beyond the model))");
   CHECK(message_of(dir / "cut.safetensors", b, Matching::exact) == missing);
   CHECK(message_of(dir / "cut.safetensors", b, Matching::fine_tuning) == missing + "; --allow-mismatch draws them");
   const WeightsReport report = load_weights(Weights(dir / "cut.safetensors"), b.model.parameters(),

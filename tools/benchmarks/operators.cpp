@@ -196,7 +196,7 @@ void add_update(List& list, const Sizes& s) {
 }  // namespace
 
 std::vector<Operator> operators_of(const VitConfig& c, int64_t batch) {
-  const Sizes s{batch, c.tokens(), c.dim, c.heads, c.mlp * c.dim};
+  const Sizes s{batch, c.tokens(), c.dim, c.heads, c.mlp_width()};
   List list;
   add_linear(list, "qkv", s.rows(), s.dim, 3 * s.dim);
   add_linear(list, "proj", s.rows(), s.dim, s.dim);

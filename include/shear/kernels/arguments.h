@@ -10,7 +10,8 @@ namespace SHEAR_API shear {
 enum class Transposed : bool { no, yes };
 
 // -- elementwise.inc --------------------------------------------------------------------------------------------------
-enum class GeluForm : uint8_t { exact, tanh };  // x * Phi(x) by erf, or Hendrycks & Gimpel's tanh approximation
+// x * Phi(x) by erf, and Hendrycks & Gimpel's (2016) two approximations: by tanh, and x * sigmoid(1.702 x), CLIP's.
+enum class GeluForm : uint8_t { exact, tanh, quick };
 
 // -- attention.inc ----------------------------------------------------------------------------------------------------
 // (B, N, 3, H, D) packed queries, keys and values, as one linear of 3*H*D outputs makes them.
@@ -18,6 +19,10 @@ struct HeadGrid {
   int64_t batch, tokens, heads, width;  // width of one head
   int64_t model() const { return heads * width; }
 };
+
+// -- rotate.inc ------------------------------------------------------------------------------------------------------
+// Which two values of a head turn together: neighbours, or one of each half.
+enum class RotaryPairs : bool { neighbours, halves };
 
 // -- patches.inc ------------------------------------------------------------------------------------------------------
 // The geometry of cutting images (B, C, H, W) into square patches: a patch is one row of C*p*p, channel-major,

@@ -1,7 +1,10 @@
-// Vision Transformer (Dosovitskiy et al. 2021), parameter for parameter as timm's VisionTransformer:
-// patches -> class token and positions -> pre-norm blocks -> norm -> head on the class token.
+// The family of plain Vision Transformers (Dosovitskiy et al. 2021), parameter for parameter as timm's
+// VisionTransformer: patches -> class token, registers and positions -> pre-norm blocks of one width -> norm and
+// pooling -> head. What its members differ in is a field of VitConfig: CLIP's norm before the blocks, DeiT III's and
+// DINOv2's LayerScale, registers and SwiGLU, means of tokens or attention in place of a class token, AIMv2's RMSNorm.
 #pragma once
 #include <deque>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -12,6 +15,17 @@
 
 namespace SHEAR_API shear {
 
+// The class token; the mean of the patches, or of all tokens; the first two side by side; attention over the patches
+// (SigLIP, Zhai et al. 2023) or over all tokens; the class token and the first register, each with a head, whose mean
+// the logits are (DeiT, Touvron et al. 2021, whose distillation token that is).
+enum class Pool : uint8_t { token, mean, mean_all, token_and_mean, attention, attention_all, two_heads };
+enum class LastNorm : uint8_t { tokens, pooled, none };                // timm's norm, its fc_norm
+enum class Positions : uint8_t { all, but_registers, patches, none };  // the tokens that have one
+
+// Rotary positions of the patches: none; by their index, neighbouring values turning together (Fang et al. 2023,
+// EVA-02); from -1 to 1 across the image, one of each half turning together (Simeoni et al. 2025, DINOv3).
+enum class Rope : uint8_t { none, index, centred };
+
 struct VitConfig {
   int64_t image = 224, patch = 16, dim = 768, depth = 12, heads = 12, classes = 1000, channels = 3;
   int64_t mlp = 4;        // hidden width of the MLP over dim
@@ -19,14 +33,51 @@ struct VitConfig {
   float dropout = 0;      // after the embedding, the attention projection and both MLP layers
   GeluForm gelu = GeluForm::exact;
 
-  int64_t tokens() const { return (image / patch) * (image / patch) + 1; }
+  int64_t hidden = 0;  // width of the MLP where it is no multiple of dim; 0: mlp * dim
+  bool class_token = true;
+  int64_t registers = 0;  // Darcet et al. 2023
+  Positions positions = Positions::all;
+  bool patch_bias = true, qkv_bias = true, head_bias = true;
+  bool proj_bias = true;  // of the projection behind attention, and of the MLP
+  bool key_bias = true;   // false: that of the keys is zero, and stays so
+  Rope rope = Rope::none;
+  int64_t rope_temperature = 0;  // 0: 10000 by index, 100 centred
+  int64_t rope_grid = 0;         // patches to a side that the index was trained on, to which it is scaled; 0: any
+  int64_t rope_offset = 0;       // of the index
+  bool rope_xy = false;          // the first half of the angles is of the column, not of the row
+  bool norm_after = false;       // of each branch, in place of before it: Liu et al. 2022
+  bool swiglu = false;           // in place of GELU; the MLP is as wide as what the gate lets through: Shazeer 2020
+  bool rms_norm = false;         // in place of LayerNorm: Zhang & Sennrich 2019
+  bool patch_norm = false, attention_norm = false,
+       mlp_norm = false;     // of patches; before the last layer of each branch
+  bool norm_before = false;  // of all tokens, before the blocks: CLIP's (Radford et al. 2021)
+  bool layer_scale = false;  // Touvron et al. 2021
+  Pool pool = Pool::token;
+  int64_t pool_heads = 0;  // of Pool::attention; 0: as the blocks have
+  LastNorm last_norm = LastNorm::tokens;
+
+  int64_t patches() const { return (image / patch) * (image / patch); }
+  int64_t before_patches() const { return (class_token ? 1 : 0) + registers; }  // tokens
+  int64_t tokens() const { return before_patches() + patches(); }
+  int64_t positioned() const;  // tokens that have a position
+  bool pools_class_token() const {
+    return pool == Pool::token || pool == Pool::token_and_mean || pool == Pool::two_heads;
+  }
+  int64_t features() const { return pool == Pool::token_and_mean ? 2 * dim : dim; }  // that the head sees
+  int64_t mlp_width() const { return hidden > 0 ? hidden : mlp * dim; }
   bool operator==(const VitConfig&) const = default;
 };
 
-// "vit_base_patch16_224" (also tiny, small, large; base_patch32; huge_patch14), or
-// "vit:image=28,patch=4,dim=192,depth=6,heads=3,classes=10[,channels=3][,mlp=4][,eps=1e-6][,gelu=exact|tanh]".  A known
-// name takes the same keys after a colon: "vit_tiny_patch16_224:classes=10".  Where a spec does not name them, epsilon
-// and gelu are those of `otherwise`.  Throws Fault::usage naming the key, what was found and expected.
+// "vit_base_patch16_224" or another name of timm's that `shear models` lists, or
+// "vit:image=28,patch=4,dim=192,depth=6,heads=3,classes=10[,channels=3][,mlp=4|,hidden=768][,eps=1e-6][,gelu=exact|tanh|quick]
+//     [,cls=1|0][,registers=0][,positions=all|but-registers|patches|none]
+//     [,pool=token|mean|mean-all|token-and-mean|attention|attention-all|two-heads][,pool-heads=8][,norm=tokens|pooled|none]",
+//     and of "norm-before",
+// "norm-after", "layer-scale", "swiglu", "rms-norm", "patch-norm", "attn-norm", "mlp-norm" =0|1, and of "patch-bias",
+// "qkv-bias", "key-bias", "proj-bias", "head-bias" =1|0; and rope=none|index|centred with rope-temperature, rope-grid,
+// rope-offset and rope-xy=0|1 beside it. A known name takes the same keys after a colon:
+// "vit_tiny_patch16_224:classes=10".  Where a spec does not name them, epsilon and gelu are those of `otherwise`.
+// Throws Fault::usage naming the key, what was found and expected.
 VitConfig parse_vit(std::string_view spec, const VitConfig& otherwise = {});
 std::string spec(const VitConfig&);             // parse_vit(spec(c)) == c, but for dropout
 std::string_view known_name(const VitConfig&);  // of a known model, whatever its image size; empty: it is none
@@ -50,23 +101,47 @@ class Vit final : public Model {
  private:
   struct Block {
     Block(Parameters&, const VitConfig&, int index);
-    Tensor operator()(Tape&, Tensor x, const VitConfig&, const ForwardContext&, int index) const;
+    Tensor operator()(Tape&, Tensor x, const Vit&, const ForwardContext&, int index) const;
 
-    std::string site, attention_site, gelu_site, add1_site, add2_site, drop_site;
-    LayerNorm norm1;
-    Linear qkv, proj;
-    LayerNorm norm2;
+    std::string site, rope_site, attention_site, act_site, add1_site, add2_site, drop_site;
+    Norm norm1;
+    Linear qkv;
+    std::optional<Norm> attention_norm;
+    Linear proj;
+    Param* scale1;  // LayerScale, or null
+    Norm norm2;
+    Linear fc1;
+    std::optional<Norm> mlp_norm;
+    Linear fc2;
+    Param* scale2;
+  };
+  // One query's attention over the tokens, and an MLP on what it finds.
+  struct AttentionPool {
+    AttentionPool(Parameters&, const VitConfig&);
+    Tensor operator()(Tape&, const Tensor& x, const VitConfig&) const;  // (B, N, D) -> (B, D)
+
+    Param& latent;
+    Linear q, kv, proj;
+    Norm norm;
     Linear fc1, fc2;
   };
 
   static std::deque<Block> make_blocks(Parameters&, const VitConfig&);
+  Param* embedding(const char* name, int64_t tokens, Init);  // (1, tokens, dim), null where there are none
+  std::optional<AttentionPool> pool_if(bool there);
+  Tensor pooled(Tape&, Tensor x) const;  // (B, N, D) -> (B, D)
+  Tensor logits(Tape&, Tensor x) const;  // (B, N, D) -> (B, classes)
 
   VitConfig config_;
   Parameters parameters_;
-  Param *cls_, *pos_, *patch_weight_, *patch_bias_;
+  Param *cls_, *registers_, *pos_, *patch_weight_, *patch_bias_;  // null where there is none
+  std::optional<Norm> patch_norm_, norm_before_;
+  std::optional<RotaryAngles> angles_;
   std::deque<Block> blocks_;
-  LayerNorm norm_;
+  std::optional<Norm> norm_;  // the last one
+  std::optional<AttentionPool> attention_pool_;
   Linear head_;
+  std::optional<Linear> head_2_;
 };
 
 }  // namespace shear

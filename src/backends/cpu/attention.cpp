@@ -8,6 +8,7 @@
 
 #include "backends/cpu/cpu_backend.h"
 #include "backends/cpu/pieces.h"
+#include "backends/cpu/softmax.h"
 #include "backends/cpu/vector_math.h"
 
 namespace shear::cpu {
@@ -35,23 +36,6 @@ Head head_of(const HeadGrid& g, ConstView qkv, int64_t index) {
 View slice_of(const HeadGrid& g, View x, int64_t index, int64_t part) {  // part 0, 1, 2 of a packed tensor
   const int64_t b = index / g.heads, h = index % g.heads;
   return {x.row(b * g.tokens) + h * g.width + part * g.model(), g.tokens, g.width, x.stride};
-}
-
-// s = softmax(scale * s) in place; its log-sum-exp.
-float softmax_row(float* s, int64_t n, float scale) {
-  float max = s[0];
-#pragma omp simd reduction(max : max)
-  for (int64_t c = 0; c < n; ++c) max = s[c] > max ? s[c] : max;
-  float sum = 0;
-#pragma omp simd reduction(+ : sum)
-  for (int64_t c = 0; c < n; ++c) {
-    s[c] = exp(scale * (s[c] - max));
-    sum += s[c];
-  }
-  const float inverse = 1.f / sum;
-#pragma omp simd
-  for (int64_t c = 0; c < n; ++c) s[c] *= inverse;
-  return scale * max + std::log(sum);
 }
 
 }  // namespace

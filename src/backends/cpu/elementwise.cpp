@@ -112,6 +112,21 @@ void CpuBackend::multiply(ConstView a, ConstView b, float beta, View out) {
   map2(threads_, a, b, beta, out, [](float x, float y) { return x * y; });
 }
 
+void CpuBackend::scale_rows(ConstView x, ConstView scale, float beta, View out) {
+  pieces(threads_, out.rows, out.cols, [=](int64_t r, int64_t first, int64_t n) {
+    const float* from = x.row(r) + first;
+    const float s = scale.row(0)[r];
+    float* to = out.row(r) + first;
+    if (beta == 0) {
+#pragma omp simd
+      for (int64_t i = 0; i < n; ++i) to[i] = s * from[i];
+    } else {
+#pragma omp simd
+      for (int64_t i = 0; i < n; ++i) to[i] = s * from[i] + beta * to[i];
+    }
+  });
+}
+
 void CpuBackend::relu(ConstView x, View y) {
   map(threads_, x, y, [](float v) { return v < 0 ? 0.f : v; });  // nan stays nan
 }
@@ -123,19 +138,58 @@ void CpuBackend::relu_grad(ConstView y, ConstView dy, float beta, View dx) {
 void CpuBackend::gelu(GeluForm form, ConstView x, View y) {
   const auto exact = [](float v) { return v * normal_cdf(v, normal(v)); };
   const auto by_tanh = [](float v) { return 0.5f * v * (1.f + tanh(tanh_inner * (v + tanh_cubic * v * v * v))); };
-  const auto of_rounded = [](auto f) { return [f](float v) { return f(rounded_to_bf16(v)); }; };
-  const bool rounded = precision_ == Precision::bf16;
-  if (form == GeluForm::exact)
-    rounded ? map(threads_, x, y, of_rounded(exact)) : map(threads_, x, y, exact);
-  else
-    rounded ? map(threads_, x, y, of_rounded(by_tanh)) : map(threads_, x, y, by_tanh);
+  const auto quick = [](float v) { return v * sigmoid(quick_factor * v); };
+  const auto run = [&](auto f) {
+    const auto of_rounded = [f](float v) { return f(rounded_to_bf16(v)); };
+    precision_ == Precision::bf16 ? map(threads_, x, y, of_rounded) : map(threads_, x, y, f);
+  };
+  switch (form) {
+    case GeluForm::exact:
+      return run(exact);
+    case GeluForm::tanh:
+      return run(by_tanh);
+    case GeluForm::quick:
+      return run(quick);
+  }
 }
 
 void CpuBackend::gelu_grad(GeluForm form, ConstView x, ConstView dy, float beta, View dx) {
-  if (form == GeluForm::exact)
-    map2(threads_, x, dy, beta, dx, [](float v, float g) { return g * gelu_slope(v); });
-  else
-    map2(threads_, x, dy, beta, dx, [](float v, float g) { return g * gelu_tanh_slope(v); });
+  switch (form) {
+    case GeluForm::exact:
+      return map2(threads_, x, dy, beta, dx, [](float v, float g) { return g * gelu_slope(v); });
+    case GeluForm::tanh:
+      return map2(threads_, x, dy, beta, dx, [](float v, float g) { return g * gelu_tanh_slope(v); });
+    case GeluForm::quick:
+      return map2(threads_, x, dy, beta, dx, [](float v, float g) { return g * sigmoid_gate_slope(v, quick_factor); });
+  }
+}
+
+void CpuBackend::swiglu(ConstView x, View y) {
+  const auto f = [](float a, float b) { return a * sigmoid(a) * b; };
+  const auto of_rounded = [f](float a, float b) { return f(rounded_to_bf16(a), rounded_to_bf16(b)); };
+  const ConstView a = x.columns(0, y.cols), b = x.columns(y.cols, y.cols);
+  precision_ == Precision::bf16 ? map2(threads_, a, b, 0, y, of_rounded) : map2(threads_, a, b, 0, y, f);
+}
+
+void CpuBackend::swiglu_grad(ConstView x, ConstView dy, float beta, View dx) {
+  const int64_t width = dy.cols;
+  pieces(threads_, dy.rows, width, [=](int64_t r, int64_t first, int64_t n) {
+    const float *a = x.row(r) + first, *b = a + width, *up = dy.row(r) + first;
+    float *da = dx.row(r) + first, *db = da + width;
+    if (beta == 0) {
+#pragma omp simd
+      for (int64_t i = 0; i < n; ++i) {
+        da[i] = up[i] * b[i] * sigmoid_gate_slope(a[i], 1);
+        db[i] = up[i] * a[i] * sigmoid(a[i]);
+      }
+    } else {
+#pragma omp simd
+      for (int64_t i = 0; i < n; ++i) {
+        da[i] = up[i] * b[i] * sigmoid_gate_slope(a[i], 1) + beta * da[i];
+        db[i] = up[i] * a[i] * sigmoid(a[i]) + beta * db[i];
+      }
+    }
+  });
 }
 
 void CpuBackend::dropout(ConstView x, float p, StreamKey key, float beta, View y) {

@@ -1,4 +1,4 @@
-// The derivative of GELU, both forms, for loops that become vector code.
+// The derivative of GELU, in its forms, and of SiLU, for loops that become vector code.
 #pragma once
 #include "backends/cpu/vector_math.h"
 
@@ -18,6 +18,14 @@ inline float gelu_tanh_slope(float x) {
   const float t = tanh(tanh_inner * (x + tanh_cubic * x * x * x));
   const float inner = tanh_inner * (1.f + 3.f * tanh_cubic * x * x);
   return 0.5f * (1.f + t) + 0.5f * x * (1.f - t * t) * inner;
+}
+
+// Of x sigmoid(factor x): GELU's quick form has the factor 1.702, SiLU 1.
+inline constexpr float quick_factor = 1.702f;
+inline float sigmoid(float x) { return 1.f / (1.f + exp(-x)); }
+inline float sigmoid_gate_slope(float x, float factor) {
+  const float s = sigmoid(factor * x);
+  return s + factor * x * s * (1.f - s);
 }
 
 }  // namespace shear::cpu

@@ -1,4 +1,4 @@
-// LayerNorm: forward, the same again from kept statistics, and its gradient.
+// LayerNorm, and RMSNorm where nothing is centred: forward, the same again from kept statistics, and its gradient.
 #include <algorithm>
 #include <cmath>
 
@@ -29,8 +29,14 @@ RowSums sum2(int64_t n, F f) {
 }
 
 // The one expression for a normalised row: forward and recomputation must agree to the bit.
+// beta null: RMSNorm.
 inline void normalise(const float* x, float mean, float rstd, const float* gamma, const float* beta, int64_t n,
                       float* y) {
+  if (!beta) {
+#pragma omp simd
+    for (int64_t i = 0; i < n; ++i) y[i] = x[i] * rstd * gamma[i];
+    return;
+  }
 #pragma omp simd
   for (int64_t i = 0; i < n; ++i) y[i] = (x[i] - mean) * rstd * gamma[i] + beta[i];
 }
@@ -39,7 +45,7 @@ inline void normalise(const float* x, float mean, float rstd, const float* gamma
 
 void CpuBackend::layernorm(ConstView x, ConstView gamma, ConstView beta, float epsilon, View y, View mean, View rstd) {
   const int64_t n = x.cols;
-  const bool rounded = precision_ == Precision::bf16;
+  const bool rounded = precision_ == Precision::bf16, centred = mean.data != nullptr;
 #pragma omp parallel for num_threads(threads_) schedule(static) if (x.elements() > 16384)
   for (int64_t r = 0; r < x.rows; ++r) {
     const float* row = x.row(r);
@@ -47,7 +53,7 @@ void CpuBackend::layernorm(ConstView x, ConstView gamma, ConstView beta, float e
       round_to_bf16(row, n, y.row(r));
       row = y.row(r);
     }
-    const float m = sum2(n, [&](int64_t i) { return RowSums{row[i], 0}; }).a / static_cast<float>(n);
+    const float m = centred ? sum2(n, [&](int64_t i) { return RowSums{row[i], 0}; }).a / static_cast<float>(n) : 0.f;
     // A second pass, over a row that is in cache: the squares of what is left do not cancel.
     const float v = sum2(n,
                          [&](int64_t i) {
@@ -56,7 +62,7 @@ void CpuBackend::layernorm(ConstView x, ConstView gamma, ConstView beta, float e
                         .a /
                     static_cast<float>(n);
     const float s = 1.f / std::sqrt(v + epsilon);
-    mean.row(0)[r] = m;
+    if (centred) mean.row(0)[r] = m;
     rstd.row(0)[r] = s;
     normalise(row, m, s, gamma.row(0), beta.row(0), n, y.row(r));
   }
@@ -65,7 +71,7 @@ void CpuBackend::layernorm(ConstView x, ConstView gamma, ConstView beta, float e
 void CpuBackend::layernorm_apply(ConstView x, ConstView mean, ConstView rstd, ConstView gamma, ConstView beta, View y) {
 #pragma omp parallel for num_threads(threads_) schedule(static) if (x.elements() > 16384)
   for (int64_t r = 0; r < x.rows; ++r)
-    normalise(x.row(r), mean.row(0)[r], rstd.row(0)[r], gamma.row(0), beta.row(0), x.cols, y.row(r));
+    normalise(x.row(r), mean.data ? mean.row(0)[r] : 0.f, rstd.row(0)[r], gamma.row(0), beta.row(0), x.cols, y.row(r));
 }
 
 namespace {
@@ -86,11 +92,12 @@ int64_t parts_of(int64_t rows) {
 int64_t CpuBackend::layernorm_scratch(int64_t cols) const { return 2 * most_parts * padded(cols); }
 
 // With xh = (x - mean) rstd and g = gamma dy: dx = rstd (g - mean(g) - xh mean(g xh)), dgamma = sum dy xh, dbeta = sum
-// dy.
+// dy.  RMSNorm has neither of the means of x and g.
 void CpuBackend::layernorm_grad(ConstView x, ConstView mean, ConstView rstd, ConstView gamma, ConstView dy,
                                 float beta_dx, View dx, float beta_params, View dgamma, View dbeta, View scratch) {
   const int64_t n = x.cols;
-  const bool wants_x = dx.data != nullptr, wants_params = dgamma.data != nullptr || dbeta.data != nullptr;
+  const bool centred = mean.data != nullptr, wants_x = dx.data != nullptr,
+             wants_params = dgamma.data != nullptr || dbeta.data != nullptr;
   const View gammas(scratch.row(0), most_parts, n, 2 * padded(n)),
       betas(gammas.row(0) + padded(n), most_parts, n, 2 * padded(n));  // of each part
   const auto part_grad = [&](int64_t begin, int64_t end, float* its_gamma, float* its_beta) {
@@ -98,7 +105,7 @@ void CpuBackend::layernorm_grad(ConstView x, ConstView mean, ConstView rstd, Con
     std::fill_n(its_beta, n, 0.f);
     for (int64_t r = begin; r < end; ++r) {
       const float *row = x.row(r), *up = dy.row(r), *g = gamma.row(0);
-      const float m = mean.row(0)[r], s = rstd.row(0)[r];
+      const float m = centred ? mean.row(0)[r] : 0.f, s = rstd.row(0)[r];
       const RowSums sums = sum2(n, [&](int64_t i) {
         const float hat = (row[i] - m) * s;
         its_gamma[i] += up[i] * hat;
@@ -106,7 +113,7 @@ void CpuBackend::layernorm_grad(ConstView x, ConstView mean, ConstView rstd, Con
         return RowSums{g[i] * up[i], g[i] * up[i] * hat};
       });
       if (!wants_x) continue;
-      const float mean_g = sums.a / static_cast<float>(n), mean_gx = sums.b / static_cast<float>(n);
+      const float mean_g = centred ? sums.a / static_cast<float>(n) : 0.f, mean_gx = sums.b / static_cast<float>(n);
       float* to = dx.row(r);
       if (beta_dx == 0) {
 #pragma omp simd

@@ -27,6 +27,9 @@ class Source {
     } else if (s_.slope == Slope::gelu_tanh) {
 #pragma omp simd
       for (int64_t c = 0; c < n; ++c) buffer[c] = gelu_tanh_slope(x[c]);
+    } else if (s_.slope == Slope::gelu_quick) {
+#pragma omp simd
+      for (int64_t c = 0; c < n; ++c) buffer[c] = sigmoid_gate_slope(x[c], quick_factor);
     }
     return buffer;
   }

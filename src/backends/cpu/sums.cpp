@@ -1,4 +1,4 @@
-// Sums down columns and over everything.
+// Sums down columns, along rows and over everything.
 #include <algorithm>
 
 #include "backends/cpu/column_sums.h"
@@ -31,6 +31,18 @@ void CpuBackend::mean(ConstView x, View out) {
   for (int64_t r = 0; r < x.rows; ++r)
     for (int64_t c = 0; c < x.cols; ++c) sum += static_cast<double>(x.row(r)[c]);
   *out.row(0) = static_cast<float>(sum / static_cast<double>(x.elements()));
+}
+
+void CpuBackend::row_dots(ConstView a, ConstView b, float beta, View out) {
+#pragma omp parallel for num_threads(threads_) schedule(static) if (a.elements() > 16384)
+  for (int64_t r = 0; r < a.rows; ++r) {
+    const float *p = a.row(r), *q = b.row(r);
+    double sum = 0;
+#pragma omp simd reduction(+ : sum)
+    for (int64_t c = 0; c < a.cols; ++c) sum += static_cast<double>(p[c]) * static_cast<double>(q[c]);
+    float& to = out.row(0)[r];
+    to = static_cast<float>(sum) + (beta == 0 ? 0 : beta * to);
+  }
 }
 
 }  // namespace shear::cpu

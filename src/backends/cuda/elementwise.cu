@@ -95,6 +95,14 @@ void CudaBackend::multiply(ConstView a, ConstView b, float beta, View out) {
   map2(on("multiply"), a, b, beta, out, Product{});
 }
 
+void CudaBackend::scale_rows(ConstView x, ConstView scale, float beta, View out) {
+  const auto run = [&](auto kernel, int64_t lanes) {
+    launch(kernel, grid_of(out.rows, out.cols, lanes), threads, 0, on("scale_rows"), out.rows, out.cols, x.row(0),
+           x.stride, scale.row(0), beta, out.row(0), out.stride);
+  };
+  fours(x) && fours(out) ? run(scale_rows_kernel<4>, 4) : run(scale_rows_kernel<1>, 1);
+}
+
 void CudaBackend::relu(ConstView x, View y) { map(on("relu"), x, 0, y, Relu{}); }
 
 void CudaBackend::relu_grad(ConstView y, ConstView dy, float beta, View dx) {
@@ -105,12 +113,41 @@ void CudaBackend::gelu(GeluForm form, ConstView x, View y) {
   const auto run = [&](auto f) {
     precision_ == Precision::bf16 ? map(on("gelu"), x, 0, y, OfRounded<decltype(f)>{}) : map(on("gelu"), x, 0, y, f);
   };
-  form == GeluForm::exact ? run(Gelu{}) : run(GeluTanh{});
+  switch (form) {
+    case GeluForm::exact:
+      return run(Gelu{});
+    case GeluForm::tanh:
+      return run(GeluTanh{});
+    case GeluForm::quick:
+      return run(GeluQuick{});
+  }
 }
 
 void CudaBackend::gelu_grad(GeluForm form, ConstView x, ConstView dy, float beta, View dx) {
-  form == GeluForm::exact ? map2(on("gelu_grad"), x, dy, beta, dx, GeluGrad{})
-                          : map2(on("gelu_grad"), x, dy, beta, dx, GeluTanhGrad{});
+  switch (form) {
+    case GeluForm::exact:
+      return map2(on("gelu_grad"), x, dy, beta, dx, GeluGrad{});
+    case GeluForm::tanh:
+      return map2(on("gelu_grad"), x, dy, beta, dx, GeluTanhGrad{});
+    case GeluForm::quick:
+      return map2(on("gelu_grad"), x, dy, beta, dx, GeluQuickGrad{});
+  }
+}
+
+void CudaBackend::swiglu(ConstView x, View y) {
+  const ConstView a = x.columns(0, y.cols), b = x.columns(y.cols, y.cols);
+  precision_ == Precision::bf16 ? map2(on("swiglu"), a, b, 0, y, OfRoundedBoth<Swiglu>{})
+                                : map2(on("swiglu"), a, b, 0, y, Swiglu{});
+}
+
+void CudaBackend::swiglu_grad(ConstView x, ConstView dy, float beta, View dx) {
+  const auto run = [&](auto kernel, int64_t lanes) {
+    launch(kernel, grid_of(dy.rows, dy.cols, lanes), threads, 0, on("swiglu_grad"), dy.rows, dy.cols, x.row(0),
+           x.stride, dy.row(0), dy.stride, beta, dx.row(0), dx.stride);
+  };
+  const bool whole = fours(x.columns(0, dy.cols)) && fours(x.columns(dy.cols, dy.cols)) && fours(dy) &&
+                     fours(ConstView(dx).columns(0, dy.cols)) && fours(ConstView(dx).columns(dy.cols, dy.cols));
+  whole ? run(swiglu_grad_kernel<4>, 4) : run(swiglu_grad_kernel<1>, 1);
 }
 
 void CudaBackend::dropout(ConstView x, float p, StreamKey key, float beta, View y) {

@@ -34,6 +34,11 @@ void CudaBackend::sum_squares(ConstView x, float beta, View sum) {
          sum.row<double>(0));
 }
 
+void CudaBackend::row_dots(ConstView a, ConstView b, float beta, View out) {
+  launch(row_dots_kernel, static_cast<unsigned>((a.rows * 32 + threads - 1) / threads), threads, 0, on("row_dots"),
+         a.rows, a.cols, a.row(0), a.stride, b.row(0), b.stride, beta, out.row(0));
+}
+
 void CudaBackend::mean(ConstView x, View out) {
   const int64_t blocks = sum_up(on("mean"), Value{}, x, partial<double>());
   launch(mean_kernel, 1, threads, 0, on("mean"), blocks, partial<double>(), static_cast<double>(x.elements()),

@@ -124,6 +124,9 @@ void add_norms(std::vector<Op>& ops) {
                                         o.scratch(b.layernorm_scratch(c)));
                        b.layernorm_grad(x, mean, rstd, gamma, dy, 0, {}, beta, o.out(1, c), {},
                                         o.scratch(b.layernorm_scratch(c)));
+                       b.layernorm(x, gamma, {}, 1e-6f, o.out(r, c), {}, rstd);
+                       b.layernorm_grad(x, {}, rstd, gamma, dy, beta, o.out(r, c), beta, o.out(1, c), {},
+                                        o.scratch(b.layernorm_scratch(c)));
                      }});
     }
 }
@@ -140,11 +143,21 @@ void add_elementwise(std::vector<Op>& ops) {
     b.relu(o.in(r, c), o.out(r, c));
     b.relu_grad(o.in(r, c), o.in(r, c), 1, o.out(r, c));
   });
-  for (const GeluForm form : {GeluForm::exact, GeluForm::tanh})
+  for (const GeluForm form : {GeluForm::exact, GeluForm::tanh, GeluForm::quick})
     add("gelu", [=](Backend& b, Operands& o) {
       b.gelu(form, o.in(r, c), o.out(r, c));
       b.gelu_grad(form, o.in(r, c), o.in(r, c), 1, o.out(r, c));
     });
+  add("swiglu", [=](Backend& b, Operands& o) {
+    b.swiglu(o.in(r, 2 * c), o.out(r, c));
+    b.swiglu_grad(o.in(r, 2 * c), o.in(r, c), 1, o.out(r, 2 * c));
+  });
+  add("scale_rows", [=](Backend& b, Operands& o) { b.scale_rows(o.in(r, c), o.in(1, r), 1, o.out(r, c)); });
+  add("row_dots", [=](Backend& b, Operands& o) { b.row_dots(o.in(r, c), o.in(r, c), 1, o.out(1, r)); });
+  add("mean_tokens", [=](Backend& b, Operands& o) {
+    b.mean_tokens(o.in(12 * 17, c), 17, 2, o.out(12, c));
+    b.mean_tokens_grad(o.in(12, c), 17, 2, 1, o.out(12 * 17, c));
+  });
   add("dropout", [=](Backend& b, Operands& o) {
     b.dropout(o.in(r, c), 0.3f, {1, static_cast<uint32_t>(Purpose::test), 2, 3}, 1, o.out(r, c));
   });
@@ -187,6 +200,27 @@ void add_attention(std::vector<Op>& ops) {
                    }});
 }
 
+void add_attention_pool(std::vector<Op>& ops) {
+  const int64_t d = heads.model();
+  ops.push_back({"attention_pool", [=](Backend& b, Operands& o) {
+                   const View query = o.in(1, d), kv = o.in(heads.batch * heads.tokens, 2 * d);
+                   const View scratch = o.scratch(b.attention_pool_scratch(heads));
+                   b.attention_pool(heads, 1, query, kv, o.out(heads.batch, d), scratch);
+                   b.attention_pool_grad(heads, 1, query, kv, o.in(heads.batch, d), o.out(heads.batch, d),
+                                         o.out(heads.batch * heads.tokens, 2 * d), scratch);
+                 }});
+}
+
+void add_rotation(std::vector<Op>& ops) {
+  const HeadGrid even{heads.batch, heads.tokens, heads.heads, 64};
+  for (const bool back : {false, true})
+    ops.push_back({"rotate", [=](Backend& b, Operands& o) {
+                     const int64_t rows = even.batch * even.tokens, cols = 3 * even.model();
+                     b.rotate(even, 1, RotaryPairs::halves, back, o.in(even.tokens - 1, 64), o.in(even.tokens - 1, 64),
+                              o.in(rows, cols), 1, o.out(rows, cols));
+                   }});
+}
+
 void add_sleep(std::vector<Op>& ops) {
   const int64_t rows = 340, cols = 150, sample = 17;
   const StreamKey key{1, static_cast<uint32_t>(Purpose::test), 0, 0};
@@ -220,6 +254,8 @@ std::vector<Op> every_op() {
   add_norms(ops);
   add_elementwise(ops);
   add_attention(ops);
+  add_attention_pool(ops);
+  add_rotation(ops);
   add_sleep(ops);
   return ops;
 }

@@ -46,6 +46,18 @@ TEST_CASE("sums and products of matrices and rows are those of the reference") {
   });
 }
 
+TEST_CASE("each row is scaled by a number of its own, in place or added") {
+  for_sizes([](const Size& s) {
+    const Matrix x(s.rows, s.cols, s.gap, 1), scale(1, s.rows, 0, 2);
+    const auto expected = [&](int64_t r, int64_t c) { return scale.at(0, r) * x.at(r, c); };
+    check_with_beta(
+        s.rows, s.cols, s.gap, [&](Side& at, View to, float beta) { at.run().scale_rows(at(x), at(scale), beta, to); },
+        expected);
+    Both over([&](Side& at) { at.run().scale_rows(at(x), at(scale), 0, at(x)); });
+    over.check(x, expected);
+  });
+}
+
 TEST_CASE("ReLU and its gradient, in place or added, are those of the reference, and nan stays nan") {
   for_sizes([](const Size& s) {
     const Matrix x(s.rows, s.cols, s.gap, 1), dy(s.rows, s.cols, s.gap, 2), y(s.rows, s.cols, s.gap, 3);
@@ -88,6 +100,16 @@ TEST_CASE("GELU and its gradient, both forms, are those of the reference") {
         s.rows, s.cols, s.gap,
         [&](Side& at, View dx, float beta) { at.run().gelu_grad(GeluForm::tanh, at(x), at(dy), beta, dx); },
         [&](int64_t r, int64_t c) { return dy.at(r, c) * tanh_slope(x.at(r, c)); });
+    const auto sigmoid = [&](int64_t r, int64_t c) { return 1 / (1 + std::exp(-1.702 * x.at(r, c))); };
+    Both quick([&](Side& at) { at.run().gelu(GeluForm::quick, at(x), at(y)); });
+    quick.check(y, [&](int64_t r, int64_t c) { return x.at(r, c) * sigmoid(r, c); });
+    check_with_beta(
+        s.rows, s.cols, s.gap,
+        [&](Side& at, View dx, float beta) { at.run().gelu_grad(GeluForm::quick, at(x), at(dy), beta, dx); },
+        [&](int64_t r, int64_t c) {
+          const double u = sigmoid(r, c);
+          return dy.at(r, c) * (u + 1.702 * x.at(r, c) * u * (1 - u));
+        });
     Both over([&](Side& at) { at.run().gelu_grad(GeluForm::exact, at(x), at(dy), 0, at(dy)); });
     over.check(dy, [&](int64_t r, int64_t c) { return dy.at(r, c) * exact_slope(x.at(r, c)); });
   });
@@ -96,8 +118,27 @@ TEST_CASE("GELU and its gradient, both forms, are those of the reference") {
 TEST_CASE("under bf16 GELU is that of the rounded input") {
   for_sizes([](const Size& s) {
     const Matrix x(s.rows, s.cols, s.gap, 1, 2), y(s.rows, s.cols, s.gap, 3);
-    for (const GeluForm form : {GeluForm::exact, GeluForm::tanh})
+    for (const GeluForm form : {GeluForm::exact, GeluForm::tanh, GeluForm::quick})
       check_takes_rounded(x, y, [&](Side& at, const Matrix& in) { at.run().gelu(form, at(in), at(y)); });
+  });
+}
+
+TEST_CASE(
+    "SwiGLU and its gradient are those of the reference, in rows with gaps, and of the rounded input under bf16") {
+  for_sizes([](const Size& s) {
+    const Matrix x(s.rows, 2 * s.cols, s.gap, 1, 2), dy(s.rows, s.cols, s.gap, 2), y(s.rows, s.cols, s.gap, 3);
+    const auto sigmoid = [&](int64_t r, int64_t c) { return 1 / (1 + std::exp(-x.at(r, c))); };
+    Both both([&](Side& at) { at.run().swiglu(at(x), at(y)); });
+    both.check(y, [&](int64_t r, int64_t c) { return x.at(r, c) * sigmoid(r, c) * x.at(r, s.cols + c); });
+    check_with_beta(
+        s.rows, 2 * s.cols, s.gap,
+        [&](Side& at, View dx, float beta) { at.run().swiglu_grad(at(x), at(dy), beta, dx); },
+        [&](int64_t r, int64_t c) {
+          if (c >= s.cols) return dy.at(r, c - s.cols) * x.at(r, c - s.cols) * sigmoid(r, c - s.cols);
+          const double u = sigmoid(r, c);
+          return dy.at(r, c) * x.at(r, s.cols + c) * (u + x.at(r, c) * u * (1 - u));
+        });
+    check_takes_rounded(x, y, [&](Side& at, const Matrix& in) { at.run().swiglu(at(in), at(y)); });
   });
 }
 

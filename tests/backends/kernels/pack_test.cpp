@@ -194,9 +194,13 @@ TEST_CASE("a slope lies on its grid, within 1e-6 of the exact one before it is r
   Matrix x(rows, cols, 0, 5);
   for (int64_t i = 0; i < rows * cols; ++i) x(i / cols, i % cols) = static_cast<float>(i % cols - 150) * 0.1f;
   const double root = std::sqrt(2.0), pi = 3.14159265358979;
-  for (const Slope form : {Slope::gelu, Slope::gelu_tanh}) {
+  for (const Slope form : {Slope::gelu, Slope::gelu_tanh, Slope::gelu_quick}) {
     const auto slope = [&](double v) {
       if (form == Slope::gelu) return 0.5 * std::erfc(-v / root) + v * std::exp(-v * v / 2) / std::sqrt(2 * pi);
+      if (form == Slope::gelu_quick) {
+        const double u = 1 / (1 + std::exp(-1.702 * v));
+        return u + 1.702 * v * u * (1 - u);
+      }
       const double t = std::tanh(std::sqrt(2 / pi) * (v + 0.044715 * v * v * v));
       return 0.5 * (1 + t) + 0.5 * v * (1 - t * t) * std::sqrt(2 / pi) * (1 + 3 * 0.044715 * v * v);
     };

@@ -1,4 +1,4 @@
-// Kernels that look at whole rows, columns or images: sums, LayerNorm, the loss, patches.
+// Kernels that look at whole rows, columns or images: sums, means of tokens, LayerNorm, the loss, patches.
 #include "operands.h"
 
 using namespace shear;
@@ -45,6 +45,42 @@ TEST_CASE("sums over many rows are split, and have the same bits every time") {
   at.run().sum_squares(at(x), 0, as_f64(at(once)));
   at.run().sum_squares(at(x), 0, as_f64(at(again)));
   CHECK(at.result(once).same_bits(at.result(again)));
+}
+
+TEST_CASE("the products of two matrices are summed along each row") {
+  for_sizes([](const Size& s) {
+    const Matrix a(s.rows, s.cols, s.gap, 1), b(s.rows, s.cols, s.gap + 1, 2);
+    check_with_beta(
+        1, s.rows, 0, [&](Side& at, View to, float beta) { at.run().row_dots(at(a), at(b), beta, to); },
+        [&](int64_t, int64_t r) {
+          double sum = 0;
+          for (int64_t c = 0; c < s.cols; ++c) sum += a.at(r, c) * b.at(r, c);
+          return sum;
+        });
+  });
+}
+
+TEST_CASE("the mean of each sequence's tokens from any of them on, and its gradient, are those of the reference") {
+  for (const auto& [sequences, tokens, cols] :
+       {std::array<int64_t, 3>{1, 1, 1}, {3, 5, 33}, {2, 197, 70}, {0, 4, 3}, {4, 9, 768}})
+    for (const int64_t first : {int64_t{0}, tokens / 2, tokens - 1})
+      for (const int64_t gap : {0, 3}) {
+        CAPTURE(tokens);
+        CAPTURE(cols);
+        CAPTURE(first);
+        const int64_t n = tokens, f = first;
+        const Matrix x(sequences * n, cols, gap, 1), y(sequences, cols, gap, 2), dy(sequences, cols, gap, 3);
+        Both both([&](Side& at) { at.run().mean_tokens(at(x), n, f, at(y)); });
+        both.check(y, [&](int64_t b, int64_t c) {
+          double sum = 0;
+          for (int64_t t = f; t < n; ++t) sum += x.at(b * n + t, c);
+          return sum / static_cast<double>(n - f);
+        });
+        check_with_beta(
+            sequences * n, cols, gap,
+            [&](Side& at, View dx, float beta) { at.run().mean_tokens_grad(at(dy), n, f, beta, dx); },
+            [&](int64_t r, int64_t c) { return r % n < f ? 0 : dy.at(r / n, c) / static_cast<double>(n - f); });
+      }
 }
 
 // -- LayerNorm ------------------------------------------------------------------------------------------------------
@@ -169,6 +205,86 @@ TEST_CASE("LayerNorm's gradients are those of the reference, in place, each with
     together.check(
         dbeta, [&](int64_t, int64_t c) { return norm.dbeta(dy, c); }, tolerance);
   }
+}
+
+TEST_CASE("RMSNorm, made again and its gradients are those of the reference, in place, each without the other") {
+  for_sizes([](const Size& s) {
+    if (s.cols == 0) return;
+    const Matrix x(s.rows, s.cols, s.gap, 1), gamma(1, s.cols, 0, 2), y(s.rows, s.cols, s.gap, 3),
+        again(s.rows, s.cols, s.gap + 1, 4), dy(s.rows, s.cols, s.gap, 5), rstd(1, s.rows, 0, 6),
+        dgamma(1, s.cols, 0, 7);
+    std::vector<double> root, dot;  // 1 / the root of the mean square; the mean of gamma dy x
+    for (int64_t r = 0; r < s.rows; ++r) {
+      double squares = 0, sum = 0;
+      for (int64_t c = 0; c < s.cols; ++c) {
+        squares += x.at(r, c) * x.at(r, c) / static_cast<double>(s.cols);
+        sum += gamma.at(0, c) * dy.at(r, c) * x.at(r, c) / static_cast<double>(s.cols);
+      }
+      root.push_back(1 / std::sqrt(squares + static_cast<double>(epsilon)));
+      dot.push_back(sum);
+    }
+    const auto forward = [&](Side& at) {
+      at.run().layernorm(at(x), at(gamma), {}, epsilon, at(y), {}, at(rstd));
+      at.run().layernorm_apply(at(x), {}, at(rstd), at(gamma), {}, at(again));
+    };
+    Both both(forward);
+    both.check(y, [&](int64_t r, int64_t c) { return x.at(r, c) * root[static_cast<size_t>(r)] * gamma.at(0, c); });
+    both.check(rstd, [&](int64_t, int64_t r) { return root[static_cast<size_t>(r)]; });
+    const Matrix first = both.tested(y), second = both.tested(again);
+    CHECK(error_of(second, [&](int64_t r, int64_t c) { return first.at(r, c); }) == 0);
+    const auto backward = [&](Side& at, float beta_dx, View to, float beta_params, View into) {
+      forward(at);
+      at.run().layernorm_grad(at(x), {}, at(rstd), at(gamma), at(dy), beta_dx, to, beta_params, into, {},
+                              at.scratch(at.run().layernorm_scratch(s.cols)));
+    };
+    const auto expected_dx = [&](int64_t r, int64_t c) {
+      const double u = root[static_cast<size_t>(r)];
+      return u * (gamma.at(0, c) * dy.at(r, c) - x.at(r, c) * u * u * dot[static_cast<size_t>(r)]);
+    };
+    const auto expected_dgamma = [&](int64_t, int64_t c) {
+      double sum = 0;
+      for (int64_t r = 0; r < s.rows; ++r) sum += dy.at(r, c) * x.at(r, c) * root[static_cast<size_t>(r)];
+      return sum;
+    };
+    check_with_beta(
+        s.rows, s.cols, s.gap, [&](Side& at, View to, float b) { backward(at, b, to, 0, {}); }, expected_dx, 1e-5);
+    check_with_beta(
+        1, s.cols, 0, [&](Side& at, View to, float b) { backward(at, 0, {}, b, to); }, expected_dgamma, 1e-5);
+    Both together([&](Side& at) { backward(at, 0, at(dy), 0, at(dgamma)); });  // dx over dy
+    together.check(dy, expected_dx, 1e-5);
+    together.check(dgamma, expected_dgamma, 1e-5);
+  });
+}
+
+// -- Rotary positions -----------------------------------------------------------------------------------------------
+
+TEST_CASE("queries and keys turn by their tokens' angles, and back, with what was there added, and over themselves") {
+  for (const HeadGrid& g : {HeadGrid{2, 5, 3, 4}, HeadGrid{1, 197, 3, 64}, HeadGrid{3, 4, 1, 6}, HeadGrid{0, 4, 1, 4}})
+    for (const int64_t first : {int64_t{0}, int64_t{1}, g.tokens - 1})
+      for (const RotaryPairs pairs : {RotaryPairs::neighbours, RotaryPairs::halves})
+        for (const bool back : {false, true}) {
+          CAPTURE(g.tokens);
+          CAPTURE(first);
+          CAPTURE(back);
+          const int64_t rows = g.batch * g.tokens, half = g.width / 2;
+          const Matrix x(rows, 3 * g.model(), 2, 1), sine(g.tokens - first, g.width, 0, 2),
+              cosine(g.tokens - first, g.width, 0, 3);
+          const auto expected = [&](int64_t r, int64_t c) {
+            const int64_t place = r % g.tokens - first, i = c % g.width;
+            if (place < 0 || c >= 2 * g.model()) return x.at(r, c);
+            const bool leads = pairs == RotaryPairs::halves ? i < half : i % 2 == 0;
+            const int64_t apart = pairs == RotaryPairs::halves ? half : 1, other = leads ? i + apart : i - apart;
+            const double turned = x.at(r, c - i + other) * sine.at(place, back ? other : i);
+            return x.at(r, c) * cosine.at(place, i) + (leads == back ? turned : -turned);
+          };
+          const auto run = [&](Side& at, ConstView from, float beta, View to) {
+            at.run().rotate(g, first, pairs, back, at(sine), at(cosine), from, beta, to);
+          };
+          check_with_beta(
+              rows, 3 * g.model(), 3, [&](Side& at, View to, float beta) { run(at, at(x), beta, to); }, expected);
+          Both over([&](Side& at) { run(at, at(x), 0, at(x)); });
+          over.check(x, expected);
+        }
 }
 
 // -- The loss -------------------------------------------------------------------------------------------------------

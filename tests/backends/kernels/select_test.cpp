@@ -176,7 +176,7 @@ TEST_CASE("of rows and columns that were chosen the largest are kept") {
 
 TEST_CASE("of slopes the largest are kept, exactly so many") {
   const Matrix x(10, 50, 0, 9);
-  for (const Slope slope : {Slope::gelu, Slope::gelu_tanh}) {
+  for (const Slope slope : {Slope::gelu, Slope::gelu_tanh, Slope::gelu_quick}) {
     Asleep asleep(tested_backend(), {.x = x, .shape = shape_of(Code::f32, 10, 50, 5, 60), .slope = slope});
     CHECK(set_bits(asleep.bits()) == 2 * 60);
     Asleep whole(tested_backend(), {.x = x, .shape = shape_of(Code::f32, 10, 50, 5, 0), .slope = slope});

@@ -164,6 +164,36 @@ TEST_CASE("attention's kernels move the bytes that their comments say") {
   check_bytes("key_value_grad_kernel", elements, 32.38, 92.43, grad_of_given);
 }
 
+TEST_CASE(
+    "the kernels of gates, scales, means of tokens, turned and pooling attention move the bytes of their comments") {
+  if (!cuemu::checked()) return;
+  const CountSectors count;
+  const Operands o;
+  const Matrix wide(rows, 2 * dim, 0, 50), dwide(rows, 2 * dim, 0, 51), qkv(rows, 3 * dim, 0, 52),
+      turned(rows, 3 * dim, 0, 53), sine(tokens - 1, heads.width, 0, 54), cosine(tokens - 1, heads.width, 0, 55),
+      of_images(images, dim, 0, 56), dquery(images, dim, 0, 57);
+  check_bytes("map2_kernel<4, Swiglu>", elements, 12, 12, [&](Side& s) { s.run().swiglu(s(wide), s(o.y)); });
+  check_bytes("swiglu_grad_kernel<4>", elements, 20, 20,
+              [&](Side& s) { s.run().swiglu_grad(s(wide), s(o.a), 0, s(dwide)); });
+  check_bytes("scale_rows_kernel<4>", elements, 8.02, 9.33,
+              [&](Side& s) { s.run().scale_rows(s(o.a), s(o.per_row), 0, s(o.y)); });
+  check_bytes("row_dots_kernel", elements, 8.02, 8.17,
+              [&](Side& s) { s.run().row_dots(s(o.a), s(o.b), 0, s(o.per_row)); });
+  check_bytes("mean_tokens_kernel", elements, 4, 4,
+              [&](Side& s) { s.run().mean_tokens(s(o.a), tokens, 1, s(of_images)); });
+  check_bytes("mean_tokens_grad_kernel", elements, 4.02, 8,
+              [&](Side& s) { s.run().mean_tokens_grad(s(of_images), tokens, 1, 0, s(o.y)); });
+  check_bytes("rotate_kernel", 3 * elements, 8.44, 13.31, [&](Side& s) {
+    s.run().rotate(heads, 1, RotaryPairs::halves, false, s(sine), s(cosine), s(qkv), 0, s(turned));
+  });
+  const auto pool_room = [](Side& s) { return s.scratch(s.run().attention_pool_scratch(heads)); };
+  check_bytes("attention_pool_kernel", elements, 8.09, 13.89,
+              [&](Side& s) { s.run().attention_pool(heads, 0, s(o.row), s(wide), s(of_images), pool_room(s)); });
+  check_bytes("attention_pool_grad_kernel", elements, 16.18, 31.8, [&](Side& s) {
+    s.run().attention_pool_grad(heads, 0, s(o.row), s(wide), s(of_images), s(dquery), s(dwide), pool_room(s));
+  });
+}
+
 TEST_CASE("the kernels that choose rows and columns move the bytes that their comments say") {
   if (!cuemu::checked()) return;
   const CountSectors count;

@@ -1,0 +1,31 @@
+// The tables of names, one file to a library.
+//
+// What they say was checked against the libraries' own files: timm 1.0, transformers 4 and 5, torchvision, OpenCLIP,
+// and the flax layout of Google's vit_jax and big_vision.
+#pragma once
+#include <array>
+#include <span>
+
+#include "weights/naming.h"
+
+namespace shear {
+
+std::span<const Naming* const> timm_namings();
+std::span<const Naming* const> hugging_face_namings();  // BERT-like names: ViT, DeiT, DINOv2, MSN, I-JEPA
+std::span<const Naming* const> clip_namings();          // CLIP and SigLIP, of Hugging Face and OpenCLIP
+std::span<const Naming* const> torchvision_namings();
+std::span<const Naming* const> google_namings();
+
+// Tables that one after the other make one.
+template <size_t... N>
+constexpr std::array<Rule, (N + ...)> joined(const std::array<Rule, N>&... tables) {
+  std::array<Rule, (N + ...)> all{};
+  size_t at = 0;
+  const auto add = [&](const auto& table) {
+    for (const Rule& rule : table) all[at++] = rule;
+  };
+  (add(tables), ...);
+  return all;
+}
+
+}  // namespace shear
