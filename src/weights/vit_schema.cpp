@@ -237,12 +237,12 @@ std::string VitSchema::told(const ModelSpec& model) const {
 std::string VitSchema::guess(const ModelSpec& model, std::string_view asked) const {
   if (!asked.empty()) return {};
   const VitConfig& c = *vit_config(model);
-  if (!guessed_.empty())
-    return text(weights_.path().string(), ": ", guessed_, ", not said by the file; ", setting("model"),
-                " says otherwise");
-  if (heads_told_) return {};
-  return text(weights_.path().string(), ": heads: ", c.heads, ", guessed from the width ", c.dim, " (", c.dim / c.heads,
-              " a head), not said by the file; ", setting("model"), " says otherwise");
+  std::string what(guessed_);
+  if (!heads_told_)
+    what += text(what.empty() ? "" : ", and ", "heads: ", c.heads, ", guessed from the width ", c.dim, " (",
+                 c.dim / c.heads, " a head)");
+  if (what.empty()) return {};
+  return text(weights_.path().string(), ": ", what, ", not said by the file; ", setting("model"), " says otherwise");
 }
 
 }  // namespace

@@ -98,8 +98,9 @@ TEST_CASE("what no weight tells is asked for: a model whose positions may turn h
         std::string::npos);
 }
 
-TEST_CASE("where OpenCLIP's files do not say which GELU is theirs, the guess is a warning") {
+TEST_CASE("where OpenCLIP's files do not say which GELU is theirs, nor the heads, both guesses are in the warning") {
   const Weights weights(file_of("open_clip"));
-  CHECK(weights.heads_guess(*weights.model(asked("open_clip")), {}).find("OpenAI's own weights have its quick form") !=
-        std::string::npos);
+  const std::string guess = weights.heads_guess(*weights.model(asked("open_clip")), {});
+  CHECK(guess.find("OpenAI's own weights have its quick form") != std::string::npos);
+  CHECK(guess.find("heads: 3, guessed from the width 24 (8 a head)") != std::string::npos);
 }
