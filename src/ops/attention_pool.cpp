@@ -3,13 +3,11 @@
 
 #include "shear/op.h"
 #include "shear/ops.h"
+#include "tape/contract.h"
 
 namespace shear {
 
 namespace {
-
-// Images whose pruned values are awake at a time.
-constexpr int64_t images_at_once = 8;
 
 struct AttentionPoolGrad {
   Slot query, kv, y;

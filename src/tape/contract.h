@@ -10,6 +10,8 @@ namespace shear {
 // Rows that a value which does not sleep dense is unpacked, remade or gathered at a time. A multiple of the depth that
 // the CPU's GEMM accumulates over at once: a sum over bands then has the bits of the sum over the whole.
 inline constexpr int64_t band_rows = 1152;
+// Images whose pruned queries, keys and values are awake at a time.
+inline constexpr int64_t images_at_once = 8;
 
 // dw = dy^T x + beta * dw.   dy (M, out), x (M, in), dw (out, in).  Columns and Rows do only their share of the work.
 void weight_grad(Backward&, const Kept& x, const Tensor& dy, View dw, float beta);

@@ -7,8 +7,7 @@ namespace {
 
 constexpr std::array embeddings{
     Rule{"~embeddings.cls_token", "cls_token"},
-    Rule{"~embeddings.distillation_token", "reg_token", Layout::as_is, -1, 3, Share::whole,
-         true},  // DeiT's: a register that has a position
+    alias("~embeddings.distillation_token", "reg_token"),  // DeiT's: a register that has a position
     Rule{"~embeddings.position_embeddings", "pos_embed"},
     Rule{"~embeddings.patch_embeddings.projection.*", "patch_embed.proj.*"},
 };
@@ -21,8 +20,8 @@ constexpr std::array attention{
 constexpr std::array last{
     Rule{"~layernorm.*", "norm.*"},
     Rule{"classifier.*", "head.*"},
-    Rule{"cls_classifier.*", "head.*", Layout::as_is, -1, 3, Share::whole, true},
-    Rule{"distillation_classifier.*", "head_dist.*", Layout::as_is, -1, 3, Share::whole, true},
+    alias("cls_classifier.*", "head.*"),
+    alias("distillation_classifier.*", "head_dist.*"),
 };
 
 // Files of transformers up to 4, and what save_pretrained of 5 still writes.

@@ -16,6 +16,11 @@ std::span<const Naming* const> clip_namings();          // CLIP and SigLIP, of H
 std::span<const Naming* const> torchvision_namings();
 std::span<const Naming* const> google_namings();
 
+// Another name of a parameter, or of a part of it, that is read and not written.
+constexpr Rule alias(std::string_view source, std::string_view ours, int part = -1, int parts = 3) {
+  return {source, ours, Layout::as_is, part, parts, Share::whole, true};
+}
+
 // Tables that one after the other make one.
 template <size_t... N>
 constexpr std::array<Rule, (N + ...)> joined(const std::array<Rule, N>&... tables) {
