@@ -16,10 +16,12 @@ import torchvision
 import transformers
 from PIL import Image
 from torchvision.transforms import RandomResizedCrop
+from transformers.models.beit.image_processing_pil_beit import BeitImageProcessorPil
 from transformers.models.bit.image_processing_pil_bit import BitImageProcessorPil
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 from transformers.models.convnext.image_processing_pil_convnext import ConvNextImageProcessorPil
 from transformers.models.deit.image_processing_pil_deit import DeiTImageProcessorPil
+from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
 from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPil
 
 TEST = 7  # Purpose::test
@@ -60,7 +62,8 @@ def crop(width, height, scale, ratio, item):
 
 # What is read there: the libraries' processors are given these keys, timm's transforms those of a pretrained_cfg.
 PROCESSORS = {"ViT": ViTImageProcessorPil, "DeiT": DeiTImageProcessorPil, "CLIP": CLIPImageProcessorPil,
-              "Bit": BitImageProcessorPil, "ConvNext": ConvNextImageProcessorPil}
+              "Bit": BitImageProcessorPil, "ConvNext": ConvNextImageProcessorPil, "Siglip": SiglipImageProcessorPil,
+              "Beit": BeitImageProcessorPil}
 TRANSFORMERS = [
     ("ViT", {"size": {"height": 33, "width": 33}}),
     ("ViT", {"size": 33, "resample": 3}),
@@ -75,6 +78,14 @@ TRANSFORMERS = [
     ("ConvNext", {"size": {"shortest_edge": 32}, "crop_pct": 0.82}),
     ("ConvNext", {"size": {"shortest_edge": 31}, "crop_pct": 0.875, "resample": 2}),
     ("ConvNext", {"size": {"shortest_edge": 384}}),
+    ("Siglip", {"size": {"height": 33, "width": 33}, "resample": 1}),
+    ("Beit", {"size": 35, "crop_size": 32}),
+    ("Beit", {"size": 35, "crop_size": 32, "do_center_crop": True, "resample": 4}),
+    ("CLIP", {"size": 33, "crop_size": 31, "resample": 5}),
+    # Less than the cut.  Of an odd number of black pixels the processors on Pillow have the greater half before the
+    # image, those on torchvision behind it, as timm; these are even.
+    ("DeiT", {"size": 29, "crop_size": 33}),
+    ("CLIP", {"do_resize": False, "crop_size": 32}),
 ]
 TIMM = [
     {"input_size": [3, 33, 33], "crop_pct": 0.9, "interpolation": "bicubic"},
@@ -84,6 +95,8 @@ TIMM = [
     {"input_size": [3, 33, 33], "crop_pct": 1.0, "interpolation": "bilinear", "crop_mode": "squash"},
     {"input_size": [3, 32, 32], "crop_pct": 1.0, "interpolation": "bicubic", "crop_mode": "border"},
     {"input_size": [3, 33, 33], "crop_pct": 0.6, "interpolation": "bicubic", "crop_mode": "border"},
+    {"input_size": [3, 33, 33], "crop_pct": 1.3, "interpolation": "lanczos", "crop_mode": "center"},
+    {"input_size": [3, 32, 32], "crop_pct": 1.5, "interpolation": "bicubic", "crop_mode": "squash"},
 ]
 SIZES = [(101, 64), (64, 101), (97, 41), (33, 50), (20, 61)]
 

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -120,10 +121,14 @@ struct CheckReport {
 };
 CheckReport check_data(const DataSplits&);
 
-enum class Interpolation : uint8_t { bilinear, bicubic };
+// Pillow's filters of these names, which reach 1, 2, 3, 0.5 and 1 pixels far; bicubic has a = -0.5.
+enum class Interpolation : uint8_t { bilinear, bicubic, lanczos, box, hamming };
+const std::vector<std::string>& interpolations();  // their names, in that order: timm's and Pillow's
+std::string_view name(Interpolation);
+std::optional<Interpolation> parse_interpolation(std::string_view);  // nothing for another name
 
 // Pillow 13's resize: two passes (horizontal, then vertical; the other way round where the height shrinks, and by more
-// than twice as many pixels as the width), support scaled with the reduction (antialias), bicubic a = -0.5,
+// than twice as many pixels as the width), support scaled with the reduction (antialias),
 // 8-bit fixed-point coefficients (22 fraction bits), rounded and clipped to 8 bits after each pass. The box
 // [left, right) x [top, bottom) of the source is mapped onto the whole result.
 struct Box {
@@ -137,6 +142,7 @@ enum class Fit : uint8_t {
   shorter,  // the shorter one, the other in proportion
   both,     // both to the same, whatever the ratio: a squash
   longer,   // the longer one; what is missing then has the colour `mean`: timm's "border"
+  none,     // neither: transformers' do_resize false
 };
 // Where a centre begins that leaves an odd number of pixels.
 enum class Halves : uint8_t {
@@ -150,13 +156,15 @@ struct Preprocess {
   std::array<float, 3> mean{0.5f, 0.5f, 0.5f}, std{0.5f, 0.5f, 0.5f};
   Interpolation interpolation = Interpolation::bicubic;
   // Evaluation resizes as `fit` says to floor(image / crop) pixels, or to just `resize` where that is not 0, and cuts
-  // the centre then.
+  // the centre then.  A side that is less than `image` by then has black beside it, one pixel more behind than before
+  // where their number is odd, as in torchvision.
   Fit fit = Fit::shorter;
-  float crop = 0.9f;  // 1: no margin
-  int resize = 0;     // `image` or more
+  float crop = 0.9f;  // 1: no margin; above 1: the image is less than what the model sees
+  int resize = 0;
   Halves halves = Halves::even;
+  bool cut = true;  // false: what is resized must be `image` x `image`, another is refused
 };
-int64_t resized_side(const Preprocess&);  // in pixels, before the cut
+int64_t resized_side(const Preprocess&);  // in pixels, before the cut; of Fit::none meaningless
 struct Augment {
   bool random_crop = true;                 // torchvision's RandomResizedCrop; off: as in eval
   std::array<float, 2> area{0.08f, 1.0f};  // share of the image
@@ -164,6 +172,8 @@ struct Augment {
   bool flip = true;  // left-right, with probability 1/2
   int pad = 0;       // small images: zero-padding and a random cut instead of a random crop
 };
+// Both throw Fault::input for a model of other than 1 or 3 channels, and for an image that has not the model's size
+// where neither resizing nor a cut gives it that.
 void prepare_eval(const Image&, const Preprocess&, float* chw);
 void prepare_train(const Image&, const Preprocess&, const Augment&, Stream&, float* chw);
 

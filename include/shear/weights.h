@@ -29,7 +29,7 @@ Preprocess default_preprocess(const ModelSpec&);
 struct ImageOptions {
   std::optional<std::array<double, 3>> mean, std;
   std::optional<double> crop;
-  std::optional<std::string> interpolation;  // bilinear, bicubic
+  std::optional<std::string> interpolation;  // a name of interpolations()
   bool squash = false;
   std::optional<int64_t> size;  // of the side, in pixels: taken into account when the model is chosen
 };
@@ -65,9 +65,9 @@ struct Unused {
 
 class Weights {
  public:
-  // Recognises the format and the names.  Reads config.json and preprocessor_config.json beside the file, unless the
-  // file carries Shear's own card.  Throws Fault::input for a file that is broken, whose names are of no known source,
-  // or that contradicts what stands beside it.
+  // Recognises the format and the names.  Reads config.json, processor_config.json and preprocessor_config.json beside
+  // the file, unless the file carries Shear's own card.  Throws Fault::input for a file that is broken, whose names are
+  // of no known source, or that contradicts what stands beside it.
   explicit Weights(const std::filesystem::path&);
   ~Weights();
   Weights(const Weights&) = delete;
@@ -80,7 +80,8 @@ class Weights {
   // The model that the weights are for; where `model` (as for parse_model) is given, that one, with the LayerNorm
   // epsilon, GELU and number of classes of the weights unless it names them.  `image`: another size; 0: none.
   // Throws Fault::usage where the weights do not tell something that `model` does not say either, Fault::input where
-  // they are of another family.
+  // they are of another family.  Without `image` and `model` the size is that which the library shows the model, where
+  // it takes any (DINOv2 of Hugging Face); Fault::input where it takes one and a file beside the weights makes another.
   ModelSpecPtr model(std::string_view model = {}, int64_t image = 0) const;
   int64_t classes() const;  // of the head; 0: there is none
 
@@ -132,6 +133,8 @@ class Weights {
   std::vector<std::string> class_names_;
   std::optional<Preprocess> preprocess_;
   std::string model_from_, images_from_;  // for people
+  std::string shown_by_;                  // the file that says what the library shows the model; empty: none
+  bool any_size_ = false;
 };
 
 enum class Matching : bool { exact, fine_tuning };

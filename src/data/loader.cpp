@@ -211,9 +211,13 @@ struct Loader::State {
 
   void prepare(int64_t epoch, int64_t index, float* chw) const {
     const Image image = read(index);
-    if (!options.training) return prepare_eval(image, options.preprocess, chw);
-    Stream stream(options.seed, Purpose::augment, static_cast<uint64_t>(epoch), static_cast<uint64_t>(index));
-    prepare_train(image, options.preprocess, options.augment, stream, chw);
+    try {
+      if (!options.training) return prepare_eval(image, options.preprocess, chw);
+      Stream stream(options.seed, Purpose::augment, static_cast<uint64_t>(epoch), static_cast<uint64_t>(index));
+      prepare_train(image, options.preprocess, options.augment, stream, chw);
+    } catch (const Error& error) {
+      fail(error.fault(), data.describe(index), ": ", error.what());
+    }
   }
 
   // -- For the caller -----------------------------------------------------------------------------------------------

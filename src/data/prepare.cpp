@@ -10,10 +10,10 @@ namespace shear {
 namespace {
 
 void check(const Preprocess& p) {
-  require(p.image > 0 && (p.channels == 1 || p.channels == 3) && p.crop > 0 && p.crop <= 1 &&
-              (p.resize == 0 || p.resize >= p.image),
-          "preprocessing to ", p.channels, " channels of ", p.image, " x ", p.image, " with crop ", p.crop,
-          ", resized to ", p.resize, ", expected 1 or 3 channels, 0 < crop <= 1 and no less than the image");
+  require(p.image > 0 && p.crop > 0 && p.resize >= 0, "preprocessing to ", p.image, " x ", p.image, " with crop ",
+          p.crop, ", resized to ", p.resize, ", expected positive sizes");
+  if (p.channels != 1 && p.channels != 3)
+    fail(Fault::input, "the model sees ", p.channels, " channels, but images have 1 (grey) or 3 (colour)");
 }
 
 // Half of what is left out.
@@ -27,48 +27,74 @@ void stretch(const View& from, const Preprocess& p, Image& to) {
 
 int rounded(double x) { return static_cast<int>(std::nearbyint(x)); }
 
-// timm's ResizeKeepRatio(longest=1) and CenterCropOrPad: what the image does not fill has the mean colour.
-void on_border(const View& from, const Preprocess& p, Image& to) {
-  const double side = static_cast<double>(resized_side(p));
-  const double ratio = std::max(from.width / side, from.height / side);
-  struct Axis {
-    int64_t all;       // the resized image's
-    int64_t cut, pad;  // left out before what is seen, or filled before it
-    int seen;
-  };
-  const auto axis = [&](int length) -> Axis {
-    const int64_t all = std::max<int64_t>(1, std::llrint(length / ratio));
-    if (all < p.image) return {all, 0, (p.image - all) / 2, static_cast<int>(all)};
-    return {all, half(all - p.image, p.halves), 0, p.image};
-  };
-  const Axis x = axis(from.width), y = axis(from.height);
-  Image seen;
-  resample(from, x.all, y.all, p.interpolation, whole(from), {x.cut, y.cut, x.seen, y.seen}, seen);
+// One side of what was resized, and where the model's part of it is.
+struct Axis {
+  int64_t all;
+  int64_t cut, pad;  // left out before what is seen, or filled before it
+  int seen;
+};
+
+Axis axis(int64_t all, const Preprocess& p) {
+  if (all < p.image) return {all, 0, (p.image - all) / 2, static_cast<int>(all)};
+  return {all, half(all - p.image, p.halves), 0, p.image};
+}
+
+struct Sides {
+  int64_t width, height;
+};
+
+// What an image is resized to before the cut.
+Sides resized(const View& from, const Preprocess& p) {
+  const int64_t side = resized_side(p);
+  switch (p.fit) {
+    case Fit::none:
+      return {from.width, from.height};
+    case Fit::both:
+      return {side, side};
+    case Fit::shorter: {
+      const int64_t shorter = std::min(from.width, from.height);
+      return {side * from.width / shorter, side * from.height / shorter};
+    }
+    case Fit::longer: {  // timm's ResizeKeepRatio(longest=1)
+      const double to = static_cast<double>(side), ratio = std::max(from.width / to, from.height / to);
+      return {std::max<int64_t>(1, std::llrint(from.width / ratio)),
+              std::max<int64_t>(1, std::llrint(from.height / ratio))};
+    }
+  }
+  return {};
+}
+
+// `seen` in the middle of the colour that fills what an image leaves free.
+void on_ground(Image seen, const Axis& x, const Axis& y, const Preprocess& p, Image& to) {
   seen = to_channels(std::move(seen), p.channels);
   const auto channels = static_cast<size_t>(p.channels), row = static_cast<size_t>(p.image) * channels;
   to.width = to.height = p.image;
   to.channels = p.channels;
-  to.pixels.resize(static_cast<size_t>(p.image) * row);
-  for (size_t i = 0; i < to.pixels.size(); ++i)
-    to.pixels[i] = static_cast<uint8_t>(std::clamp(rounded(255.f * p.mean[i % channels]), 0, 255));
+  to.pixels.assign(static_cast<size_t>(p.image) * row, 0);
+  if (p.fit == Fit::longer)
+    for (size_t i = 0; i < to.pixels.size(); ++i)
+      to.pixels[i] = static_cast<uint8_t>(std::clamp(rounded(255.f * p.mean[i % channels]), 0, 255));
   const size_t line = static_cast<size_t>(x.seen) * channels;
   for (size_t r = 0; r < static_cast<size_t>(y.seen); ++r)
     std::copy_n(seen.pixels.data() + r * line, line,
                 to.pixels.data() + (static_cast<size_t>(y.pad) + r) * row + static_cast<size_t>(x.pad) * channels);
 }
 
-// Resizing and the centre's cut, as torchvision's Resize and CenterCrop and as transformers' processors; only what is
-// cut out is computed.
+// Resizing and the centre's cut, as torchvision's Resize and CenterCrop, timm's CenterCropOrPad and transformers'
+// processors; only what is cut out is computed.
 void centre(const View& from, const Preprocess& p, Image& to) {
-  if (p.fit == Fit::longer) return on_border(from, p, to);
-  int64_t width = resized_side(p), height = width;
-  if (p.fit == Fit::shorter) {
-    const int64_t side = width, shorter = std::min(from.width, from.height);
-    width = side * from.width / shorter;
-    height = side * from.height / shorter;
-  }
-  const Window window{half(width - p.image, p.halves), half(height - p.image, p.halves), p.image, p.image};
-  resample(from, width, height, p.interpolation, whole(from), window, to);
+  const auto [width, height] = resized(from, p);
+  if (!p.cut && (width != p.image || height != p.image))
+    fail(Fault::input, "an image of ", from.width, " x ", from.height,
+         p.fit == Fit::none ? " is not resized" : text(" becomes ", width, " x ", height, " and is not cut"),
+         ", as its model's library has it, expected ", p.image, " x ", p.image);
+  const Axis x = axis(width, p), y = axis(height, p);
+  const Window window{x.cut, y.cut, x.seen, y.seen};
+  if (x.seen == p.image && y.seen == p.image)
+    return resample(from, width, height, p.interpolation, whole(from), window, to);
+  Image seen;
+  resample(from, width, height, p.interpolation, whole(from), window, seen);
+  on_ground(std::move(seen), x, y, p, to);
 }
 
 // The image shifted by (right, down), zeros where nothing came from.
@@ -145,7 +171,7 @@ Crop random_crop(int width, int height, const Augment& augment, Stream& stream) 
 int64_t resized_side(const Preprocess& p) {
   if (p.resize > 0) return p.resize;
   const double side = std::min(p.image / static_cast<double>(p.crop) * (1 + 1e-6), 1e9);
-  return std::max<int64_t>(static_cast<int64_t>(side), p.image);
+  return std::max<int64_t>(static_cast<int64_t>(side), 1);
 }
 
 void prepare_eval(const Image& image, const Preprocess& p, float* chw) {

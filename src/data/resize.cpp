@@ -19,12 +19,41 @@ constexpr int lanes = 8;
 using Sums = int32_t __attribute__((vector_size(lanes * sizeof(int32_t))));
 using Pixels = uint16_t __attribute__((vector_size(lanes * sizeof(uint16_t))));
 
-double weight(Interpolation interpolation, double x) {
-  x = std::abs(x);
-  if (interpolation == Interpolation::bilinear) return x < 1 ? 1 - x : 0;
-  constexpr double a = -0.5;
-  if (x < 1) return ((a + 2) * x - (a + 3)) * x * x + 1;
-  if (x < 2) return (((x - 5) * x + 8) * x - 4) * a;
+double sinc(double x) { return x == 0 ? 1 : std::sin(x * M_PI) / (x * M_PI); }
+
+double weight(Interpolation interpolation, double at) {
+  const double x = std::abs(at);
+  switch (interpolation) {
+    case Interpolation::bilinear:
+      return x < 1 ? 1 - x : 0;
+    case Interpolation::bicubic: {
+      constexpr double a = -0.5;
+      if (x < 1) return ((a + 2) * x - (a + 3)) * x * x + 1;
+      if (x < 2) return (((x - 5) * x + 8) * x - 4) * a;
+      return 0;
+    }
+    case Interpolation::lanczos:
+      return -3 <= at && at < 3 ? sinc(at) * sinc(at / 3) : 0;
+    case Interpolation::box:  // a pixel between two results is the left one's
+      return -0.5 < at && at <= 0.5 ? 1 : 0;
+    case Interpolation::hamming:
+      return x < 1 ? sinc(x) * (0.54f + 0.46f * std::cos(x * M_PI)) : 0;  // Pillow has these two in single precision
+  }
+  return 0;
+}
+
+double reach(Interpolation interpolation) {
+  switch (interpolation) {
+    case Interpolation::bilinear:
+    case Interpolation::hamming:
+      return 1;
+    case Interpolation::bicubic:
+      return 2;
+    case Interpolation::lanczos:
+      return 3;
+    case Interpolation::box:
+      return 0.5;
+  }
   return 0;
 }
 
@@ -47,7 +76,7 @@ Taps::Taps(int in, double low, double high, int64_t out, Interpolation interpola
   const float low_f = static_cast<float>(low), high_f = static_cast<float>(high);
   const double scale = static_cast<double>(high_f - low_f) / static_cast<double>(out);
   const double stretch = std::max(scale, 1.0);  // antialias: the filter grows with the reduction
-  const double support = (interpolation == Interpolation::bicubic ? 2 : 1) * stretch;
+  const double support = reach(interpolation) * stretch;
   room = static_cast<int>(std::ceil(support)) * 2 + 1;
   runs.resize(static_cast<size_t>(count));
   weights.resize(static_cast<size_t>(count) * static_cast<size_t>(room));
@@ -147,6 +176,19 @@ bool vertical_first(const View& from, int64_t width, int64_t height) {
 }
 
 }  // namespace
+
+const std::vector<std::string>& interpolations() {
+  static const std::vector<std::string> names{"bilinear", "bicubic", "lanczos", "box", "hamming"};  // as the enum
+  return names;
+}
+
+std::string_view name(Interpolation i) { return interpolations()[static_cast<size_t>(i)]; }
+
+std::optional<Interpolation> parse_interpolation(std::string_view name) {
+  const auto at = std::find(interpolations().begin(), interpolations().end(), name);
+  if (at == interpolations().end()) return std::nullopt;
+  return static_cast<Interpolation>(at - interpolations().begin());
+}
 
 void resample(const View& from, int64_t width, int64_t height, Interpolation interpolation, const Box& box,
               const Window& window, Image& result) {

@@ -10,8 +10,8 @@
 
 namespace shear {
 
-static constexpr std::array<const char*, 3> fits{"shorter", "both", "longer"};  // as enum Fit
-static constexpr std::array<const char*, 2> halves{"even", "down"};             // as enum Halves
+static constexpr std::array<const char*, 4> fits{"shorter", "both", "longer", "none"};  // as enum Fit
+static constexpr std::array<const char*, 2> halves{"even", "down"};                     // as enum Halves
 
 nlohmann::ordered_json preprocess_json(const Preprocess& p) {
   nlohmann::ordered_json j;
@@ -21,19 +21,20 @@ nlohmann::ordered_json preprocess_json(const Preprocess& p) {
     j["mean"].push_back(short_double(p.mean[i]));
     j["std"].push_back(short_double(p.std[i]));
   }
-  j["interpolation"] = p.interpolation == Interpolation::bilinear ? "bilinear" : "bicubic";
+  j["interpolation"] = name(p.interpolation);
   j["crop"] = short_double(p.crop);
   // Until there were the three fields behind it, `squash` told all, and cut nothing.
   j["squash"] = p.fit == Fit::both;
   j["fit"] = fits[static_cast<size_t>(p.fit)];
   j["resize"] = resized_side(p);
   j["halves"] = halves[static_cast<size_t>(p.halves)];
+  if (!p.cut) j["cut"] = false;
   return j;
 }
 
 // The enumerator of a name.
-template <class Enum, size_t n>
-static Enum named(const std::array<const char*, n>& names, const nlohmann::json& found, const std::string& where) {
+template <class Enum>
+static Enum named(const auto& names, const nlohmann::json& found, const std::string& where) {
   const auto at = std::find(names.begin(), names.end(), found.get<std::string>());
   if (at == names.end()) fail(Fault::input, where, " has ", found.dump(), ", expected ", names.front(), " or the like");
   return static_cast<Enum>(at - names.begin());
@@ -47,19 +48,20 @@ static Preprocess preprocess_from(const nlohmann::json& j, const std::string& wh
     p.mean[i] = j.at("mean").at(i);
     p.std[i] = j.at("std").at(i);
   }
-  p.interpolation = j.at("interpolation") == "bilinear" ? Interpolation::bilinear : Interpolation::bicubic;
+  p.interpolation = named<Interpolation>(interpolations(), j.at("interpolation"), where);
   p.crop = j.at("crop");
   if (j.contains("resize")) {
     p.fit = named<Fit>(fits, j.at("fit"), where);
     p.resize = j.at("resize");
     p.halves = named<Halves>(halves, j.at("halves"), where);
+    p.cut = j.value("cut", true);
   } else if (j.at("squash").get<bool>()) {
     p.fit = Fit::both;
     p.crop = 1;
   }
   const auto finite = [](float v) { return std::isfinite(v); };
-  if (p.image < 1 || (p.channels != 1 && p.channels != 3) || !(p.crop > 0 && p.crop <= 1) ||
-      (p.resize != 0 && p.resize < p.image) || !std::all_of(p.mean.begin(), p.mean.end(), finite) ||
+  if (p.image < 1 || p.channels < 1 || !(p.crop > 0 && finite(p.crop)) || p.resize < 0 ||
+      !std::all_of(p.mean.begin(), p.mean.end(), finite) ||
       !std::all_of(p.std.begin(), p.std.end(), [&](float v) { return finite(v) && v > 0; }))
     fail(Fault::input, where, " is ", j.dump(), ", which is no way to prepare images");
   return p;
@@ -122,16 +124,21 @@ void apply(const ImageOptions& o, Preprocess& p) {
       fail(Fault::usage, setting("image-crop"), " ", *o.crop, ": expected more than 0 and at most 1");
     p.crop = static_cast<float>(*o.crop);
     p.resize = 0;
+    p.cut = true;
+    if (p.fit == Fit::none) p.fit = Fit::shorter;
   }
   if (o.interpolation) {
-    if (*o.interpolation != "bilinear" && *o.interpolation != "bicubic")
-      fail(Fault::usage, setting("interpolation"), " ", *o.interpolation, ": expected bilinear or bicubic");
-    p.interpolation = *o.interpolation == "bilinear" ? Interpolation::bilinear : Interpolation::bicubic;
+    const auto known = parse_interpolation(*o.interpolation);
+    if (!known)
+      fail(Fault::usage, setting("interpolation"), " ", *o.interpolation, ": expected ",
+           "bilinear, bicubic, lanczos, box or hamming");
+    p.interpolation = *known;
   }
   if (o.squash) {
     p.fit = Fit::both;
     p.crop = 1;
     p.resize = 0;
+    p.cut = true;
   }
 }
 

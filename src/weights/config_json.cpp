@@ -80,9 +80,8 @@ void channels(const Json& j, const char* key, const std::string& where, bool div
 }
 
 Interpolation interpolation(const std::string& name, const char* key, const std::string& where) {
-  if (name == "bilinear") return Interpolation::bilinear;
-  if (name == "bicubic") return Interpolation::bicubic;
-  refuse(where, key, name, "bilinear or bicubic");
+  if (const auto known = parse_interpolation(name)) return *known;
+  refuse(where, key, name, "bilinear, bicubic, lanczos, box or hamming");
 }
 
 }  // namespace shear::config

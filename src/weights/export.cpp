@@ -110,9 +110,11 @@ class Parcel {
   std::vector<TensorToWrite> tensors_;
 };
 
+bool images_have(int64_t channels) { return channels == 1 || channels == 3; }
+
 std::vector<double> some(const std::array<float, 3>& v, int64_t channels) {
   std::vector<double> out;
-  for (int64_t i = 0; i < std::min<int64_t>(channels, 3); ++i) out.push_back(short_double(v[static_cast<size_t>(i)]));
+  for (int64_t i = 0; i < channels; ++i) out.push_back(short_double(v[static_cast<size_t>(i)]));
   return out;
 }
 
@@ -148,17 +150,34 @@ OrderedJson hugging_face_config(const VitConfig& c, const std::vector<std::strin
           {"label2id", ids}};
 }
 
+int pillow_number(Interpolation i) {
+  switch (i) {
+    case Interpolation::lanczos:
+      return 1;
+    case Interpolation::bilinear:
+      return 2;
+    case Interpolation::bicubic:
+      return 3;
+    case Interpolation::box:
+      return 4;
+    case Interpolation::hamming:
+      return 5;
+  }
+  return 0;
+}
+
 OrderedJson preprocessor_config(const Preprocess& p) {
-  OrderedJson j{{"image_processor_type", "ViTImageProcessor"}, {"do_resize", true}};
+  OrderedJson j{{"image_processor_type", "ViTImageProcessor"}};
   const int64_t side = resized_side(p);
-  const bool cut = p.fit == Fit::shorter || side != p.image;
+  const bool cut = p.cut && (p.fit != Fit::both || side != p.image);
+  j["do_resize"] = p.fit != Fit::none;
   if (p.fit == Fit::both)
     j["size"] = {{"height", side}, {"width", side}};
-  else
+  else if (p.fit == Fit::shorter)
     j["size"] = {{"shortest_edge", side}};
   j["do_center_crop"] = cut;
   if (cut) j["crop_size"] = {{"height", p.image}, {"width", p.image}};
-  j["resample"] = p.interpolation == Interpolation::bilinear ? 2 : 3;
+  j["resample"] = pillow_number(p.interpolation);
   j["do_rescale"] = true;
   j["rescale_factor"] = 1 / 255.;
   j["do_normalize"] = true;
@@ -170,12 +189,12 @@ OrderedJson preprocessor_config(const Preprocess& p) {
 // The share from which timm comes to the same size: floor(image / share), in double precision.
 double timm_share(const Preprocess& p) {
   const double side = static_cast<double>(resized_side(p)), share = short_double(p.crop);
-  return std::floor(p.image / share) == side ? share : p.image / (side + (side > p.image ? 0.5 : 0));
+  return std::floor(p.image / share) == side ? share : p.image / (side + (side != p.image ? 0.5 : 0));
 }
 
 // What the configs of a library cannot say; empty: they say it all.
 std::string unsaid(const Preprocess& p, bool hugging_face) {
-  const bool odd = p.fit == Fit::both ? (resized_side(p) - p.image) % 4 == 3 : true;
+  const bool odd = p.fit == Fit::both ? (resized_side(p) - p.image) % 4 == 3 : p.cut;
   if (odd && p.halves != (hugging_face ? Halves::down : Halves::even))
     return text(hugging_face ? "transformers" : "timm", " cuts a centre that leaves an odd number of pixels up to one ",
                 hugging_face ? "before" : "behind", " that of these weights");
@@ -263,19 +282,30 @@ OrderedJson timm_config(const VitConfig& c, const std::vector<std::string>& clas
   j["pretrained_cfg"] = {{"custom_load", false},
                          {"input_size", {c.channels, c.image, c.image}},
                          {"fixed_input_size", true},
-                         {"interpolation", p.interpolation == Interpolation::bilinear ? "bilinear" : "bicubic"},
+                         {"interpolation", name(p.interpolation)},
                          {"crop_pct", timm_share(p)},
                          {"crop_mode", p.fit == Fit::both     ? "squash"
                                        : p.fit == Fit::longer ? "border"
                                                               : "center"},
-                         {"mean", some(p.mean, p.channels)},
-                         {"std", some(p.std, p.channels)},
                          {"num_classes", c.classes},
                          {"pool_size", nullptr},
                          {"first_conv", "patch_embed.proj"},
                          {"classifier", "head"}};
+  if (images_have(c.channels)) {
+    j["pretrained_cfg"]["mean"] = some(p.mean, p.channels);
+    j["pretrained_cfg"]["std"] = some(p.std, p.channels);
+  }
   if (!classes.empty()) j["label_names"] = classes;
   return j;
+}
+
+// The model of the size that its positions are stored for, though its library may show it images of another.
+ModelSpecPtr stored_model(const Weights& weights, const std::string& asked) {
+  ModelSpecPtr model = weights.model(asked);
+  const VitConfig* c = vit_config(*model);
+  if (!c || !asked.empty() || !weights.has("pos_embed")) return model;
+  const PositionGrid found = position_grid(weights.shape("pos_embed")[1], c->class_token ? 1 : 0, c->registers);
+  return found.side == c->image / c->patch ? model : weights.model({}, found.side * c->patch);
 }
 
 std::string printed(const OrderedJson& j, const fs::path& path) {
@@ -300,7 +330,7 @@ void check_free(const fs::path& path, const std::string& content, bool overwrite
 ExportReport export_weights(const Weights& weights, const fs::path& out, const ExportOptions& options) {
   require(options.dtype == DType::f32 || options.dtype == DType::f16 || options.dtype == DType::bf16,
           "export_weights: ", name(options.dtype), ", expected F32, F16 or BF16");
-  const ModelSpecPtr model = weights.model(options.model);
+  const ModelSpecPtr model = stored_model(weights, options.model);
   const VitConfig* vit = vit_config(*model);
   if (!vit && options.naming)
     fail(Fault::usage, setting("naming"), ": no other library has this model (", model->str(), "), expected none");
@@ -321,6 +351,9 @@ ExportReport export_weights(const Weights& weights, const fs::path& out, const E
       parcel.pack(*vit, made->parameters(), hugging_face ? hugging_face_naming : timm_naming,
                   hugging_face ? "vit." : "");
   }
+  if (const int64_t shown = weights.model(options.model)->input()[1], stored = model->input()[1]; shown != stored)
+    report.notes.push_back(text("written for images of ", stored, " pixels, as the positions are stored; the library ",
+                                "of these weights shows them ", shown));
   if (const std::string guess = weights.heads_guess(*model, options.model); !guess.empty())
     report.warnings.push_back(guess);
 
@@ -345,9 +378,16 @@ ExportReport export_weights(const Weights& weights, const fs::path& out, const E
     if (card.preprocess.fit == Fit::longer)
       report.warnings.push_back(
           "preprocessor_config.json is not written: transformers' processors cannot lay an image on a border");
+    else if (!images_have(vit->channels))
+      report.warnings.push_back(text("preprocessor_config.json is not written: the model sees ", vit->channels,
+                                     " channels, images have 1 or 3"));
     else
       add("preprocessor_config.json", preprocessor_config(card.preprocess));
   } else if (options.naming) {
+    if (!card.preprocess.cut || card.preprocess.fit == Fit::none)
+      fail(Fault::input, weights.path().string(), ": its images are ",
+           card.preprocess.fit == Fit::none ? "not resized" : "not cut", ", which timm's configs cannot say, expected ",
+           setting("naming"), " hf");
     add("config.json", timm_config(*vit, card.classes, card.preprocess));
     const std::string_view known = known_name(*vit);
     const float usual = known.empty() ? VitConfig{}.epsilon : parse_vit(known).epsilon;

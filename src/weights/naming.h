@@ -6,6 +6,7 @@
 
 #include "shear/models/vit.h"
 #include "shear/weights.h"
+#include "weights/colours.h"
 
 namespace shear {
 
@@ -47,6 +48,7 @@ struct Naming {
   Interpolation interpolation = Interpolation::bicubic;
   Fit fit = Fit::shorter;
   Halves halves = Halves::even;
+  std::array<float, 3> mean = half_each, std = half_each;
   PositionResize positions = PositionResize::bicubic_antialias;
   std::optional<Pool> pool{};           // none: as the names say
   std::optional<LastNorm> last_norm{};  // none: as the names say

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "weights/colours.h"
 #include "weights/config_json.h"
 
 namespace shear {
@@ -88,6 +89,8 @@ SourceConfig parse_hugging_face(const Json& j, const std::string& where) {
   }
   SourceConfig c;
   c.library = "Hugging Face";
+  c.model_type = name;
+  c.any_size = type->dinov2;
   const Json* nested = type->tower ? find_object(j, "vision_config", where) : nullptr;
   read_tower(nested ? *nested : j, *type, where, c);
   if (const Json* names = find(j, "id2label")) {
@@ -139,15 +142,14 @@ SourceConfig parse_timm(const Json& j, const std::string& where) {
     read_pool(*args);
   }
   const Json* nested = find_object(j, "pretrained_cfg", where);
-  const Json& images = nested ? *nested : j;  // older files have one level
-  Preprocess p;
+  const Json& images = nested ? *nested : j;                 // older files have one level
+  Preprocess p{.mean = imagenet_mean, .std = imagenet_std};  // timm's, where it does not say
   channels(images, "mean", where, false, p.mean);
   channels(images, "std", where, true, p.std);
   if (const auto name = word(images, "interpolation", where))
     p.interpolation = interpolation(*name, "interpolation", where);
   const double crop = number(images, "crop_pct", where).value_or(0.875);  // timm's own, where a model does not say
-  if (!(static_cast<float>(crop) > 0 && crop <= 1))
-    refuse(where, "crop_pct", images["crop_pct"], "more than 0 and at most the whole image");
+  if (!(static_cast<float>(crop) > 0 && crop <= 100)) refuse(where, "crop_pct", images["crop_pct"], "more than 0");
   p.crop = static_cast<float>(crop);
   const std::string mode = word(images, "crop_mode", where).value_or("center");
   if (mode != "center" && mode != "squash" && mode != "border")
@@ -159,7 +161,8 @@ SourceConfig parse_timm(const Json& j, const std::string& where) {
     if (!input->is_array() || input->size() != 3 || side(1) != side(2) || side(1) < 1 || side(1) > 1 << 20)
       refuse(where, "input_size", *input, "channels and two equal sides");
     p.image = static_cast<int>(side(1));
-    if (const double resized = std::floor(p.image / crop); resized < 1e9) p.resize = static_cast<int>(resized);
+    if (const double resized = std::floor(p.image / crop); resized < 1e9)
+      p.resize = std::max(static_cast<int>(resized), 1);
   }
   if (nested || images.contains("mean")) c.preprocess = p;
   return c;

@@ -15,13 +15,20 @@ struct SourceConfig {
   std::optional<Pool> pool;
   std::vector<std::string> class_names;  // by index; empty where they are placeholders
   std::optional<Preprocess> preprocess;  // image: of the model that it was written for, 0 where it does not say
+  std::string model_type;                // of Hugging Face
+  bool any_size = false;                 // the library takes images of any size, and resizes positions to them
 };
 
 // `where` opens every sentence.  Throw Fault::input for text that is not JSON, for values of the wrong kind, and for
 // models that Shear's ViT is not.
 SourceConfig parse_config(std::string_view json, const std::string& where);
-// Preprocessing by preprocessor_config.json; where it names no processor, what it does not say is as in `otherwise`.
-// Throws Fault::input for what Preprocess cannot say.
-Preprocess parse_preprocessor(std::string_view json, const std::string& where, const Preprocess& otherwise);
+// Preprocessing by preprocessor_config.json; where it names no processor, that of `model_type` is meant; where there is
+// none for that, what it does not say is as in `otherwise`.  Throws Fault::input for what Preprocess cannot say.
+Preprocess parse_preprocessor(std::string_view json, const std::string& where, const Preprocess& otherwise,
+                              std::string_view model_type = {});
+// The same by processor_config.json, as transformers writes it since version 5 for models of images and text; nothing
+// where that says nothing of images.
+std::optional<Preprocess> parse_processor(std::string_view json, const std::string& where, const Preprocess& otherwise,
+                                          std::string_view model_type = {});
 
 }  // namespace shear

@@ -306,28 +306,46 @@ void Weights::take(const SourceConfig& c, const std::string& where) {
 void Weights::read_beside() {
   if (card_) return;
   const fs::path folder = path().parent_path(), config = folder / "config.json",
-                 preprocessor = folder / "preprocessor_config.json";
+                 preprocessor = folder / "preprocessor_config.json", processor = folder / "processor_config.json";
   // Whatever has this name is read: a pipe, or a link to nothing, is refused there.
   const auto is_there = [](const fs::path& p) {
     std::error_code ignored;
     return fs::exists(fs::symlink_status(p, ignored));
   };
+  SourceConfig c;
   if (is_there(config)) {
-    const SourceConfig c = parse_config(read_text(config), config.string());
+    c = parse_config(read_text(config), config.string());
     if (!c.library.empty()) take(c, config.string());
   }
-  if (is_there(preprocessor)) {
-    const Preprocess p = preprocess_.value_or(Preprocess{.image = 0, .interpolation = naming_->interpolation});
-    preprocess_ = parse_preprocessor(read_text(preprocessor), preprocessor.string(), p);
-    images_from_ = "from " + preprocessor.string();
+  const Preprocess otherwise = preprocess_.value_or(Preprocess{.image = 0, .interpolation = naming_->interpolation});
+  // As transformers: what the former says of images goes before the latter.
+  std::optional<Preprocess> said;
+  if (is_there(processor)) {
+    said = parse_processor(read_text(processor), processor.string(), otherwise, c.model_type);
+    if (said) shown_by_ = processor.string();
   }
+  if (!said && is_there(preprocessor)) {
+    said = parse_preprocessor(read_text(preprocessor), preprocessor.string(), otherwise, c.model_type);
+    shown_by_ = preprocessor.string();
+  }
+  if (!said) return;
+  preprocess_ = said;
+  images_from_ = "from " + shown_by_;
+  any_size_ = c.any_size;
 }
 
 ModelSpecPtr Weights::model(std::string_view asked, int64_t image) const {
   if (!asked.empty() && family_of(asked) != schema_->family())
     fail(Fault::input, path().string(), ": holds the weights of a model of the family ", schema_->family(), ", but ",
          setting("model"), " ", asked, " is of ", family_of(asked), ", expected the same");
-  return schema_->model(asked, image);
+  ModelSpecPtr model = schema_->model(asked, image);
+  if (shown_by_.empty() || !asked.empty() || image != 0) return model;
+  // What the library shows the model, where nobody asks for another size.
+  const int64_t shown = preprocess_->image, side = model->input()[1];
+  if (shown == 0 || shown == side) return model;
+  if (any_size_) return schema_->model(asked, shown);
+  fail(Fault::input, shown_by_, ": makes images of ", shown, " pixels, but the model in ", path().string(), " is for ",
+       side, ", expected the same, or ", setting("image-size"), ' ', shown, " or ", side);
 }
 
 Preprocess Weights::preprocess(const ModelSpec& model) const {
@@ -340,6 +358,8 @@ Preprocess Weights::preprocess(const ModelSpec& model) const {
     p.interpolation = naming_->interpolation;
     p.fit = naming_->fit;
     p.halves = naming_->halves;
+    p.mean = naming_->mean;
+    p.std = naming_->std;
     if (p.fit == Fit::both) p.crop = 1;
   }
   p.image = usual.image;
@@ -355,16 +375,21 @@ std::string Weights::heads_guess(const ModelSpec& model, std::string_view asked)
 
 // What evaluation does before it turns pixels into floats.
 static std::string geometry(const Preprocess& p) {
-  const bool cut = resized_side(p) > p.image;
-  const std::string share = p.crop == 1 ? "the centre of the " : text("the centre ", p.crop, " of the ");
+  const int64_t side = resized_side(p);
+  if (p.fit == Fit::none) return p.cut ? "not resized, the centre" : "not resized";
+  if (!p.cut) return text("the shorter side to ", side, ", not cut");
+  const std::string share = side == p.image ? "the centre of the " : text("the centre ", p.crop, " of the ");
+  const std::string black = side < p.image ? text(" to ", side, " pixels on black") : "";
   switch (p.fit) {
     case Fit::shorter:
-      return share + "shorter side";
+      return black.empty() ? share + "shorter side" : "the shorter side" + black;
     case Fit::both:
-      return cut ? text("squashed to ", resized_side(p), " x ", resized_side(p), ", the centre of that")
-                 : std::string("squashed");
+      if (!black.empty()) return "squashed" + black;
+      return side > p.image ? text("squashed to ", side, " x ", side, ", the centre of that") : std::string("squashed");
     case Fit::longer:
       return share + "longer side on the mean colour";
+    case Fit::none:
+      break;
   }
   return {};
 }
@@ -377,9 +402,8 @@ std::vector<std::string> Weights::describe(const ModelSpec& model, const Preproc
   const auto three = [](const std::array<float, 3>& v) {
     return v[0] == v[1] && v[1] == v[2] ? text(v[0]) : text(v[0], ", ", v[1], ", ", v[2]);
   };
-  lines.push_back(text("images: ", p.image, " x ", p.image, ", ",
-                       p.interpolation == Interpolation::bilinear ? "bilinear" : "bicubic", ", ", geometry(p),
-                       ", mean ", three(p.mean), ", std ", three(p.std), ", ", images_from_));
+  lines.push_back(text("images: ", p.image, " x ", p.image, ", ", name(p.interpolation), ", ", geometry(p), ", mean ",
+                       three(p.mean), ", std ", three(p.std), ", ", images_from_));
   return lines;
 }
 

@@ -35,13 +35,15 @@ Preprocess read_back(const std::map<std::string, std::string>& metadata) {
 const std::string model = "vit:image=28,patch=7,dim=4,depth=1,heads=1,classes=2";
 
 // The card of a file as it was written before there was "resize".
-Preprocess old_card(const std::string& crop, bool squash, const std::string& halves = "") {
-  return read_back({{"shear.model", model},
-                    {"shear.classes", "[]"},
-                    {"shear.preprocess",
-                     "{\"image\":28,\"channels\":3,\"mean\":[0.5,0.5,0.5],\"std\":[0.5,0.5,0.5],"
-                     "\"interpolation\":\"bicubic\",\"crop\":" +
-                         crop + ",\"squash\":" + (squash ? "true" : "false") + halves + "}"}});
+Preprocess old_card(const std::string& crop, bool squash, const std::string& halves = "",
+                    const std::string& interpolation = "bicubic") {
+  return read_back(
+      {{"shear.model", model},
+       {"shear.classes", "[]"},
+       {"shear.preprocess",
+        "{\"image\":28,\"channels\":3,\"mean\":[0.5,0.5,0.5],\"std\":[0.5,0.5,0.5],"
+        "\"interpolation\":\"" +
+            interpolation + "\",\"crop\":" + crop + ",\"squash\":" + (squash ? "true" : "false") + halves + "}"}});
 }
 
 }  // namespace
@@ -97,23 +99,37 @@ TEST_CASE("a card from before there was a resized side prepares images as it did
 
 TEST_CASE("a card says to the pixel how images are prepared") {
   const Image image = pattern(97, 41, 3);
-  for (const Fit fit : {Fit::shorter, Fit::both, Fit::longer})
+  for (const Fit fit : {Fit::shorter, Fit::both, Fit::longer, Fit::none})
     for (const Halves halves : {Halves::even, Halves::down})
-      for (const int resize : {0, 28, 31, 35}) {
+      for (const int resize : {0, 20, 28, 31, 35}) {
         const Preprocess p{.image = 28, .fit = fit, .crop = 0.77f, .resize = resize, .halves = halves};
         const Preprocess again = read_back(to_metadata({model, {}, p}));
         CHECK(seen(image, again) == seen(image, p));
         CHECK(again.crop == p.crop);
         CHECK(again.fit == fit);
         CHECK(again.halves == halves);
+        CHECK(again.cut);
       }
+  for (const std::string& name : interpolations()) {
+    const Preprocess p{.image = 28, .interpolation = *parse_interpolation(name), .crop = 1.4f};
+    const Preprocess again = read_back(to_metadata({model, {}, p}));
+    CHECK(again.interpolation == p.interpolation);
+    CHECK(seen(image, again) == seen(image, p));
+  }
+  CHECK_FALSE(read_back(to_metadata({model, {}, {.image = 28, .fit = Fit::none, .cut = false}})).cut);
+}
+
+TEST_CASE("the card of a model of four channels, which no image has, is read back") {
+  CHECK(read_back(to_metadata({model, {}, {.image = 28, .channels = 4}})).channels == 4);
 }
 
 TEST_CASE("a card that makes no sense is refused") {
-  for (const char* crop : {"0", "1.5", "-1"})
+  for (const char* crop : {"0", "-1"})
     CHECK_THROWS_WITH_AS(old_card(crop, false), doctest::Contains("which is no way to prepare images"), Error);
   const auto with = [](const std::string& fields) { return [=] { old_card("1", false, fields); }; };
-  CHECK(contains(sentence(Fault::input, with(R"(,"resize":27,"fit":"both","halves":"down")")), "no way to prepare"));
+  CHECK(contains(sentence(Fault::input, with(R"(,"resize":-1,"fit":"both","halves":"down")")), "no way to prepare"));
+  CHECK(contains(sentence(Fault::input, [] { old_card("1", false, "", "nearest"); }),
+                 "shear.preprocess has \"nearest\""));
   CHECK(contains(sentence(Fault::input, with(R"(,"resize":28,"fit":"all","halves":"down")")),
                  "shear.preprocess has \"all\""));
   CHECK(contains(sentence(Fault::input, with(R"(,"resize":28,"fit":"both")")), "is not what Shear writes there"));
@@ -136,6 +152,21 @@ TEST_CASE("flags for the crop and the squash replace what the weights say") {
   flags.crop = 0.7;
   apply(flags, p);  // nothing is cut
   CHECK(resized_side(p) == 28);
+  // Weights whose images are as they are do not stand in the way of either.
+  p = {.image = 28, .fit = Fit::none, .cut = false};
+  apply(flags, p);
+  CHECK(p.cut);
+  CHECK(p.fit == Fit::both);
+  flags.squash = false;
+  flags.interpolation = "lanczos";
+  p = {.image = 28, .fit = Fit::none, .cut = false};
+  apply(flags, p);
+  CHECK(p.cut);
+  CHECK(p.fit == Fit::shorter);
+  CHECK(p.interpolation == Interpolation::lanczos);
+  flags.interpolation = "nearest";
+  CHECK(sentence(Fault::usage, [&] { apply(flags, p); }) ==
+        "--interpolation nearest: expected bilinear, bicubic, lanczos, box or hamming");
 }
 
 }  // namespace shear::test

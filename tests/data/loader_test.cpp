@@ -227,6 +227,17 @@ TEST_CASE("a worker's error reaches the caller at its batch, names the sample an
   }
 }
 
+TEST_CASE("an image that the model's preprocessing has no place for stops the loader with its name") {
+  const Made data(8);
+  Loader::Options o = options(false, 4);
+  o.preprocess.fit = Fit::none;
+  o.preprocess.cut = false;
+  Loader loader(data, o);
+  loader.start(0);
+  CHECK(sentence(Fault::input, [&] { loader.next(); }) ==
+        "image 0: an image of 6 x 6 is not resized, as its model's library has it, expected 8 x 8");
+}
+
 TEST_CASE("a truncated JPEG among good ones stops the loader with its name") {
   const TempDir root;
   for (const char* name : {"a/1.jpg", "a/2.jpg", "b/1.jpg"}) write_jpeg(root / name, pattern(20, 20, 3));

@@ -8,6 +8,7 @@
 
 #include "crop_golden.h"
 #include "data/resample.h"
+#include "errors.h"
 #include "image_files.h"
 #include "resize_golden.h"
 
@@ -81,6 +82,72 @@ TEST_CASE("an image of the model's size goes in as it is") {
   Preprocess squash = plain(28, 1);
   squash.fit = Fit::both;
   CHECK(interleaved(evaluated(image, squash), 1) == image.pixels);
+}
+
+TEST_CASE("a centre that leaves an odd number of pixels begins where its library begins it") {
+  Preprocess p = plain(4, 1);
+  p.resize = 7;  // 3 pixels less: 1.5 before them
+  const Image image = pattern(7, 7, 1);
+  for (const auto& [halves, before] : {std::pair{Halves::even, 2}, {Halves::down, 1}})
+    for (const Fit fit : {Fit::shorter, Fit::both}) {
+      p.halves = halves;
+      p.fit = fit;
+      CHECK(interleaved(evaluated(image, p), 1)[0] == image.pixels[static_cast<size_t>(before * 7 + before)]);
+    }
+}
+
+TEST_CASE("a squash that is cut resizes both sides to more than the model sees") {
+  Preprocess p = plain(4, 1);
+  p.fit = Fit::both;
+  p.resize = 8;
+  const Image image = pattern(20, 11, 1);
+  const Image squashed = resize(image, 8, 8, p.interpolation);
+  std::vector<uint8_t> middle;
+  for (size_t y = 2; y < 6; ++y)
+    for (size_t x = 2; x < 6; ++x) middle.push_back(squashed.pixels[y * 8 + x]);
+  CHECK(interleaved(evaluated(image, p), 1) == middle);
+}
+
+TEST_CASE("an image that is less than the cut lies on black, the greater half of an odd number of pixels behind it") {
+  Preprocess p = plain(6, 1);
+  p.fit = Fit::none;
+  CHECK(interleaved(evaluated(flat(3, 8, {200}), p), 1) ==
+        std::vector<uint8_t>{0, 200, 200, 200, 0, 0, 0, 200, 200, 200, 0, 0, 0, 200, 200, 200, 0, 0,
+                             0, 200, 200, 200, 0, 0, 0, 200, 200, 200, 0, 0, 0, 200, 200, 200, 0, 0});
+  p.fit = Fit::both;
+  p.resize = 3;
+  const std::vector<uint8_t> made = interleaved(evaluated(flat(9, 20, {7}), p), 1);
+  for (size_t y = 0; y < 6; ++y)
+    for (size_t x = 0; x < 6; ++x) CHECK(made[y * 6 + x] == (y >= 1 && y < 4 && x >= 1 && x < 4 ? 7 : 0));
+  // Black before it is normalised, and in all channels.
+  p.channels = 3;
+  p.mean = {0.5f, 0.25f, 0};
+  p.std = {0.5f, 0.5f, 1};
+  const Floats grey = evaluated(flat(9, 20, {7}), p);
+  CHECK(grey[0] == -1.f);
+  CHECK(grey[36] == -0.5f);
+  CHECK(grey[72] == 0.f);
+}
+
+TEST_CASE("no image is prepared for a model that sees other than one or three channels") {
+  Preprocess p = plain(6, 3);
+  p.channels = 4;
+  Floats chw(4 * 36);
+  CHECK(sentence(Fault::input, [&] { prepare_eval(pattern(6, 6, 3), p, chw.data()); }) ==
+        "the model sees 4 channels, but images have 1 (grey) or 3 (colour)");
+}
+
+TEST_CASE("where nothing is resized or cut, an image of another size than the model's is refused") {
+  Preprocess p = plain(28, 1);
+  p.cut = false;
+  p.fit = Fit::none;
+  CHECK(interleaved(evaluated(pattern(28, 28, 1), p), 1) == pattern(28, 28, 1).pixels);
+  CHECK(sentence(Fault::input, [&] { evaluated(pattern(28, 29, 1), p); }) ==
+        "an image of 28 x 29 is not resized, as its model's library has it, expected 28 x 28");
+  p.fit = Fit::shorter;
+  CHECK(interleaved(evaluated(pattern(40, 40, 1), p), 1) == resize(pattern(40, 40, 1), 28, 28, p.interpolation).pixels);
+  CHECK(sentence(Fault::input, [&] { evaluated(pattern(60, 30, 1), p); }) ==
+        "an image of 60 x 30 becomes 56 x 28 and is not cut, as its model's library has it, expected 28 x 28");
 }
 
 TEST_CASE("values are normalised per channel as PyTorch does it") {
@@ -225,10 +292,8 @@ TEST_CASE("senseless preprocessing is a misuse") {
   p.crop = 0;
   CHECK(contains(sentence(Fault::internal, [&] { prepare_eval(image, p, room.data()); }), "crop 0"));
   p = plain(2, 3);
-  p.resize = 1;
-  CHECK(contains(sentence(Fault::internal, [&] { prepare_eval(image, p, room.data()); }), "resized to 1"));
-  p = plain(1, 2);
-  CHECK(contains(sentence(Fault::internal, [&] { prepare_eval(image, p, room.data()); }), "2 channels"));
+  p.resize = -1;
+  CHECK(contains(sentence(Fault::internal, [&] { prepare_eval(image, p, room.data()); }), "resized to -1"));
   Augment augment;
   augment.area = {0.5f, 0.1f};
   Stream stream(1, Purpose::test);

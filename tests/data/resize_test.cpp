@@ -25,6 +25,12 @@ TEST_CASE("a small resized image has Pillow's bytes, one by one") {
         std::vector<uint8_t>(std::begin(golden::bilinear_4x3), std::end(golden::bilinear_4x3)));
   CHECK(resize(from, 4, 3, Interpolation::bicubic).pixels ==
         std::vector<uint8_t>(std::begin(golden::bicubic_4x3), std::end(golden::bicubic_4x3)));
+  CHECK(resize(from, 4, 3, Interpolation::lanczos).pixels ==
+        std::vector<uint8_t>(std::begin(golden::lanczos_4x3), std::end(golden::lanczos_4x3)));
+  CHECK(resize(from, 4, 3, Interpolation::box).pixels ==
+        std::vector<uint8_t>(std::begin(golden::box_4x3), std::end(golden::box_4x3)));
+  CHECK(resize(from, 4, 3, Interpolation::hamming).pixels ==
+        std::vector<uint8_t>(std::begin(golden::hamming_4x3), std::end(golden::hamming_4x3)));
 }
 
 TEST_CASE("an image resized to its own size stays as it is") {
@@ -35,8 +41,16 @@ TEST_CASE("an image resized to its own size stays as it is") {
 TEST_CASE("a flat image stays flat at any size") {
   const Image from = flat(19, 23, {0, 128, 255});
   for (const int side : {1, 7, 50})
-    for (const auto interpolation : {Interpolation::bilinear, Interpolation::bicubic})
-      CHECK(resize(from, side, side, interpolation).pixels == flat(side, side, {0, 128, 255}).pixels);
+    for (const std::string& name : interpolations())
+      CHECK(resize(from, side, side, *parse_interpolation(name)).pixels == flat(side, side, {0, 128, 255}).pixels);
+}
+
+TEST_CASE("a filter has the name that timm and Pillow give it") {
+  for (const auto i : {Interpolation::bilinear, Interpolation::bicubic, Interpolation::lanczos, Interpolation::box,
+                       Interpolation::hamming})
+    CHECK(parse_interpolation(name(i)) == i);
+  CHECK(name(Interpolation::lanczos) == "lanczos");
+  CHECK_FALSE(parse_interpolation("nearest"));
 }
 
 TEST_CASE("a window of a result has the bytes of the whole result") {

@@ -9,9 +9,10 @@ using namespace shear;
 static void check(Preprocess p) {
   for (const float v : p.std)
     if (!(v > 0)) std::abort();
-  if (!(p.crop > 0 && p.crop <= 1) || p.image < 0) std::abort();
-  if (p.image == 0 ? p.resize != 0 : p.resize != 0 && p.resize < p.image) std::abort();
-  if (resized_side(p) < p.image) std::abort();
+  if (!(p.crop > 0) || p.image < 0 || p.resize < 0) std::abort();
+  if (p.image == 0 && p.resize != 0) std::abort();
+  if (resized_side(p) < 1) std::abort();
+  if (p.fit == Fit::longer && !p.cut) std::abort();
 }
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {

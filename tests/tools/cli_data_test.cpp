@@ -93,6 +93,8 @@ TEST_CASE("a prepared batch is what gradients takes") {
   shear.refuses(2, {"prepare", "--model", colour_model + ",classes=3", "--out", alone}, {"files of images"});
   shear.refuses(3, {"prepare", "--weights", weights, "--data", shear.path("photos"), "--index", "24", "--out", batch},
                 {"--index 24", "0 to 23"});
+  shear.refuses(3, {"prepare", "--model", colour_model + ",classes=3,channels=4", photo, "--out", alone},
+                {photo + ": the model sees 4 channels, but images have 1 (grey) or 3 (colour)"});
 }
 
 TEST_CASE("a run may lie among the class folders of its data, and goes on there") {

@@ -5,6 +5,7 @@
 #include "shear/weights.h"
 #include "shell.h"
 #include "tests_dir.h"
+#include "weights/source_config.h"
 
 using namespace shear;
 using namespace shear::test;
@@ -132,8 +133,11 @@ TEST_CASE("the configs of an export resize and cut as those that were read") {
        {Case{R"({"size": 16, "do_center_crop": true, "crop_size": 12})", Fit::both, 16},
         {R"({"size": {"shortest_edge": 19}, "do_center_crop": true, "crop_size": 12})", Fit::shorter, 19},
         {R"({"image_processor_type": "ConvNextImageProcessor", "size": 12, "crop_pct": 0.7})", Fit::shorter, 17},
-        {R"({"size": 12})", Fit::both, 12}}) {
+        {R"({"size": 9, "do_center_crop": true, "crop_size": 12, "resample": 1})", Fit::both, 9},
+        {R"({"size": {"shortest_edge": 7}, "do_center_crop": true, "crop_size": 12, "resample": 5})", Fit::shorter, 7},
+        {R"({"size": 12, "resample": 4})", Fit::both, 12}}) {
     CAPTURE(preprocessor);
+    const Interpolation filter = parse_preprocessor(preprocessor, "p", {}, "vit").interpolation;
     std::filesystem::remove_all(shear.dir / "from");
     std::filesystem::copy(golden / "hf", shear.dir / "from");
     put(shear.dir / "from/preprocessor_config.json", preprocessor);
@@ -152,11 +156,48 @@ TEST_CASE("the configs of an export resize and cut as those that were read") {
       CHECK(p.image == 12);
       CHECK(p.fit == fit);
       CHECK(resized_side(p) == resized);
+      CHECK(p.interpolation == filter);
       CHECK((p.halves == Halves::down) == (naming == "hf"));
       const bool differs = naming == "timm" && (fit == Fit::shorter || (resized - 12) % 4 == 3);
       CHECK((r.err.find("timm cuts a centre that leaves an odd number of pixels") != std::string::npos) == differs);
     }
   }
+}
+
+TEST_CASE("images that are not resized, or not cut, are exported to who can say so") {
+  Shell shear;
+  std::filesystem::copy(golden / "hf", shear.dir / "from");
+  for (const auto& [preprocessor, fit, how] :
+       {std::tuple{R"({"do_resize": false})", Fit::none, "not resized"},
+        {R"({"size": {"shortest_edge": 12}, "do_center_crop": false})", Fit::shorter, "not cut"}}) {
+    put(shear.dir / "from/preprocessor_config.json", preprocessor);
+    const Args args{"export", "--weights", shear.path("from"), "--overwrite", "--out", shear.path("out"), "--naming"};
+    Args timm = args, hf = args;
+    timm.push_back("timm");
+    hf.push_back("hf");
+    shear.refuses(3, timm,
+                  {text("from/model.safetensors: its images are ", how,
+                        ", which timm's configs cannot say, expected --naming hf")});
+    REQUIRE(shear(hf).status == 0);
+    const Preprocess again = parse_preprocessor(contents(shear.dir / "out/preprocessor_config.json"), "p", {});
+    CHECK(again.fit == fit);
+    CHECK_FALSE(again.cut);
+  }
+}
+
+TEST_CASE("a model that its library shows images of another size is exported for the size of its positions") {
+  Shell shear;
+  std::filesystem::copy(tests_dir() / "golden/families/hf_dinov2", shear.dir / "from");
+  put(shear.dir / "from/preprocessor_config.json",
+      R"({"image_processor_type": "BitImageProcessor", "size": {"shortest_edge": 10}, "crop_size": 8})");
+  const Result r = shear({"export", "--weights", shear.path("from"), "--out", shear.path("out.safetensors")});
+  CAPTURE(r.err);
+  REQUIRE(r.status == 0);
+  CHECK(r.err.find("written for images of 12 pixels, as the positions are stored; the library of these weights shows "
+                   "them 8") != std::string::npos);
+  const Weights out(shear.dir / "out.safetensors");
+  CHECK(out.model()->input() == Shape({3, 12, 12}));
+  CHECK(resized_side(out.preprocess(*out.model())) == 15);  // the share of the centre stays
 }
 
 TEST_CASE("a config that is there with another content is not written over unasked") {

@@ -144,6 +144,80 @@ TEST_CASE("epsilon, GELU, preprocessing and classes are those of the configs, or
   CHECK(lines[1] == "images: 12 x 12, bilinear, squashed, mean 0.5, std 0.5, by Hugging Face's convention");
 }
 
+TEST_CASE("a preprocessor that makes images of another size than the model's is refused, where nobody says a size") {
+  const TempDir dir;
+  fs::copy(golden / "hf", dir / "hf");
+  put(dir / "hf/preprocessor_config.json", R"({"image_processor_type": "ViTImageProcessor", "size": 16})");
+  const Weights weights(dir / "hf");
+  CHECK(sentence(Fault::input, [&] { weights.model(); }) ==
+        text((dir / "hf/preprocessor_config.json").string(), ": makes images of 16 pixels, but the model in ",
+             (dir / "hf/model.safetensors").string(), " is for 12, expected the same, or --image-size 16 or 12"));
+  CHECK(vit_of(weights, {}, 16).image == 16);
+  CHECK(vit_of(weights, {}, 12).image == 12);
+  // processor_config.json goes first, as in transformers, if it says anything of images.
+  put(dir / "hf/processor_config.json", R"({"processor_class": "CLIPProcessor"})");
+  CHECK(sentence(Fault::input, [&] { Weights(dir / "hf").model(); }).find(": makes images of 16") != std::string::npos);
+  put(dir / "hf/processor_config.json",
+      R"({"image_processor": {"image_processor_type": "CLIPImageProcessor", "size": 15, "crop_size": 12}})");
+  const Weights nested(dir / "hf");
+  CHECK(vit_of(nested).image == 12);
+  const Preprocess p = nested.preprocess(*nested.model());
+  CHECK(resized_side(p) == 15);
+  CHECK(p.fit == Fit::shorter);
+  CHECK(nested.describe(*nested.model(), p)[1] ==
+        text("images: 12 x 12, bicubic, the centre 0.8 of the shorter side, mean 0.481455, 0.457828, 0.408211, std "
+             "0.26863, 0.261303, 0.275777, from ",
+             (dir / "hf/processor_config.json").string()));
+}
+
+TEST_CASE("DINOv2 of Hugging Face is for the size that its preprocessor makes") {
+  const TempDir dir;
+  fs::copy(tests_dir() / "golden/families/hf_dinov2", dir / "dinov2");
+  CHECK(vit_of(Weights(dir / "dinov2")).image == 12);
+  put(dir / "dinov2/preprocessor_config.json",
+      R"({"image_processor_type": "BitImageProcessor", "size": {"shortest_edge": 10}, "crop_size": 8})");
+  const Weights weights(dir / "dinov2");
+  CHECK(vit_of(weights).image == 8);
+  CHECK(resized_side(weights.preprocess(*weights.model())) == 10);
+  CHECK(vit_of(weights, {}, 16).image == 16);  // the share of the centre stays: 8 of 10
+  CHECK(resized_side(weights.preprocess(*weights.model({}, 16))) == 20);
+}
+
+TEST_CASE("where no file says it, pixels are normalised as the library of the names does with most of its weights") {
+  const fs::path families = tests_dir() / "golden/families";
+  const auto mean = [&](const char* file, const char* asked) {
+    const Weights weights(families / file);
+    return weights.preprocess(*weights.model(asked)).mean[0];
+  };
+  CHECK(mean("torchvision/vit.pth", "vit:image=12,patch=4,dim=24,depth=1,heads=3,hidden=40") == 0.485f);
+  CHECK(mean("open_clip/open_clip_model.safetensors",
+             "vit:image=12,patch=4,dim=24,depth=1,heads=3,eps=1e-5,patch-bias=0,norm-before=1,head-bias=0") ==
+        0.48145466f);
+  CHECK(mean("hf_clip", "") == 0.48145466f);
+  CHECK(mean("hf_dinov2", "") == 0.485f);
+  CHECK(mean("hf_siglip", "") == 0.5f);
+}
+
+TEST_CASE("how images are prepared is said in one line") {
+  const Weights hf(golden / "hf");
+  const auto said = [&](Preprocess p) {
+    p.image = 12;
+    const std::string line = hf.describe(*hf.model(), p)[1];
+    const size_t first = line.find("bicubic, ") + 9;
+    return line.substr(first, line.find(", mean") - first);
+  };
+  CHECK(said({.crop = 1}) == "the centre of the shorter side");
+  CHECK(said({.crop = 0.8f}) == "the centre 0.8 of the shorter side");
+  CHECK(said({.resize = 9}) == "the shorter side to 9 pixels on black");
+  CHECK(said({.crop = 1, .cut = false}) == "the shorter side to 12, not cut");
+  CHECK(said({.fit = Fit::both, .crop = 1}) == "squashed");
+  CHECK(said({.fit = Fit::both, .resize = 14}) == "squashed to 14 x 14, the centre of that");
+  CHECK(said({.fit = Fit::both, .resize = 9}) == "squashed to 9 pixels on black");
+  CHECK(said({.fit = Fit::longer, .crop = 1}) == "the centre of the longer side on the mean colour");
+  CHECK(said({.fit = Fit::none}) == "not resized, the centre");
+  CHECK(said({.fit = Fit::none, .cut = false}) == "not resized");
+}
+
 TEST_CASE("a model that is asked for takes epsilon and GELU from the weights, and must have their heads") {
   const Weights hf5(golden / "hf5");
   const std::string asked = "vit:image=12,patch=4,dim=12,depth=2,mlp=2,heads=";

@@ -45,6 +45,14 @@ std::unique_ptr<LoadedModel> load_model(const WeightFlags& flags, const ImageFla
   return loaded;
 }
 
+void prepare_named(const std::string& name, const Image& image, const Preprocess& p, float* chw) {
+  try {
+    prepare_eval(image, p, chw);
+  } catch (const Error& e) {
+    fail(e.fault(), name, ": ", e.what());
+  }
+}
+
 std::string class_name(const ModelCard& card, int64_t index) {
   return card.classes.empty() ? text("class ", index) : card.classes[static_cast<size_t>(index)];
 }

@@ -25,6 +25,9 @@ struct LoadedModel {
 // Every parameter must be there.  Says on stderr where names and preprocessing come from, and what is not needed.
 std::unique_ptr<LoadedModel> load_model(const WeightFlags&, const ImageFlags&, const DeviceFlags&);
 
+// prepare_eval, whose sentences begin with what the image is called.
+void prepare_named(const std::string& name, const Image&, const Preprocess&, float* chw);
+
 std::string class_name(const ModelCard&, int64_t index);  // "class 7" where names are not known
 
 // The model's class for each class of the data, by name.  Where the weights do not name them, by number or position,

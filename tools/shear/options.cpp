@@ -53,8 +53,10 @@ void ImageFlags::add(CLI::App& app, const std::string& otherwise) {
   add_recipe_number(app, "--image-crop", crop, "evaluation: the share of the shorter side that the centre cut keeps")
       ->default_str(otherwise)
       ->group(group);
-  offer(app.add_option("--interpolation", interpolation, "bilinear or bicubic")->default_str(otherwise)->group(group),
-        {"bilinear", "bicubic"});
+  offer(app.add_option("--interpolation", interpolation, "bilinear, bicubic, lanczos, box or hamming")
+            ->default_str(otherwise)
+            ->group(group),
+        interpolations());
   app.add_flag("--squash", squash, "evaluation: resize both sides whatever the ratio, cut nothing")->group(group);
   add_recipe_number(app, "--image-size", size, "the side that the model sees; position embeddings are resized to it")
       ->default_str("the model's own")

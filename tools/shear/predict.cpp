@@ -35,11 +35,11 @@ struct Guess {
 };
 
 // Class probabilities of one image, the highest first.
-std::vector<Guess> predict(LoadedModel& loaded, const Image& image) {
+std::vector<Guess> predict(LoadedModel& loaded, const std::string& name, const Image& image) {
   const Preprocess& p = loaded.card.preprocess;
   const Shape shape{1, p.channels, p.image, p.image};
   std::vector<float> pixels(static_cast<size_t>(shape.elements()));
-  prepare_eval(image, p, pixels.data());
+  prepare_named(name, image, p, pixels.data());
   Tape tape(loaded.device);
   const Tensor x = loaded.device.upload(shape, Category::workspace, pixels);
   const std::vector<float> logits = loaded.device.download((*loaded.model)(tape, x));
@@ -82,7 +82,7 @@ class Predictor {
   void add(const std::string& image, const std::string& truth, const std::function<Image()>& read) {
     Prediction& p = all_.emplace_back(Prediction{image, truth, {}, {}});
     try {
-      p.guesses = predict(loaded_, read());
+      p.guesses = predict(loaded_, image, read());
       p.guesses.resize(top_);
     } catch (const Error& error) {
       if (error.fault() != Fault::input) throw;

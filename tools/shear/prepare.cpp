@@ -2,6 +2,7 @@
 #include <nlohmann/json.hpp>
 
 #include "command.h"
+#include "model.h"
 #include "numbers.h"
 #include "options.h"
 #include "output.h"
@@ -45,17 +46,17 @@ int run_prepare(const PrepareFlags& flags) {
   const size_t each = static_cast<size_t>(p.channels) * static_cast<size_t>(p.image) * static_cast<size_t>(p.image);
   std::vector<float> images;
   std::vector<int64_t> labels;
-  const auto add = [&](const Image& image) {
+  const auto add = [&](const std::string& name, const Image& image) {
     images.resize(images.size() + each);
-    prepare_eval(image, p, images.data() + images.size() - each);
+    prepare_named(name, image, p, images.data() + images.size() - each);
   };
-  for (const std::string& path : flags.images) add(decode_image(path));
+  for (const std::string& path : flags.images) add(path, decode_image(path));
   if (!flags.data.data.empty()) {
     const DataSplits data = flags.data.open(flags.weights);
     const Dataset& part = choose_part(data, flags.part, flags.data.data);
     for (int64_t i : flags.indices) {
       require_index(part, i, flags.data.data);
-      add(part.read(i));
+      add(part.describe(i), part.read(i));
       labels.push_back(part.label(i));
     }
   }

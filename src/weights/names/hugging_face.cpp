@@ -91,6 +91,8 @@ const Naming dinov2_naming{.name = "Hugging Face",
                            .anchor = anchor,
                            .rules = dinov2_rules,
                            .halves = Halves::down,
+                           .mean = imagenet_mean,
+                           .std = imagenet_std,
                            .positions = PositionResize::bicubic};
 
 }  // namespace

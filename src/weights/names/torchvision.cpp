@@ -28,6 +28,8 @@ const Naming naming{.name = "torchvision",
                     .rules = rules,
                     .interpolation = Interpolation::bilinear,
                     .halves = Halves::even,
+                    .mean = imagenet_mean,
+                    .std = imagenet_std,
                     .positions = PositionResize::bicubic};
 
 }  // namespace
