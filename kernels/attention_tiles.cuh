@@ -37,6 +37,21 @@ struct Head {
   }
 };
 
+// A bias of scores by how far apart two patches are: a row of `values` to a distance, see HeadGrid.
+struct Relative {
+  const float* values;
+  int stride, down, across;
+  float inverse;  // of across
+
+  __host__ __device__ __forceinline__ int pairs() const { return (2 * down - 1) * (2 * across - 1); }  // of patches
+  // How far a token's patch is from the first, rows before columns: distances of two are differences of these.
+  // The quotient is exact for two million patches: what is lost of its digits is less than half a patch's share.
+  __device__ __forceinline__ int from_first(int token) const {
+    const int patch = token - 1, row = static_cast<int>((static_cast<float>(patch) + 0.5f) * inverse);
+    return row * (across - 1) + patch;
+  }
+};
+
 struct Place {
   int x, y;
   __device__ __forceinline__ Place() : x(threadIdx.x % apart), y(threadIdx.x / apart) {}
@@ -143,6 +158,26 @@ struct Online {
     return factor;
   }
 };
+
+// scores = scale scores + the bias of the head, where there are such a query and key.  In 32 bits: registers are
+// scarce.
+__device__ __forceinline__ void add_relative(const Place& at, const Head& g, const Relative& relative, float scale,
+                                             int64_t index, int64_t query, int64_t key, Scores& scores) {
+  const float* const bias = relative.values + index % g.heads;
+  const int pairs = relative.pairs(), tokens = static_cast<int>(g.tokens);
+#pragma unroll
+  for (int i = 0; i < per_thread; ++i) {
+    const int n = static_cast<int>(query) + at.row(i);
+    const int own = relative.from_first(n) + pairs / 2;  // pairs / 2: a patch's distance from itself
+#pragma unroll
+    for (int j = 0; j < per_thread; ++j) {
+      const int m = static_cast<int>(key) + at.column(j);
+      if (n >= tokens || m >= tokens) continue;
+      const int distance = n > 0 && m > 0 ? own - relative.from_first(m) : pairs + (n > 0 ? 1 : m > 0 ? 0 : 2);
+      scores[i][j] = fmaf(scale, scores[i][j], bias[distance * relative.stride]);
+    }
+  }
+}
 
 // Scores of keys that are not there.
 __device__ __forceinline__ void mask(const Place& at, int64_t first_key, int64_t tokens, Scores& scores) {

@@ -157,6 +157,9 @@ struct Sum {
 struct Product {
   __device__ __forceinline__ float operator()(float a, float b) const { return a * b; }
 };
+struct Exponential {
+  __device__ __forceinline__ float operator()(float x) const { return expf(x); }
+};
 struct Relu {
   __device__ __forceinline__ float operator()(float x) const { return x < 0 ? 0.f : x; }  // nan stays nan
 };

@@ -27,9 +27,13 @@ constexpr std::array vit_keys{
     Key{"channels", &VitConfig::channels, 64, false}, Key{"mlp", &VitConfig::mlp, 64, false},
 };
 // Written where they are not as in the plainest ViT.
-constexpr std::array more_keys{Key{"hidden", &VitConfig::hidden, 1 << 20, false},
+constexpr std::array more_keys{Key{"width", &VitConfig::width, 4096, false},
+                               Key{"kv-heads", &VitConfig::kv_heads, 1024, false},
+                               Key{"kv-full", &VitConfig::kv_full, 256, false},
+                               Key{"hidden", &VitConfig::hidden, 1 << 20, false},
                                Key{"registers", &VitConfig::registers, 1024, false},
                                Key{"pool-heads", &VitConfig::pool_heads, 1024, false},
+                               Key{"pool-hidden", &VitConfig::pool_hidden, 1 << 20, false},
                                Key{"rope-temperature", &VitConfig::rope_temperature, 1000000, false},
                                Key{"rope-grid", &VitConfig::rope_grid, 4096, false},
                                Key{"rope-offset", &VitConfig::rope_offset, 4096, false}};
@@ -58,13 +62,23 @@ void for_words(F f) {
   f("qkv-bias", std::to_array(no_yes), &VitConfig::qkv_bias);
   f("proj-bias", std::to_array(no_yes), &VitConfig::proj_bias);
   f("key-bias", std::to_array(no_yes), &VitConfig::key_bias);
-  f("rope", std::to_array<Word<Rope>>({{"none", Rope::none}, {"index", Rope::index}, {"centred", Rope::centred}}),
+  f("rope",
+    std::to_array<Word<Rope>>(
+        {{"none", Rope::none}, {"index", Rope::index}, {"centred", Rope::centred}, {"mixed", Rope::mixed}}),
     &VitConfig::rope);
+  f("relative",
+    std::to_array<Word<Relative>>(
+        {{"none", Relative::none}, {"blocks", Relative::blocks}, {"shared", Relative::shared}}),
+    &VitConfig::relative);
   f("rope-xy", std::to_array(no_yes), &VitConfig::rope_xy);
   f("head-bias", std::to_array(no_yes), &VitConfig::head_bias);
+  f("differential", std::to_array(no_yes), &VitConfig::differential);
+  f("parallel", std::to_array(no_yes), &VitConfig::parallel);
   f("norm-after", std::to_array(no_yes), &VitConfig::norm_after);
+  f("qk-norm", std::to_array(no_yes), &VitConfig::qk_norm);
   f("norm-before", std::to_array(no_yes), &VitConfig::norm_before);
   f("layer-scale", std::to_array(no_yes), &VitConfig::layer_scale);
+  f("mlp-scale", std::to_array(no_yes), &VitConfig::mlp_scale);
   f("swiglu", std::to_array(no_yes), &VitConfig::swiglu);
   f("rms-norm", std::to_array(no_yes), &VitConfig::rms_norm);
   f("patch-norm", std::to_array(no_yes), &VitConfig::patch_norm);
@@ -140,6 +154,20 @@ std::vector<std::string_view> read_keys(std::string_view spec, std::string_view 
 }
 
 void check(std::string_view spec, const VitConfig& c) {
+  if (c.width == c.image)
+    fail(Fault::usage, "model ", spec, ": width=", c.width, " is that of a square, expected no width beside it");
+  if (c.image_width() < c.patch) fail(Fault::usage, "model ", spec, ": width ", c.width, " has no patch of ", c.patch);
+  if (c.kv_heads > 0 && (c.kv_heads >= c.heads || c.heads % c.kv_heads != 0))
+    fail(Fault::usage, "model ", spec, ": kv-heads=", c.kv_heads, ", expected fewer than heads=", c.heads,
+         ", and a divisor of it");
+  if (c.kv_full > 0 && (c.kv_heads == 0 || 2 * c.kv_full >= c.depth))
+    fail(Fault::usage, "model ", spec, ": kv-full=", c.kv_full,
+         " is of blocks at either end of others, expected kv-heads beside it and more than ", 2 * c.kv_full, " blocks");
+  if ((c.qk_norm || c.kv_heads > 0) && (c.differential || c.parallel || !c.key_bias))
+    fail(Fault::usage, "model ", spec,
+         ": qk-norm and kv-heads are of plain attention, expected no differential, parallel and key-bias beside them");
+  if (!c.mlp_scale && !c.layer_scale)
+    fail(Fault::usage, "model ", spec, ": mlp-scale=0 leaves out a scale, expected layer-scale=1 beside it");
   if (c.image < c.patch) fail(Fault::usage, "model ", spec, ": image ", c.image, " has no patch of ", c.patch);
   if (c.dim % c.heads != 0)
     fail(Fault::usage, "model ", spec, ": dim ", c.dim, " does not divide into ", c.heads, " heads");
@@ -153,15 +181,31 @@ void check(std::string_view spec, const VitConfig& c) {
     fail(Fault::usage, "model ", spec, ": rotary positions turn quarters of a head, of whose ", c.dim / c.heads,
          " values there are none");
   if (c.rope == Rope::none && (c.rope_temperature > 0 || c.rope_grid > 0 || c.rope_offset > 0 || c.rope_xy))
-    fail(Fault::usage, "model ", spec, ": says how positions turn, expected rope=index or rope=centred beside it");
+    fail(Fault::usage, "model ", spec,
+         ": says how positions turn, expected rope=index, rope=centred or rope=mixed beside it");
   if (c.rope == Rope::centred && (c.rope_grid > 0 || c.rope_offset > 0))
     fail(Fault::usage, "model ", spec, ": rope=centred has no rope-grid and no rope-offset");
+  if (c.relative != Relative::none && (!c.class_token || c.registers > 0 || c.differential || c.parallel))
+    fail(Fault::usage, "model ", spec,
+         ": relative positions are of patches behind one class token in plain attention, expected cls=1, registers=0 "
+         "and no differential or parallel beside them");
+  if (c.rope == Rope::mixed && (c.rope_grid > 0 || c.rope_offset > 0 || c.rope_temperature > 0))
+    fail(Fault::usage, "model ", spec,
+         ": rope=mixed learns its frequencies, expected no rope-grid, rope-offset and rope-temperature beside it");
   if (!c.key_bias && !c.qkv_bias)
     fail(Fault::usage, "model ", spec, ": key-bias=0 is part of qkv-bias=0, expected one of them");
   const bool by_attention = c.pool == Pool::attention || c.pool == Pool::attention_all;
   if (c.pool_heads > 0 && (!by_attention || c.dim % c.pool_heads != 0))
     fail(Fault::usage, "model ", spec, ": pool-heads=", c.pool_heads,
          ", expected pool=attention and heads that divide ", c.dim);
+  if (c.pool_hidden > 0 && !by_attention)
+    fail(Fault::usage, "model ", spec, ": pool-hidden=", c.pool_hidden, ", expected pool=attention beside it");
+  if (c.differential && (c.dim / c.heads % 2 != 0 || c.rope != Rope::none))
+    fail(Fault::usage, "model ", spec, ": differential=1 halves heads, expected heads of an even width and no rope");
+  if (c.parallel && (c.norm_after || c.attention_norm || c.mlp_norm || c.swiglu || !c.qkv_bias || !c.key_bias))
+    fail(Fault::usage, "model ", spec,
+         ": parallel=1 has one norm and one first layer, expected none of norm-after, attn-norm, mlp-norm, swiglu, "
+         "qkv-bias and key-bias beside it");
   if (c.swiglu && c.gelu != GeluForm::exact)
     fail(Fault::usage, "model ", spec, ": swiglu=1 has no GELU, expected no gelu beside it");
 }
@@ -179,9 +223,11 @@ VitConfig parse_vit(std::string_view spec, const VitConfig& otherwise) {
     const Architecture* known = find_architecture(name);
     if (!known) fail(Fault::usage, "model ", spec, ": is no ViT, expected a name of one or ", form);
     read_keys(spec, known->keys, config);
-    const int64_t usual = config.image;
+    const int64_t usual = config.image, usual_width = config.width;
     if (!keys.empty() || colon != std::string_view::npos) read_keys(spec, keys, config);
     // timm has models of 384 pixels and patches of 14, which do not look at the last six; another size is a slip.
+    if (config.width != usual_width && config.image_width() % config.patch != 0)
+      fail(Fault::usage, "model ", spec, ": width ", config.width, " does not divide into patches of ", config.patch);
     if (config.image != usual && config.image % config.patch != 0)
       fail(Fault::usage, "model ", spec, ": image ", config.image, " does not divide into patches of ", config.patch);
   } else {
@@ -217,7 +263,8 @@ std::string spec(const VitConfig& c) {
 std::string_view known_name(const VitConfig& c) {
   for (const Architecture& known : architectures()) {
     VitConfig same = parse_vit(known.name);
-    same.image = c.image, same.classes = c.classes, same.channels = c.channels, same.dropout = c.dropout;
+    same.image = c.image, same.width = c.width, same.classes = c.classes, same.channels = c.channels,
+    same.dropout = c.dropout;
     if (same == c) return known.name;
   }
   return {};
@@ -227,7 +274,7 @@ VitConfig with_image(VitConfig c, int64_t size) {
   if (size == 0) return c;
   if (size % c.patch != 0)
     fail(Fault::usage, setting("image-size"), " ", size, ": expected a multiple of the patch's side, ", c.patch);
-  c.image = size;
+  c.image = size, c.width = 0;
   return c;
 }
 
@@ -240,7 +287,7 @@ class VitSpec final : public ModelSpec {
   std::string_view family() const override { return "vit"; }
   std::string_view known_as() const override { return known_name(config); }
   std::string str() const override { return spec(config); }
-  Shape input() const override { return {config.channels, config.image, config.image}; }
+  Shape input() const override { return {config.channels, config.image, config.image_width()}; }
   int64_t classes() const override { return config.classes; }
   int64_t rows() const override { return config.tokens() * config.depth; }
   ModelSpecPtr with_image(int64_t side) const override { return model_spec(shear::with_image(config, side)); }

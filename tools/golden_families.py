@@ -105,11 +105,27 @@ CASES = {
     "eva02_tiny": of_timm("eva02_tiny_patch14_224", mlp_ratio=2),
     "pe_core": of_timm("vit_pe_core_tiny_patch16_384"),
     "res_post": of_timm("vit_base_patch16_rpn_224", mlp_ratio=2),
+    "beit": of_timm("beit_base_patch16_224", mlp_ratio=2),
     "siglip": of_timm("vit_base_patch16_siglip_224", mlp_ratio=2),
+    "dwee": of_timm("vit_dwee_patch16_reg1_gap_256", mlp_ratio=2),
+    "dpwee": of_timm("vit_dpwee_patch16_reg1_gap_256", mlp_ratio=2),
+    "pwee": of_timm("vit_pwee_patch16_reg1_gap_256", mlp_ratio=2),
+    "rope_mixed": of_timm("vit_small_patch16_rope_mixed_ape_224", mlp_ratio=2),
+    "eva02_enormous": of_timm("eva02_enormous_patch14_clip_224", mlp_ratio=2),
+    "sapiens2": of_timm("vit_large_patch16_sapiens2", mlp_ratio=2, num_kv_heads=1),
     "hf_deit": of_transformers(lambda: T.DeiTForImageClassification(T.DeiTConfig(**LABELS))),
     "hf_deit_teacher": of_transformers(lambda: T.DeiTForImageClassificationWithTeacher(T.DeiTConfig(**LABELS))),
     "hf_msn": of_transformers(lambda: T.ViTMSNForImageClassification(T.ViTMSNConfig(**LABELS))),
     "hf_ijepa": of_transformers(lambda: T.IJepaForImageClassification(T.IJepaConfig(**LABELS))),
+    "hf_beit": of_transformers(
+        lambda: T.BeitForImageClassification(T.BeitConfig(**LABELS, use_relative_position_bias=True))),
+    "hf_beit_shared": of_transformers(
+        lambda: T.BeitForImageClassification(T.BeitConfig(
+            **LABELS, use_shared_relative_position_bias=True, use_mean_pooling=False,
+            use_absolute_position_embeddings=True, use_mask_token=True))),
+    "hf_data2vec": of_transformers(
+        lambda: T.Data2VecVisionForImageClassification(T.Data2VecVisionConfig(
+            **LABELS, use_relative_position_bias=True))),
     "hf_dinov2": of_transformers(lambda: T.Dinov2ForImageClassification(T.Dinov2Config(**DINO))),
     "hf_dinov2_swiglu": of_transformers(
         lambda: T.Dinov2ForImageClassification(T.Dinov2Config(**DINO, use_swiglu_ffn=True))),

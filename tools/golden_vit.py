@@ -48,6 +48,20 @@ CASES = {
                           "rope-offset": 1}),
     "dinov3": (3, SMALL | {"dim": 24, "depth": 1, "positions": "none", "key-bias": 0, "rope": "centred", "layer-scale": 1}),
     "axial": (3, SMALL | {"dim": 24, "depth": 1, "qkv-bias": 0, "rope": "index", "rope-temperature": 100, "rope-xy": 1}),
+    "beit": (3, SMALL | {"positions": "none", "key-bias": 0, "relative": "blocks", "layer-scale": 1, "pool": "mean",
+                         "norm": "pooled"}),
+    "beit_shared": (3, SMALL | {"key-bias": 0, "relative": "shared"}),
+    "enormous": (3, SMALL | {"key-bias": 0, "norm-after": 1}),
+    "pe_core": (3, SMALL | {"depth": 1, "rope": "index", "rope-xy": 1, "pool": "attention-all", "pool-hidden": 20}),
+    "mixed": (3, SMALL | {"positions": "patches", "key-bias": 0, "rope": "mixed", "rope-xy": 1}),
+    "mixed_rows": (2, SMALL | {"positions": "none", "key-bias": 0, "depth": 1, "rope": "mixed", "registers": 1}),
+    "sapiens": (3, SMALL | {"width": 8, "depth": 3, "mlp": 1, "positions": "none", "registers": 2, "qk-norm": 1,
+                            "kv-heads": 1, "kv-full": 1, "rope": "centred", "layer-scale": 1, "mlp-scale": 0, "swiglu": 1,
+                            "rms-norm": 1}),
+    "wide": (2, SMALL | {"image": 8, "width": 16, "depth": 1, "registers": 1, "rms-norm": 1, "qk-norm": 1}),
+    "difference": (3, SMALL | {"differential": 1}),
+    "beside": (3, SMALL | {"parallel": 1, "layer-scale": 1}),
+    "difference_beside": (3, SMALL | {"differential": 1, "parallel": 1, "layer-scale": 1, "cls": 0, "pool": "mean"}),
     "remainder": (3, SMALL | {"image": 15}),  # three pixels beyond the last whole patch
     "bare": (3, SMALL | {"cls": 0, "positions": "none", "pool": "mean-all", "norm": "none", "gelu": "tanh"}),
 }
@@ -57,35 +71,68 @@ def spec(model: dict) -> str:
     return "vit:" + ",".join(f"{key}={value}" for key, value in model.items())
 
 
-def build_rotary(model: dict) -> torch.nn.Module:
-    centred = model["rope"] == "centred"
+def build_eva(model: dict) -> torch.nn.Module:
+    rope, pool = model.get("rope", "none"), model.get("pool", "token")
+    centred = rope == "centred"
+    depth, heads, full = model["depth"], model["heads"], model.get("kv-full", 0)
+    shared = [model["kv-heads"] if full <= i < depth - full else heads for i in range(depth)] if "kv-heads" in model else None
+    norm = timm.layers.RmsNorm if model.get("rms-norm") else torch.nn.LayerNorm
     return timm.models.eva.Eva(
-        img_size=model["image"],
+        img_size=(model["image"], model.get("width", model["image"])),
         patch_size=model["patch"],
         num_classes=model["classes"],
-        global_pool="token",
+        global_pool="map" if pool == "attention-all" else pool,
+        attn_pool_mlp_ratio=model["pool-hidden"] / model["dim"] if "pool-hidden" in model else None,
         embed_dim=model["dim"],
         depth=model["depth"],
         num_heads=model["heads"],
         qkv_bias=bool(model.get("qkv-bias", 1)),
-        norm_layer=functools.partial(torch.nn.LayerNorm, eps=1e-6),
+        attn_type="eva" if model.get("key-bias") == 0 or not model.get("qkv-bias", 1) else "rope",
+        use_post_norm=bool(model.get("norm-after", 0)),
+        no_embed_class=model.get("positions") == "patches",
+        norm_layer=functools.partial(norm, eps=1e-6),
+        qk_norm=bool(model.get("qk-norm", 0)),
+        num_kv_heads=shared,
+        qkv_fused=shared is None,
+        mlp_ratio=model.get("mlp", 4),
+        swiglu_mlp=bool(model.get("swiglu", 0)),
         init_values=1e-5 if model.get("layer-scale") else None,
+        attn_only_layer_scale=not model.get("mlp-scale", 1),
         num_reg_tokens=model.get("registers", 0),
         use_abs_pos_emb=model.get("positions") != "none",
-        use_rot_pos_emb=True,
-        rope_type="dinov3" if centred else "cat",
+        use_rot_pos_emb=rope != "none",
+        rope_type={"centred": "dinov3", "mixed": "mixed"}.get(rope, "cat"),
         rope_grid_offset=model.get("rope-offset", 0),
         rope_grid_indexing="xy" if model.get("rope-xy") else "ij",
-        rope_temperature=model.get("rope-temperature", 100 if centred else 10000),
+        rope_temperature=model.get("rope-temperature", {"centred": 100, "mixed": 10}.get(rope, 10000)),
         rope_rotate_half=centred,
         ref_feat_shape=model.get("rope-grid"),
         use_fc_norm=False,
     )
 
 
+def build_relative(model: dict) -> torch.nn.Module:
+    return timm.models.beit.Beit(
+        img_size=model["image"],
+        patch_size=model["patch"],
+        num_classes=model["classes"],
+        global_pool={"mean": "avg"}.get(model.get("pool"), "token"),
+        embed_dim=model["dim"],
+        depth=model["depth"],
+        num_heads=model["heads"],
+        norm_layer=functools.partial(torch.nn.LayerNorm, eps=1e-6),
+        init_values=0.1 if model.get("layer-scale") else None,
+        use_abs_pos_emb=model.get("positions") != "none",
+        use_rel_pos_bias=model["relative"] == "blocks",
+        use_shared_rel_pos_bias=model["relative"] == "shared",
+    )
+
+
 def build(model: dict) -> torch.nn.Module:
-    if "rope" in model:
-        return build_rotary(model)
+    if "relative" in model:
+        return build_relative(model)
+    if "rope" in model or model.get("key-bias") == 0:
+        return build_eva(model)
     hidden = model.get("hidden", model["dim"] * model.get("mlp", 4))
     norm = model.get("norm", "tokens")
     gated = bool(model.get("swiglu"))
@@ -95,8 +142,13 @@ def build(model: dict) -> torch.nn.Module:
     pool = model.get("pool", "token")
     distilled = pool == "two-heads"
     kind = timm.models.deit.VisionTransformerDistilled if distilled else timm.models.vision_transformer.VisionTransformer
+    blocks = timm.models.vision_transformer
+    if model.get("parallel"):
+        block = blocks.DiffParallelScalingBlock if model.get("differential") else blocks.ParallelScalingBlock
+    else:
+        block = blocks.ResPostBlock if model.get("norm-after") else blocks.Block
     return kind(
-        img_size=model["image"],
+        img_size=(model["image"], model.get("width", model["image"])),
         patch_size=model["patch"],
         in_chans=model["channels"],
         num_classes=model["classes"],
@@ -114,14 +166,15 @@ def build(model: dict) -> torch.nn.Module:
         pos_embed="none" if model.get("positions") == "none" else "learn",
         pre_norm=bool(model.get("norm-before", 0)),  # which leaves out the bias of the patches
         qkv_bias=bool(model.get("qkv-bias", 1)),
+        qk_norm=bool(model.get("qk-norm", 0)),
         proj_bias=bool(model.get("proj-bias", 1)),
         scale_attn_norm=bool(model.get("attn-norm", 0)),
         scale_mlp_norm=bool(model.get("mlp-norm", 0)),
         init_values=1e-5 if model.get("layer-scale") else None,
         global_pool={"token": "token", "two-heads": "token", "attention": "map", "attention-all": "map"}.get(pool, "avg"),
         pool_include_prefix=pool in ("mean-all", "attention-all"),
-        block_fn=(timm.models.vision_transformer.ResPostBlock if model.get("norm-after")
-                  else timm.models.vision_transformer.Block),
+        block_fn=block,
+        attn_layer="diff" if model.get("differential") else "attn",
         fc_norm=norm == "pooled",
         final_norm=norm != "none",
     )
@@ -141,7 +194,7 @@ def make(name: str, out: pathlib.Path) -> int:
     generator = torch.Generator().manual_seed(zlib.crc32(name.encode()))
     vit = build(model).double().train()  # no dropout anywhere: train and eval are the same
     randomise(vit, generator)
-    shape = (batch, model["channels"], model["image"], model["image"])
+    shape = (batch, model["channels"], model["image"], model.get("width", model["image"]))
     images = torch.randn(shape, generator=generator, dtype=torch.float64).float()
     labels = torch.randint(model["classes"], (batch,), generator=generator)
 
@@ -158,7 +211,9 @@ def make(name: str, out: pathlib.Path) -> int:
             if key.endswith("attn.q_bias"):
                 last = tensors[key.replace("q_bias", "v_bias")]
                 here[key.replace("q_bias", "qkv.bias")] = torch.cat((value, torch.zeros_like(value), last))
-            elif not key.endswith("attn.v_bias"):
+            elif ".attn.q_proj." in key:
+                here[key.replace("q_proj", "qkv")] = torch.cat([tensors[key.replace("q_proj", p)] for p in ("q_proj", "k_proj", "v_proj")])
+            elif not key.endswith("attn.v_bias") and ".k_proj." not in key and ".v_proj." not in key:
                 here[key] = value
         return here
 

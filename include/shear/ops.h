@@ -38,6 +38,9 @@ Tensor relu(Tape&, Site, const Tensor& x);
 // y = a + b.  Saves nothing.  One that is given away is written over.
 Tensor add(Tape&, Site, Tensor a, Tensor b);
 
+// y = factor * x.  Saves nothing.  An x that is given away is written over.
+Tensor scaled(Tape&, Site, Tensor x, float factor);
+
 // Inverted dropout: y = x / (1 - p) with probability 1 - p, else 0.  Saves nothing: the mask is drawn again from
 // the stream in backward.  In inference and at p = 0 it is x itself.
 Tensor dropout(Tape&, Site, const Tensor& x, float p, StreamKey);
@@ -51,13 +54,34 @@ struct RotaryAngles {
 };
 Tensor rotate(Tape&, Site, Tensor qkv, int64_t heads, const RotaryAngles&);
 
+// The same by angles that are learned (Heo et al. 2024): neighbours i of head h of a token at places (x, y) turn by x *
+// frequencies[0, layer, h, i] + y * frequencies[1, layer, h, i].  frequencies (2, layers, H, width / 2); places (2,
+// tokens), of the last ones, outlives the tape's pass.  Saves the result where the frequencies are trained.
+Tensor rotate_learned(Tape&, Site, Tensor qkv, int64_t heads, Param& frequencies, int64_t layer, const Tensor& places);
+
+// A bias of scores by how far the key's patch is from the query's, on a grid of patches so many `across` behind a class
+// token: BEiT, Bao et al. 2021.  table ((2 down - 1) (2 across - 1) + 3, H): a row to a distance, rows before columns,
+// then those of the class token to a patch, of a patch to it, and of it to itself.
+struct RelativePositions {
+  Param* table = nullptr;  // null: there is none
+  int64_t across = 0;
+};
+
 // Multi-head self-attention on packed qkv (B, N, 3 * H * width) -> (B, N, H * width), scaled by 1/sqrt(width).
 // Tiled: no N x N matrix is ever whole (Rabe & Staats 2021; Dao et al. 2022).  Saves qkv; holds the log-sum-exp
 // (B * H, N) where qkv sleeps dense.  Where it sleeps pruned, backward computes the softmax anew from what is left: the
 // exact gradient of attention at the pruned point (Sheared Backpropagation, PreBR++).
 // Where the policy wants materialised_attention the probabilities (B, H * N, N) are whole and saved too: backward
 // then is BackRazor's, dS = P (dP - rowsum(P dP)) at the pruned P.
-Tensor attention(Tape&, Site, const Tensor& qkv, int64_t heads);
+// Relative positions are read from their table wherever scores are computed: nothing is saved for them.
+Tensor attention(Tape&, Site, const Tensor& qkv, int64_t heads, const RelativePositions& = {});
+
+// Differential attention (Ye et al. 2024) on packed qkv (B, N, 3 * H * width) -> (B, N, H * width): each head's queries
+// and keys are two of half the width, and its context is (softmax of the first - weight * softmax of the second) v,
+// scaled by 1/sqrt(width / 2).  weight (1).  Saves qkv and holds as attention does, of each of the two.
+Tensor differential_attention(Tape&, Site, const Tensor& qkv, int64_t heads, const Tensor& weight);
+// Its weight, exp(q1 . k1) - exp(q2 . k2) + start -> (1).  Holds the two powers.
+Tensor differential_weight(Tape&, Site, Param& q1, Param& k1, Param& q2, Param& k2, float start);
 
 // Attention of one query (H * width) over the tokens of each sequence from `first` on, kv (B, N, 2 * H * width) -> (B,
 // H
@@ -79,6 +103,14 @@ Tensor add_tokens(Tape&, Site, const Tensor& patches, Param* cls, Param* registe
 
 // Token `index` of each sequence: (B, N, D) -> (B, D).
 Tensor take_token(Tape&, Site, const Tensor& x, int64_t index);
+
+// Columns of x from `first` on: (..., D) -> (..., count).  Saves nothing.
+Tensor take_columns(Tape&, Site, const Tensor& x, int64_t first, int64_t count);
+
+// Each head's values `times` in a row, for heads that share keys and values (Ainslie et al. 2023): (..., heads * width)
+// ->
+// (..., heads * times * width).  Saves nothing.
+Tensor repeat_heads(Tape&, Site, const Tensor& x, int64_t heads, int64_t times);
 
 // a and b side by side: (M, D) and (M, E) -> (M, D + E).  Saves nothing.
 Tensor join(Tape&, Site, const Tensor& a, const Tensor& b);

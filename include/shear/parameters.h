@@ -11,8 +11,9 @@
 
 namespace SHEAR_API shear {
 
-// As timm: trunc_normal has std 0.02 and is cut at two std, tiny_normal has std 1e-6, layer_scale is 1e-5.
-enum class Init : uint8_t { zeros, ones, trunc_normal, tiny_normal, layer_scale };
+// As timm: trunc_normal has std 0.02 and is cut at two std, normal has std 0.1 and tiny_normal 1e-6, layer_scale is
+// 1e-5; frequencies are those of rotary positions in turned axes, (2, layers, heads, half a head).
+enum class Init : uint8_t { zeros, ones, trunc_normal, normal, tiny_normal, layer_scale, frequencies };
 
 // What the values of new parameters are: drawn, or, where a file will give most of them, not yet anything.
 enum class Values : bool { drawn, undefined };

@@ -1,4 +1,4 @@
-// Weights: from timm's, Hugging Face's and Google's files, and to the former two.
+// Weights: from the files of timm, Hugging Face, OpenCLIP, torchvision and Google, and to those of some of them.
 #pragma once
 #include <optional>
 
@@ -16,6 +16,8 @@ struct ModelCard {
   std::string model;                 // as parse_model reads it
   std::vector<std::string> classes;  // by index; empty: not known
   Preprocess preprocess;
+  std::string
+      kind{};  // as the weights' library calls it: timm's architecture, Hugging Face's model_type; empty: not known
 };
 // Throws Fault::input for a class name that is not UTF-8.
 std::map<std::string, std::string> to_metadata(const ModelCard&);
@@ -24,6 +26,7 @@ std::optional<ModelCard> read_card(const TensorFile&);
 
 // What timm does with images for a model of this size: the centre of a slightly larger one at 224 pixels, else all.
 Preprocess default_preprocess(const ModelSpec&);
+void expect_square(const ModelSpec&);  // throws Fault::usage for a model of other images, to which no photo is brought
 
 // What a user may say about preprocessing; what is empty stays as it is.
 struct ImageOptions {
@@ -86,6 +89,7 @@ class Weights {
   int64_t classes() const;  // of the head; 0: there is none
 
   const std::vector<std::string>& class_names() const { return class_names_; }  // empty: not known
+  const std::string& kind() const { return kind_; }                             // as in ModelCard
   // As the weights want images, for the size and channels of `model`.
   Preprocess preprocess(const ModelSpec& model) const;
   PositionResize positions() const;
@@ -131,6 +135,7 @@ class Weights {
   std::optional<ModelCard> card_;
   std::unique_ptr<Schema> schema_;
   std::vector<std::string> class_names_;
+  std::string kind_;
   std::optional<Preprocess> preprocess_;
   std::string model_from_, images_from_;  // for people
   std::string shown_by_;                  // the file that says what the library shows the model; empty: none
@@ -165,7 +170,7 @@ void save_weights(const std::filesystem::path&, const Parameters&, const std::ma
 
 // -- Export ---------------------------------------------------------------------------------------------------------
 
-enum class ExportNaming : uint8_t { timm, hugging_face };
+enum class ExportNaming : uint8_t { timm, hugging_face, torchvision };
 struct ExportOptions {
   std::optional<ExportNaming> naming;  // none: timm's names, and no files beside
   DType dtype = DType::f32;            // F32, F16 or BF16
@@ -178,10 +183,12 @@ struct ExportReport {
   size_t tensors = 0;
   std::vector<std::string> notes, warnings;
 };
-// Writes the parameters to `out`, or to out/model.safetensors where `out` does not end in ".safetensors", and with a
-// naming config.json and preprocessor_config.json beside, so that timm.create_model("local-dir:...") or transformers'
-// from_pretrained load them.  Throws Fault::input where the weights do not fit the model, as load_weights, and where a
-// parameter does not fit the type.
+// Writes the parameters to `out`, or to out/model.safetensors where `out` does not end in ".safetensors", and with the
+// naming of timm or Hugging Face config.json and preprocessor_config.json beside, so that
+// timm.create_model("local-dir:...") or transformers' from_pretrained load them.  Biases and positions that the library
+// has and the weights do not are written as zeros.  Throws Fault::usage where the library has no model that computes
+// the same, Fault::input where the weights do not fit the model, as load_weights, and where a parameter does not fit
+// the type.
 ExportReport export_weights(const Weights&, const std::filesystem::path& out, const ExportOptions&);
 
 }  // namespace shear

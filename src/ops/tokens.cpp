@@ -93,6 +93,38 @@ struct JoinGrad {
   }
 };
 
+struct TakeColumnsGrad {
+  Slot x, y;
+  Shape x_shape;
+  int64_t first;
+
+  void operator()(Backward& bw) const {
+    auto [dx, beta] = bw.sink(x, x_shape);
+    if (beta == 0) bw.run().fill(dx, 0);
+    const Tensor& dy = bw.grad(y);
+    bw.run().copy(dy, 1, View(dx).columns(first, dy.cols()));
+  }
+};
+
+// One of `times` places of each head, heads as rows.
+View place_of(View all, int64_t heads, int64_t times, int64_t i) {
+  const int64_t width = all.cols / heads / times;
+  return View(all.data, all.rows * heads, width * times, width * times).columns(i * width, width);
+}
+
+struct RepeatHeadsGrad {
+  Slot x, y;
+  Shape x_shape;
+  int64_t heads, times;
+
+  void operator()(Backward& bw) const {
+    auto [dx, beta] = bw.sink(x, x_shape);
+    Tensor dy = bw.grad(y);
+    for (int64_t i = 0; i < times; ++i)
+      bw.run().copy(place_of(dy, heads, times, i), i == 0 ? beta : 1, place_of(dx, heads, 1, 0));
+  }
+};
+
 struct MeanTokensGrad {
   Slot x, y;
   Shape x_shape;
@@ -153,6 +185,27 @@ Tensor join(Tape& tape, Site site, const Tensor& a, const Tensor& b) {
   tape.run().copy(a, 0, View(y).columns(0, a.cols()));
   tape.run().copy(b, 0, View(y).columns(a.cols(), b.cols()));
   if (op.wanted()) op.record(y, JoinGrad{a.slot, b.slot, {}, a.shape(), b.shape()});
+  return y;
+}
+
+Tensor take_columns(Tape& tape, Site site, const Tensor& x, int64_t first, int64_t count) {
+  const OpScope op(tape, "take_columns", site, {x});
+  op.expect(first >= 0 && count > 0 && first + count <= x.cols(), "no ", count, " columns from ", first, " on in ",
+            x.shape());
+  Tensor y = tape.empty(x.shape().with_cols(count));
+  tape.run().copy(ConstView(x).columns(first, count), 0, y);
+  if (op.wanted()) op.record(y, TakeColumnsGrad{x.slot, {}, x.shape(), first});
+  return y;
+}
+
+Tensor repeat_heads(Tape& tape, Site site, const Tensor& x, int64_t heads, int64_t times) {
+  const OpScope op(tape, "repeat_heads", site, {x});
+  op.expect(heads > 0 && times > 0 && x.cols() % heads == 0, "no ", heads, " heads in ", x.shape());
+  Tensor y = tape.empty(x.shape().with_cols(times * x.cols()));
+  const int64_t width = x.cols() / heads;
+  for (int64_t i = 0; i < times; ++i)
+    tape.run().copy({x.data(), x.rows() * heads, width, width}, 0, place_of(y, heads, times, i));
+  if (op.wanted()) op.record(y, RepeatHeadsGrad{x.slot, {}, x.shape(), heads, times});
   return y;
 }
 

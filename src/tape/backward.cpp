@@ -110,7 +110,7 @@ Backward::Sink Backward::sink_over(Slot x, Slot y) {
   Tensor& from = tape_.grads_[static_cast<size_t>(y.id)];
   if (into || !from.storage().unique()) return sink(x, from.shape());
   into = from.reshaped(tape_.shapes_[static_cast<size_t>(x.id)]);
-  return {into, 0};
+  return {into.reshaped(from.shape()), 0};  // as the op has it, which may have reshaped x
 }
 
 void Backward::pass(Slot y, Slot x) {

@@ -27,6 +27,7 @@ static ModelSpecPtr choose_model(const Recipe& recipe, const Weights* weights,
 }
 
 static Preprocess choose_preprocess(const Recipe& recipe, const Weights* weights, const ModelSpec& model) {
+  expect_square(model);
   Preprocess p = weights ? weights->preprocess(model) : default_preprocess(model);
   apply(recipe.image, p);
   return p;
@@ -60,7 +61,8 @@ Setup prepare(const Recipe& recipe, const RunOptions& run, const ModelCard* stor
     s.model = parse_model(stored->model);
   } else {
     s.model = choose_model(recipe, s.weights.get(), classes);
-    s.card = {s.model->str(), classes, choose_preprocess(recipe, s.weights.get(), *s.model)};
+    s.card = {s.model->str(), classes, choose_preprocess(recipe, s.weights.get(), *s.model),
+              s.weights ? s.weights->kind() : std::string()};
   }
   s.model = s.model->with_dropout(static_cast<float>(recipe.dropout));
 

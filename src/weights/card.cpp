@@ -71,10 +71,13 @@ std::map<std::string, std::string> to_metadata(const ModelCard& card) {
   for (const std::string& name : card.classes)
     if (!is_utf8(name))
       fail(Fault::input, "a class is called \"", printable(name), "\", which is not UTF-8, as a weight file must be");
-  return {{"format", "pt"},  // what other readers of this format look for: row-major, as PyTorch has it
-          {"shear.model", card.model},
-          {"shear.classes", nlohmann::json(card.classes).dump()},
-          {"shear.preprocess", preprocess_json(card.preprocess).dump()}};
+  std::map<std::string, std::string> metadata{
+      {"format", "pt"},  // what other readers of this format look for: row-major, as PyTorch has it
+      {"shear.model", card.model},
+      {"shear.classes", nlohmann::json(card.classes).dump()},
+      {"shear.preprocess", preprocess_json(card.preprocess).dump()}};
+  if (!card.kind.empty()) metadata["shear.kind"] = card.kind;
+  return metadata;
 }
 
 std::optional<ModelCard> read_card(const TensorFile& file) {
@@ -92,6 +95,7 @@ std::optional<ModelCard> read_card(const TensorFile& file) {
   const std::string where = file.path().string() + ": shear.preprocess";
   parse_json(where, text_of("shear.preprocess"),
              [&](const nlohmann::json& j) { card.preprocess = preprocess_from(j, where); });
+  if (const auto kind = file.metadata().find("shear.kind"); kind != file.metadata().end()) card.kind = kind->second;
   try {
     parse_model(card.model);
   } catch (const Error& e) {
@@ -107,6 +111,12 @@ Preprocess default_preprocess(const ModelSpec& model) {
   p.channels = static_cast<int>(input[0]);
   p.crop = p.image == 224 ? 0.9f : 1.f;
   return p;
+}
+
+void expect_square(const ModelSpec& model) {
+  if (const Shape input = model.input(); input[1] != input[2])
+    fail(Fault::usage, setting("model"), " ", model.str(), ": its images are ", input[1], " x ", input[2],
+         ", and photos are brought to squares alone, expected ", setting("image-size"));
 }
 
 void apply(const ImageOptions& o, Preprocess& p) {

@@ -7,8 +7,7 @@
 #include "shear/make_backend.h"
 #include "shear/models/vit.h"
 #include "weights/json.h"
-#include "weights/naming.h"
-#include "weights/source_config.h"
+#include "weights/library_model.h"
 
 namespace shear {
 
@@ -28,63 +27,72 @@ class Parcel {
     for (const Param& p : parameters) keep(p.name, weights_.shape(p.name), weights_.read(p.name));
   }
 
-  // Every tensor of the naming that is of a parameter, in its order: what stands before the blocks, block by block,
-  // what stands behind.
-  void pack(const VitConfig& config, Parameters& parameters, const Naming& naming, std::string_view prefix) {
-    for (const Param& p : parameters)
-      if (!weights_.has(p.name))
-        fail(Fault::input, weights_.path().string(), ": ", p.name,
-             " is not there, expected all parameters of the model");
-    parameters_ = &parameters;
-    const auto of_block = [](const Rule& r) { return r.source.find('#') != r.source.npos; };
-    for (auto rule = naming.rules.begin(); rule != naming.rules.end();) {
+  // Every tensor of the library's model, in its order: what stands before the blocks, block by block, what stands
+  // behind.
+  void pack(const LibraryModel& library) {
+    Device device(make_planning_backend(DeviceKind::cpu, 1));  // nothing but names and shapes
+    const std::unique_ptr<Model> theirs = model_spec(library.config)->make(device, 0, Values::undefined);
+    const auto of_block = [](const WrittenRule& r) { return r.source.find('#') != r.source.npos; };
+    for (auto rule = library.rules.begin(); rule != library.rules.end();) {
       const auto end =
-          std::find_if(rule, naming.rules.end(), [&](const Rule& r) { return of_block(r) != of_block(*rule); });
-      for (int64_t block = 0; block < (of_block(*rule) ? config.depth : 1); ++block)
-        for (const Rule& r : std::span(rule, end)) add(config, r, prefix, block);
+          std::find_if(rule, library.rules.end(), [&](const WrittenRule& r) { return of_block(r) != of_block(*rule); });
+      for (int64_t block = 0; block < (of_block(*rule) ? library.config.depth : 1); ++block)
+        for (const WrittenRule& r : std::span(rule, end)) add(library, theirs->parameters(), r, block);
       rule = end;
+    }
+    for (const IdleTensor& idle : library.idle) {
+      const TensorView* found = weights_.file().find(idle.name);
+      const bool there = found && found->shape == idle.shape;
+      keep(idle.name, idle.shape,
+           there ? read_floats(weights_.file(), *found)
+                 : std::vector<float>(static_cast<size_t>(idle.shape.elements()), idle.value));
     }
   }
   std::span<const TensorToWrite> tensors() const { return tensors_; }
 
  private:
-  void add(const VitConfig& config, const Rule& rule, std::string_view prefix, int64_t block) {
-    if (rule.is_alias) return;
-    if (!rule.source.ends_with('*')) return add_one(config, rule, prefix, block, {});
-    for (const char* star : {"weight", "bias"}) add_one(config, rule, prefix, block, star);
-  }
-
-  void add_one(const VitConfig& config, const Rule& rule, std::string_view prefix, int64_t block,
-               std::string_view star) {
-    const std::string ours = spell(rule.ours, {}, block, star), name = spell(rule.source, prefix, block, star);
-    if (!parameters_->find(ours)) return;
-    std::vector<float> values = weights_.read(ours);
-    Shape shape = weights_.shape(ours);
-    if (ours == "pos_embed") whole_positions(config, values, shape);
+  void add(const LibraryModel& library, Parameters& theirs, const WrittenRule& rule, int64_t block) {
+    const std::string ours = spell(rule.ours, {}, block, {}), name = spell(rule.source, library.prefix, block, {});
+    const Param* wanted = theirs.find(ours);
+    if (!wanted) return;
+    if (!library.config.key_bias && rule.part == 1 && ours.ends_with(".attn.qkv.bias")) return;
+    Shape shape = wanted->value.shape();
+    std::vector<float> values;
+    if (!weights_.has(ours))  // a bias, or positions
+      values.resize(static_cast<size_t>(shape.elements()));
+    else
+      values = weights_.read(ours);
+    if (ours == "pos_embed" && weights_.has(ours)) whole_positions(library.config, values);
     if (rule.part >= 0) {
-      const size_t third = values.size() / 3, at = third * static_cast<size_t>(rule.part);
+      const size_t size = values.size() / static_cast<size_t>(rule.parts), at = size * static_cast<size_t>(rule.part);
       values = {values.begin() + static_cast<std::ptrdiff_t>(at),
-                values.begin() + static_cast<std::ptrdiff_t>(at + third)};
+                values.begin() + static_cast<std::ptrdiff_t>(at + size)};
       std::vector<int64_t> dims(shape.begin(), shape.end());
-      dims[0] /= 3;
+      dims[0] /= rule.parts;
       shape = Shape(dims);
     }
-    keep(name, shape, std::move(values));
+    const Shape there = shape_there(rule.layout, shape);
+    if (rule.layout != Layout::as_is) {
+      const std::vector<float> here = std::move(values);
+      values.resize(here.size());
+      lay_back(rule.layout, there, here, values);
+    }
+    keep(name, there, std::move(values));
   }
 
   // Tokens before the patches that had no position, and have one in the model, get a zero.
-  void whole_positions(const VitConfig& config, std::vector<float>& values, Shape& shape) const {
-    const PositionGrid found = position_grid(shape[1], config.class_token ? 1 : 0, config.registers);
+  void whole_positions(const VitConfig& config, std::vector<float>& values) const {
+    const Shape found_shape = weights_.shape("pos_embed");
+    const PositionGrid found = position_grid(found_shape[1], config.class_token ? 1 : 0, config.registers);
     if (found.side != config.image / config.patch)
       fail(Fault::input, weights_.path().string(), ": has positions for images of ", found.side * config.patch,
            " pixels, not of the ", config.image, " of ", setting("model"), ", expected a model of that size");
-    const int64_t more = config.positioned() - shape[1];
+    const int64_t more = config.positioned() - found_shape[1];
     if (more < 0)
-      fail(Fault::input, weights_.path().string(), ": has ", shape[1], " positions, expected the model's ",
+      fail(Fault::input, weights_.path().string(), ": has ", found_shape[1], " positions, expected the model's ",
            config.positioned());
-    const auto behind = values.begin() + static_cast<std::ptrdiff_t>(found.before * shape[2]);
-    values.insert(behind, static_cast<size_t>(more * shape[2]), 0.f);
-    shape = {1, config.positioned(), shape[2]};
+    const auto behind = values.begin() + static_cast<std::ptrdiff_t>(found.before * found_shape[2]);
+    values.insert(behind, static_cast<size_t>(more * found_shape[2]), 0.f);
   }
 
   void keep(const std::string& name, const Shape& shape, std::vector<float> values) {
@@ -104,51 +112,10 @@ class Parcel {
 
   const Weights& weights_;
   DType dtype_;
-  Parameters* parameters_ = nullptr;
   std::deque<std::vector<float>> floats_;
   std::deque<std::vector<uint16_t>> shorts_;
   std::vector<TensorToWrite> tensors_;
 };
-
-bool images_have(int64_t channels) { return channels == 1 || channels == 3; }
-
-std::vector<double> some(const std::array<float, 3>& v, int64_t channels) {
-  std::vector<double> out;
-  for (int64_t i = 0; i < channels; ++i) out.push_back(short_double(v[static_cast<size_t>(i)]));
-  return out;
-}
-
-OrderedJson hugging_face_config(const VitConfig& c, const std::vector<std::string>& classes, DType dtype) {
-  OrderedJson labels = OrderedJson::object(), ids = OrderedJson::object();
-  for (int64_t i = 0; i < c.classes; ++i) {
-    const std::string label = classes.empty() ? text("LABEL_", i) : classes[static_cast<size_t>(i)];
-    labels[std::to_string(i)] = label;
-    ids[label] = i;
-  }
-  return {{"architectures", {"ViTForImageClassification"}},
-          {"model_type", "vit"},
-          {"image_size", c.image},
-          {"patch_size", c.patch},
-          {"num_channels", c.channels},
-          {"hidden_size", c.dim},
-          {"num_hidden_layers", c.depth},
-          {"num_attention_heads", c.heads},
-          {"intermediate_size", c.mlp_width()},
-          {"hidden_act", c.gelu == GeluForm::exact  ? "gelu"
-                         : c.gelu == GeluForm::tanh ? "gelu_pytorch_tanh"
-                                                    : "quick_gelu"},
-          {"layer_norm_eps", short_double(c.epsilon)},
-          {"qkv_bias", true},
-          {"hidden_dropout_prob", 0.0},
-          {"attention_probs_dropout_prob", 0.0},
-          {"initializer_range", 0.02},
-          {"encoder_stride", c.patch},
-          {"dtype", dtype == DType::f32   ? "float32"
-                    : dtype == DType::f16 ? "float16"
-                                          : "bfloat16"},
-          {"id2label", labels},
-          {"label2id", ids}};
-}
 
 int pillow_number(Interpolation i) {
   switch (i) {
@@ -181,15 +148,9 @@ OrderedJson preprocessor_config(const Preprocess& p) {
   j["do_rescale"] = true;
   j["rescale_factor"] = 1 / 255.;
   j["do_normalize"] = true;
-  j["image_mean"] = some(p.mean, p.channels);
-  j["image_std"] = some(p.std, p.channels);
+  j["image_mean"] = by_channel(p.mean, p.channels);
+  j["image_std"] = by_channel(p.std, p.channels);
   return j;
-}
-
-// The share from which timm comes to the same size: floor(image / share), in double precision.
-double timm_share(const Preprocess& p) {
-  const double side = static_cast<double>(resized_side(p)), share = short_double(p.crop);
-  return std::floor(p.image / share) == side ? share : p.image / (side + (side != p.image ? 0.5 : 0));
 }
 
 // What the configs of a library cannot say; empty: they say it all.
@@ -201,109 +162,11 @@ std::string unsaid(const Preprocess& p, bool hugging_face) {
   return {};
 }
 
-std::string_view timm_pool(const VitConfig& c) {
-  if (c.pool == Pool::token) return "token";
-  return c.pool == Pool::attention || c.pool == Pool::attention_all ? "map" : "avg";
-}
-
-// Arguments of timm's VisionTransformer for what is not as in the plainest one.
-void add_differences(const VitConfig& c, OrderedJson& args) {
-  if (!c.class_token) args["class_token"] = false;
-  if (c.registers > 0) args["reg_tokens"] = c.registers;
-  if (c.positions == Positions::patches) args["no_embed_class"] = true;
-  if (c.positions == Positions::none) args["pos_embed"] = "none";
-  if (c.norm_before) args["pre_norm"] = true;
-  if (!c.qkv_bias) args["qkv_bias"] = false;
-  if (c.layer_scale) args["init_values"] = 1e-5;
-  if (!c.proj_bias) args["proj_bias"] = false;
-  if (c.attention_norm) args["scale_attn_norm"] = true;
-  if (c.mlp_norm) args["scale_mlp_norm"] = true;
-  if (c.pool != Pool::token) args["global_pool"] = timm_pool(c);
-  if (c.pool == Pool::mean_all || c.pool == Pool::attention_all) args["pool_include_prefix"] = true;
-  const bool usually_pooled = timm_pool(c) == "avg";  // where the argument is left out
-  if (c.last_norm != LastNorm::none && usually_pooled != (c.last_norm == LastNorm::pooled))
-    args["fc_norm"] = !usually_pooled;
-  if (c.last_norm == LastNorm::none) args["final_norm"] = false;
-}
-
-// Throws where the library has no model like this one.
-void check_library(const VitConfig& c, bool hugging_face) {
-  const auto refuse = [&](const char* what) {
-    fail(Fault::usage, setting("naming"), ": ", hugging_face ? "transformers' ViT" : "timm", " has no ", what,
-         ", as these weights have, expected ", setting("naming"), hugging_face ? " timm" : " none");
-  };
-  if (c.rope != Rope::none) refuse("rotary positions (in its VisionTransformer)");
-  if (!c.head_bias) refuse("head without a bias");
-  if (c.pool == Pool::two_heads) refuse("second head (in its VisionTransformer)");
-  if (!c.key_bias) refuse("biases of queries and values alone (in its VisionTransformer)");
-  if (!hugging_face) {
-    if (c.patch_bias == c.norm_before) refuse("model with the bias of the patches and the norm before the blocks");
-    if (c.positions == Positions::but_registers) refuse("positions of all tokens but the registers");
-    if (c.pool == Pool::token_and_mean) refuse("head on the class token and the mean");
-    // What no config can say has its own architectures.
-    const bool known = !known_name(c).empty();
-    if (c.swiglu && !(known && !c.rms_norm)) refuse("SwiGLU of this size (under names that a config can choose)");
-    if (c.rms_norm && !known) refuse("RMSNorm of this size");
-    if (c.patch_norm && !known) refuse("norm of patches of this size");
-    if (c.norm_after && !known) refuse("norm behind each branch of this size");
-    return;
-  }
-  VitConfig plain;
-  plain.image = c.image, plain.patch = c.patch, plain.dim = c.dim, plain.depth = c.depth, plain.heads = c.heads;
-  plain.classes = c.classes, plain.channels = c.channels, plain.mlp = c.mlp, plain.hidden = c.hidden;
-  plain.epsilon = c.epsilon, plain.gelu = c.gelu, plain.dropout = c.dropout;
-  if (c.layer_scale) refuse("LayerScale");
-  if (c.registers > 0) refuse("registers");
-  if (c.norm_before) refuse("norm before the blocks");
-  if (c.pool != Pool::token) refuse("mean of tokens in place of the class token");
-  if (c.positions != Positions::all) refuse("class token without a position");
-  if (!(plain == c)) refuse("such model");
-}
-
-OrderedJson timm_config(const VitConfig& c, const std::vector<std::string>& classes, const Preprocess& p) {
-  const std::string_view known = known_name(c);
-  OrderedJson args = OrderedJson::object();
-  if (known.empty())
-    args = {{"patch_size", c.patch},
-            {"embed_dim", c.dim},
-            {"depth", c.depth},
-            {"num_heads", c.heads},
-            {"mlp_ratio", static_cast<double>(c.mlp_width()) / static_cast<double>(c.dim)}};
-  if (known.empty()) add_differences(c, args);
-  if (c.image != 224) args["img_size"] = c.image;
-  if (c.channels != 3) args["in_chans"] = c.channels;
-  if (c.gelu == GeluForm::tanh) args["act_layer"] = "gelu_tanh";
-  if (c.gelu == GeluForm::quick) args["act_layer"] = "quick_gelu";
-  OrderedJson j{{"architecture", known.empty() ? "vit_base_patch16_224" : known},
-                {"num_classes", c.classes},
-                {"num_features", c.dim},
-                {"global_pool", timm_pool(c)}};
-  if (!args.empty()) j["model_args"] = args;
-  j["pretrained_cfg"] = {{"custom_load", false},
-                         {"input_size", {c.channels, c.image, c.image}},
-                         {"fixed_input_size", true},
-                         {"interpolation", name(p.interpolation)},
-                         {"crop_pct", timm_share(p)},
-                         {"crop_mode", p.fit == Fit::both     ? "squash"
-                                       : p.fit == Fit::longer ? "border"
-                                                              : "center"},
-                         {"num_classes", c.classes},
-                         {"pool_size", nullptr},
-                         {"first_conv", "patch_embed.proj"},
-                         {"classifier", "head"}};
-  if (images_have(c.channels)) {
-    j["pretrained_cfg"]["mean"] = some(p.mean, p.channels);
-    j["pretrained_cfg"]["std"] = some(p.std, p.channels);
-  }
-  if (!classes.empty()) j["label_names"] = classes;
-  return j;
-}
-
 // The model of the size that its positions are stored for, though its library may show it images of another.
 ModelSpecPtr stored_model(const Weights& weights, const std::string& asked) {
   ModelSpecPtr model = weights.model(asked);
   const VitConfig* c = vit_config(*model);
-  if (!c || !asked.empty() || !weights.has("pos_embed")) return model;
+  if (!c || !asked.empty() || c->width > 0 || !weights.has("pos_embed")) return model;
   const PositionGrid found = position_grid(weights.shape("pos_embed")[1], c->class_token ? 1 : 0, c->registers);
   return found.side == c->image / c->patch ? model : weights.model({}, found.side * c->patch);
 }
@@ -327,6 +190,20 @@ void check_free(const fs::path& path, const std::string& content, bool overwrite
 
 }  // namespace
 
+// Of the library that is asked for; without one timm's names, with all that the weights have and no more.
+static LibraryModel library_model(const VitConfig& c, const ModelCard& card, const ExportOptions& options) {
+  if (!options.naming) return {.config = c, .rules = rules_to_write(timm_naming), .prefix = {}, .idle = {}};
+  switch (*options.naming) {
+    case ExportNaming::timm:
+      return timm_model(c, card.kind, card.classes, card.preprocess);
+    case ExportNaming::hugging_face:
+      return hugging_face_model(c, card.kind, card.classes, options.dtype);
+    case ExportNaming::torchvision:
+      return torchvision_model(c);
+  }
+  return {};
+}
+
 ExportReport export_weights(const Weights& weights, const fs::path& out, const ExportOptions& options) {
   require(options.dtype == DType::f32 || options.dtype == DType::f16 || options.dtype == DType::bf16,
           "export_weights: ", name(options.dtype), ", expected F32, F16 or BF16");
@@ -334,8 +211,12 @@ ExportReport export_weights(const Weights& weights, const fs::path& out, const E
   const VitConfig* vit = vit_config(*model);
   if (!vit && options.naming)
     fail(Fault::usage, setting("naming"), ": no other library has this model (", model->str(), "), expected none");
-  const bool hugging_face = options.naming == ExportNaming::hugging_face;
-  if (vit && options.naming) check_library(*vit, hugging_face);
+  ModelCard card{model->str(), weights.class_names(), weights.preprocess(*model), weights.kind()};
+  if (static_cast<int64_t>(card.classes.size()) != model->classes()) card.classes.clear();
+  std::optional<LibraryModel> library;
+  if (vit) library = library_model(*vit, card, options);
+  if (vit) card.model = spec(library->config);
+
   ExportReport report;
   Parcel parcel(weights, options.dtype);
   {
@@ -345,11 +226,14 @@ ExportReport export_weights(const Weights& weights, const fs::path& out, const E
         match_weights(weights, made->parameters(), {.positions = {}, .allow_mismatch = options.allow_mismatch});
     report.notes = std::move(match.notes);
     report.warnings = std::move(match.warnings);
-    if (!vit)
-      parcel.pack(made->parameters());
+    for (const Param& p : made->parameters())
+      if (!weights.has(p.name))
+        fail(Fault::input, weights.path().string(), ": ", p.name,
+             " is not there, expected all parameters of the model");
+    if (vit)
+      parcel.pack(*library);
     else
-      parcel.pack(*vit, made->parameters(), hugging_face ? hugging_face_naming : timm_naming,
-                  hugging_face ? "vit." : "");
+      parcel.pack(made->parameters());
   }
   if (const int64_t shown = weights.model(options.model)->input()[1], stored = model->input()[1]; shown != stored)
     report.notes.push_back(text("written for images of ", stored, " pixels, as the positions are stored; the library ",
@@ -357,8 +241,6 @@ ExportReport export_weights(const Weights& weights, const fs::path& out, const E
   if (const std::string guess = weights.heads_guess(*model, options.model); !guess.empty())
     report.warnings.push_back(guess);
 
-  ModelCard card{model->str(), weights.class_names(), weights.preprocess(*model)};
-  if (static_cast<int64_t>(card.classes.size()) != model->classes()) card.classes.clear();
   std::error_code error;
   const bool into_folder = fs::is_directory(out, error) || (options.naming && out.extension() != ".safetensors");
   if (into_folder) fs::create_directories(out, error);
@@ -371,10 +253,12 @@ ExportReport export_weights(const Weights& weights, const fs::path& out, const E
     beside.emplace_back(path, printed(j, path));
     check_free(path, beside.back().second, options.overwrite);
   };
-  if (options.naming)
+  const bool hugging_face = options.naming == ExportNaming::hugging_face;
+  if (library && !library->json.is_null()) {
     if (const std::string note = unsaid(card.preprocess, hugging_face); !note.empty()) report.notes.push_back(note);
+    add("config.json", library->json);
+  }
   if (hugging_face) {
-    add("config.json", hugging_face_config(*vit, card.classes, options.dtype));
     if (card.preprocess.fit == Fit::longer)
       report.warnings.push_back(
           "preprocessor_config.json is not written: transformers' processors cannot lay an image on a border");
@@ -383,18 +267,12 @@ ExportReport export_weights(const Weights& weights, const fs::path& out, const E
                                      " channels, images have 1 or 3"));
     else
       add("preprocessor_config.json", preprocessor_config(card.preprocess));
-  } else if (options.naming) {
-    if (!card.preprocess.cut || card.preprocess.fit == Fit::none)
-      fail(Fault::input, weights.path().string(), ": its images are ",
-           card.preprocess.fit == Fit::none ? "not resized" : "not cut", ", which timm's configs cannot say, expected ",
-           setting("naming"), " hf");
-    add("config.json", timm_config(*vit, card.classes, card.preprocess));
-    const std::string_view known = known_name(*vit);
-    const float usual = known.empty() ? VitConfig{}.epsilon : parse_vit(known).epsilon;
-    if (vit->epsilon != usual)
-      report.notes.push_back(text("timm's LayerNorm has an epsilon of ", usual, ", these weights are for ",
-                                  vit->epsilon, ": its logits will differ in their last digits"));
+  } else if (options.naming == ExportNaming::timm && (!card.preprocess.cut || card.preprocess.fit == Fit::none)) {
+    fail(Fault::input, weights.path().string(), ": its images are ",
+         card.preprocess.fit == Fit::none ? "not resized" : "not cut", ", which timm's configs cannot say, expected ",
+         setting("naming"), " hf");
   }
+  if (library) report.notes.insert(report.notes.end(), library->notes.begin(), library->notes.end());
   write_safetensors(file, parcel.tensors(), to_metadata(card));
   report.written.push_back(file);
   report.tensors = parcel.tensors().size();

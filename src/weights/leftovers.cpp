@@ -21,6 +21,8 @@ constexpr Leftover known[] = {
     {"Hugging Face", "pooler.dense.*", "the pooler, which no classification uses", Unused::Loss::none},
     {"Hugging Face", "embeddings.mask_token", "what stands for patches that pretraining hides", Unused::Loss::none},
     {"Hugging Face", "decoder.0.*", "the head of masked image modelling", Unused::Loss::none},
+    {"Hugging Face", "decoder.decoder_*", "the decoder of masked autoencoding", Unused::Loss::none},
+    {"Hugging Face", "decoder.mask_token", "what stands for patches that pretraining hides", Unused::Loss::none},
     {"timm", "mask_token", "what stands for patches that pretraining hides", Unused::Loss::none},
     // A tanh layer in front of the head of Google's first models; fine-tuning leaves both behind, as vit_jax does.
     {"Google", "pre_logits/*", "a layer before the head", Unused::Loss::none_with_new_head},
@@ -32,8 +34,6 @@ constexpr Leftover known[] = {
     {"", "*.[qk]_norm.*", "a norm of queries or keys"},
     {"", "*MAPHead_0/*", "pooling by attention"},
     {"", "*.attn.gate.*", "a gate of attention"},
-    {"", "*.lambda_[qk][12]", "differential attention"},
-    {"", "*.sub_norm.*", "differential attention"},
     {"", "rope.*", "rotary positions that are learned"},
     {"", "*rel_pos*", "relative positions"},
     {"", "*relative_position*", "relative positions"},

@@ -96,6 +96,21 @@ Shape shape_here(Layout layout, const Shape& s) {
   return {};
 }
 
+Shape shape_there(Layout layout, const Shape& s) {
+  switch (layout) {
+    case Layout::as_is:
+      return s;
+    case Layout::transposed:
+      return {s[1], s[0]};
+    case Layout::row:
+      return {s[2]};
+    case Layout::rows:
+      return {s[1], s[2]};
+    default:
+      fail(Fault::internal, "shape_there: a layout of flax");
+  }
+}
+
 namespace {
 
 // (rows, cols) -> (cols, rows), in squares that stay in the cache.

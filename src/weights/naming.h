@@ -74,6 +74,8 @@ std::string spell(std::string_view pattern, std::string_view prefix, int64_t blo
 
 // The shape here of a tensor that has `source` there; rank 0 where the layout has another number of dimensions.
 Shape shape_here(Layout, const Shape& source);
+// The other way round, for the layouts that files are written in: none of flax.
+Shape shape_there(Layout, const Shape& ours);
 
 // Lays out the values of a tensor of shape `source`.
 void lay_out(Layout, const Shape& source, std::span<const float> from, std::span<float> to);

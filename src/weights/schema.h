@@ -17,6 +17,8 @@ class Schema {
   // Takes what a library's config.json says, where it does not contradict the file.  Throws Fault::input where it does;
   // `where` opens the sentence.
   virtual void take(const SourceConfig&, const std::string& where) = 0;
+  // Throws Fault::input where what the file has makes no model, whatever stood beside it.
+  virtual void expect_whole() const {}
   // As Weights::model, for a spelling of this family or none.
   virtual ModelSpecPtr model(std::string_view asked, int64_t image) const = 0;
   // What of the model the file does not show by its shapes: "12 heads; LayerNorm epsilon 1e-06 and exact GELU".

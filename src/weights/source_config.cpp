@@ -35,25 +35,49 @@ std::vector<std::string> names_by_index(const Json& found, const char* key, cons
   return placeholders ? std::vector<std::string>{} : names;
 }
 
+// The side of square images, or height and width.
+void read_sides(const Json& j, const char* key, const std::string& where, SourceConfig& c) {
+  const Json* found = find(j, key);
+  const auto side = [&](size_t i) { return (*found)[i].is_number_integer() ? (*found)[i].get<int64_t>() : 0; };
+  c.width.reset();
+  if (found && found->is_array() && found->size() == 2 && side(0) > 0 && side(1) > 0 && side(0) != side(1)) {
+    if (std::max(side(0), side(1)) > 1 << 20) refuse(where, key, *found, "two sides in pixels");
+    c.image = side(0), c.width = side(1);
+  } else {
+    c.image = whole(j, key, where);
+  }
+}
+
 // What a model_type of Hugging Face is.
 struct ModelType {
   std::string_view name;
   bool dinov2 = false, tower = false;  // its numbers may stand in vision_config
+  bool beit = false;
 };
 constexpr ModelType model_types[] = {{"vit"},
                                      {"deit"},
                                      {"vit_msn"},
+                                     {"vit_mae"},
                                      {"ijepa"},
                                      {"dinov2", true},
                                      {"dinov2_with_registers", true},
                                      {"clip", false, true},
                                      {"clip_vision_model", false, true},
                                      {"siglip", false, true},
-                                     {"siglip_vision_model", false, true}};
+                                     {"siglip_vision_model", false, true},
+                                     {"beit", false, false, true},
+                                     {"data2vec-vision", false, false, true}};
+
+Relative relative(bool of_blocks, bool shared, const std::string& where) {
+  if (of_blocks && shared)
+    fail(Fault::input, where,
+         ": says that there are relative positions of each block and shared ones, expected one of them");
+  return of_blocks ? Relative::blocks : shared ? Relative::shared : Relative::none;
+}
 
 // Numbers of the transformer, which a config of an image and text model has one level down.
 void read_tower(const Json& j, const ModelType& type, const std::string& where, SourceConfig& c) {
-  c.image = whole(j, "image_size", where);
+  read_sides(j, "image_size", where, c);
   c.patch = whole(j, "patch_size", where);
   c.dim = whole(j, "hidden_size", where);
   c.depth = whole(j, "num_hidden_layers", where);
@@ -72,6 +96,14 @@ void read_tower(const Json& j, const ModelType& type, const std::string& where, 
     if (const auto ratio = number(j, "mlp_ratio", where); ratio && c.dim && !gated)
       c.hidden = static_cast<int64_t>(static_cast<double>(*c.dim) * *ratio);
   }
+  if (type.beit) {
+    const bool mean = flag(j, "use_mean_pooling", where, true);
+    c.pool = mean ? Pool::mean : Pool::token;
+    c.last_norm = mean ? LastNorm::pooled : LastNorm::tokens;
+    c.positions = flag(j, "use_absolute_position_embeddings", where, false) ? Positions::all : Positions::none;
+    c.relative = relative(flag(j, "use_relative_position_bias", where, false),
+                          flag(j, "use_shared_relative_position_bias", where, false), where);
+  }
   if (const auto act = word(j, "hidden_act", where))
     c.gelu = gelu_form(*act, "hidden_act", where);
   else if (type.tower)
@@ -89,7 +121,7 @@ SourceConfig parse_hugging_face(const Json& j, const std::string& where) {
   }
   SourceConfig c;
   c.library = "Hugging Face";
-  c.model_type = name;
+  c.kind = name;
   c.any_size = type->dinov2;
   const Json* nested = type->tower ? find_object(j, "vision_config", where) : nullptr;
   read_tower(nested ? *nested : j, *type, where, c);
@@ -108,12 +140,18 @@ SourceConfig parse_timm(const Json& j, const std::string& where) {
   const std::vector<std::string> known = vit_family().known;
   if (std::find(known.begin(), known.end(), architecture) == known.end())
     refuse(where, "architecture", architecture, "a plain ViT, such as vit_base_patch16_224");
-  const VitConfig usual = parse_vit(architecture);
+  c.kind = architecture;
+  VitConfig usual = parse_vit(architecture);
+  const Json* args = find_object(j, "model_args", where);
+  Json all = args ? *args : Json::object();
+  if (const Json* pool = find(j, "global_pool"); pool && !find(all, "global_pool")) all["global_pool"] = *pool;
+  take_timm_arguments(all, where, usual);
   c.usual = usual;
   c.heads = usual.heads;
   c.epsilon = usual.epsilon;
   c.gelu = usual.gelu;
   c.pool = usual.pool;
+  c.relative = usual.relative;
   const auto read_pool = [&](const Json& said) {
     const auto pool = word(said, "global_pool", where);
     if (!pool) return;
@@ -131,13 +169,15 @@ SourceConfig parse_timm(const Json& j, const std::string& where) {
   c.classes = whole(j, "num_classes", where);
   if (c.classes == 0) c.classes.reset();
   if (const Json* names = find(j, "label_names")) c.class_names = names_by_index(*names, "label_names", where);
-  if (const Json* args = find_object(j, "model_args", where)) {
-    c.image = whole(*args, "img_size", where);
+  if (args) {
+    read_sides(*args, "img_size", where, c);
     c.patch = whole(*args, "patch_size", where);
     c.dim = whole(*args, "embed_dim", where);
     c.depth = whole(*args, "depth", where);
     if (const auto heads = whole(*args, "num_heads", where)) c.heads = heads;
     c.channels = whole(*args, "in_chans", where);
+    c.relative = relative(flag(*args, "use_rel_pos_bias", where, usual.relative == Relative::blocks),
+                          flag(*args, "use_shared_rel_pos_bias", where, usual.relative == Relative::shared), where);
     if (const auto act = word(*args, "act_layer", where)) c.gelu = gelu_form(*act, "act_layer", where);
     read_pool(*args);
   }
@@ -156,15 +196,18 @@ SourceConfig parse_timm(const Json& j, const std::string& where) {
     refuse(where, "crop_mode", mode, "center, squash or border");
   p.fit = mode == "squash" ? Fit::both : mode == "border" ? Fit::longer : Fit::shorter;
   p.image = 0;
+  bool square = true;
   if (const Json* input = find(images, "input_size")) {  // channels, height, width
     const auto side = [&](size_t i) { return (*input)[i].is_number_integer() ? (*input)[i].get<int64_t>() : 0; };
-    if (!input->is_array() || input->size() != 3 || side(1) != side(2) || side(1) < 1 || side(1) > 1 << 20)
-      refuse(where, "input_size", *input, "channels and two equal sides");
+    if (!input->is_array() || input->size() != 3 || std::min(side(1), side(2)) < 1 ||
+        std::max(side(1), side(2)) > 1 << 20)
+      refuse(where, "input_size", *input, "channels and two sides");
+    square = side(1) == side(2);  // else Preprocess cannot say it
     p.image = static_cast<int>(side(1));
     if (const double resized = std::floor(p.image / crop); resized < 1e9)
       p.resize = std::max(static_cast<int>(resized), 1);
   }
-  if (nested || images.contains("mean")) c.preprocess = p;
+  if (square && (nested || images.contains("mean"))) c.preprocess = p;
   return c;
 }
 

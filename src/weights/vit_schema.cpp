@@ -41,6 +41,7 @@ class VitSchema final : public Schema {
   std::string_view family() const override { return "vit"; }
   int64_t classes() const override { return found_.classes; }
   void take(const SourceConfig&, const std::string& where) override;
+  void expect_whole() const override;
   ModelSpecPtr model(std::string_view asked, int64_t image) const override;
   std::string told(const ModelSpec&) const override;
   std::string guess(const ModelSpec&, std::string_view asked) const override;
@@ -48,10 +49,17 @@ class VitSchema final : public Schema {
  private:
   std::optional<Shape> shape_of(const char* parameter, int rank) const;
   void by_names(const Naming&);
+  void by_distances();
+  void place(int64_t before, int64_t height, int64_t width);
+  void place(const SourceConfig&, const std::string& where);
+  void share_keys(VitConfig&) const;
+  void expect_placed(const VitConfig&) const;
   VitConfig by_shapes() const;
 
   const Weights& weights_;
-  VitConfig found_;  // a number that is not known is 0
+  VitConfig found_;        // a number that is not known is 0
+  int64_t positions_ = 0;  // tokens that have one
+  bool placed_ = false;    // on a grid of patches
   bool heads_told_ = false;
   std::string_view guessed_;
   bool perhaps_rotary_ = false, rotary_told_ = false;
@@ -90,19 +98,21 @@ VitSchema::VitSchema(const Weights& weights, const Naming& naming, int64_t heads
     found_.swiglu = last && (*s)[0] == 2 * (*last)[1];
     set_mlp(found_, found_.swiglu ? (*last)[1] : (*s)[0]);
   }
+  if (const auto s = shape_of("blocks.0.in_proj.weight", 2); s && found_.dim > 0 && (*s)[0] > 3 * found_.dim)
+    set_mlp(found_, (*s)[0] - 3 * found_.dim);
   by_names(naming);
+  if (const auto s = shape_of("attn_pool.mlp.fc1.weight", 2); s && (*s)[0] != found_.mlp_width())
+    found_.pool_hidden = (*s)[0];
+  if (const auto s = shape_of("blocks.0.attn.q_norm.weight", 1); s && found_.dim % (*s)[0] == 0)
+    found_.heads = found_.dim / (*s)[0], heads_told_ = true;
+  if (const auto s = shape_of("rope.freqs", 4)) found_.heads = (*s)[2], heads_told_ = true;
   if (const auto s = shape_of("reg_token", 3)) found_.registers = (*s)[1];
   if (const auto s = shape_of("pos_embed", 3)) {
-    const int64_t classes = found_.class_token ? 1 : 0;
-    const PositionGrid grid = position_grid((*s)[1], classes, found_.registers);
-    if (grid.side == 0)
-      fail(Fault::input, path, ": ", weights.names_of("pos_embed"), " has ", (*s)[1],
-           " positions, expected a square grid, and one for the class token", with_known(weights.unused()));
-    found_.image = grid.side * found_.patch;
-    found_.positions = grid.before == found_.before_patches() ? Positions::all
-                       : grid.before == classes               ? Positions::but_registers
-                                                              : Positions::patches;
+    positions_ = (*s)[1];
+    const PositionGrid grid = position_grid(positions_, found_.class_token ? 1 : 0, found_.registers);
+    if (grid.side > 0) place(grid.before, grid.side * found_.patch, 0);
   }
+  by_distances();
   if (const auto s = shape_of("head.weight", 2)) {
     found_.classes = (*s)[0];
     if ((*s)[1] == 2 * found_.dim && found_.class_token) found_.pool = Pool::token_and_mean;
@@ -113,7 +123,57 @@ VitSchema::VitSchema(const Weights& weights, const Naming& naming, int64_t heads
   found_.epsilon = card_->epsilon;
   found_.gelu = card_->gelu;
   found_.heads = card_->heads;
-  heads_told_ = true;
+  found_.image = card_->image, found_.width = card_->width;
+  heads_told_ = placed_ = true;
+}
+
+// The sides of images, and how many tokens before the patches have a position.
+void VitSchema::place(int64_t before, int64_t height, int64_t width) {
+  placed_ = true;
+  found_.image = height, found_.width = width;
+  found_.positions = before == found_.before_patches()        ? Positions::all
+                     : before == (found_.class_token ? 1 : 0) ? Positions::but_registers
+                                                              : Positions::patches;
+}
+
+// As a file beside the weights says.
+void VitSchema::place(const SourceConfig& c, const std::string& where) {
+  VitConfig sized = found_;
+  sized.image = *c.image, sized.width = *c.width;
+  if (found_.patch == 0 || positions_ == 0) {
+    found_.image = sized.image, found_.width = sized.width;
+    return;
+  }
+  for (const int64_t before : {found_.before_patches(), int64_t{found_.class_token ? 1 : 0}, int64_t{0}})
+    if (positions_ - before == sized.patches()) return place(before, sized.image, sized.width);
+  fail(Fault::input, where, ": says ", sized.image, " x ", sized.width, " pixels to an image, but the weights in ",
+       weights_.path().string(), " have ", positions_, " positions, expected the config of these weights");
+}
+
+constexpr const char *table_of_first = "blocks.0.attn.relative_position_bias_table",
+                     *table_of_all = "rel_pos_bias.relative_position_bias_table";
+
+// Relative positions, whose table tells the heads and the grid.
+void VitSchema::by_distances() {
+  const std::string path = weights_.path().string();
+  const bool shared = weights_.has(table_of_all);
+  const char* name = shared ? table_of_all : table_of_first;
+  if (shared && weights_.has(table_of_first))
+    fail(Fault::input, path, ": has relative positions of each block, ", weights_.names_of(table_of_first),
+         ", and shared ones, ", weights_.names_of(table_of_all), ", expected one of them");
+  const auto s = shape_of(name, 2);
+  if (!s) return;
+  found_.relative = shared ? Relative::shared : Relative::blocks;
+  perhaps_rotary_ = false;  // no model has both
+  const PositionGrid grid = position_grid((*s)[0], 3, 0);
+  const int64_t side = (grid.side + 1) / 2;
+  if (grid.before != 3 || grid.side % 2 == 0)
+    fail(Fault::input, path, ": ", weights_.names_of(name), " has ", (*s)[0],
+         " distances, expected those of a square grid, and three of the class token");
+  if (found_.heads == 0) found_.heads = (*s)[1], heads_told_ = true;
+  if (weights_.has("pos_embed")) return;
+  found_.positions = Positions::none;
+  found_.image = side * found_.patch;
 }
 
 // What a ViT of this family has or has not, by what is there.
@@ -121,17 +181,23 @@ void VitSchema::by_names(const Naming& naming) {
   const auto has = [&](const char* name) { return weights_.has(name); };
   found_.class_token = has("cls_token");
   found_.patch_bias = has("patch_embed.proj.bias");
-  found_.qkv_bias = has("blocks.0.attn.qkv.bias");
+  found_.qk_norm = has("blocks.0.attn.q_norm.weight");
+  found_.parallel = has("blocks.0.in_proj.weight");
+  found_.differential = has("blocks.0.attn.lambda_q1") || has("blocks.0.lambda_q1");
+  found_.qkv_bias = has("blocks.0.attn.qkv.bias") || has("blocks.0.in_proj.bias");
   found_.norm_before = has("norm_pre.weight");
-  found_.layer_scale = has("blocks.0.ls1.gamma");
+  found_.layer_scale = has("blocks.0.ls1.gamma") || has("blocks.0.ls.gamma");
+  found_.mlp_scale = !has("blocks.0.ls1.gamma") || has("blocks.0.ls2.gamma");
   found_.last_norm = has("fc_norm.weight") ? LastNorm::pooled : has("norm.weight") ? LastNorm::tokens : LastNorm::none;
   if (naming.last_norm) found_.last_norm = *naming.last_norm;
   found_.key_bias = weights_.key_bias() || !found_.qkv_bias;
   // Rotary positions are in no file: these are names that only models have which may have them.
-  perhaps_rotary_ = !weights_.key_bias() || (!has("pos_embed") && has("blocks.0.attn.qkv.weight"));
-  found_.proj_bias = has("blocks.0.attn.proj.bias");
+  perhaps_rotary_ = !weights_.key_bias() || has("rope.freqs") || (!has("pos_embed") && has("blocks.0.attn.qkv.weight"));
+  found_.proj_bias =
+      has("blocks.0.attn.proj.bias") || has("blocks.0.attn_out_proj.bias") || has("blocks.0.out_proj.bias");
   found_.head_bias = has("head.bias") || !has("head.weight");
-  found_.rms_norm = has("blocks.0.norm1.weight") && !has("blocks.0.norm1.bias");
+  found_.rms_norm = (has("blocks.0.norm1.weight") && !has("blocks.0.norm1.bias")) ||
+                    (has("blocks.0.in_norm.weight") && !has("blocks.0.in_norm.bias"));
   found_.patch_norm = has("patch_embed.norm.weight");
   found_.attention_norm = has("blocks.0.attn.norm.weight");
   found_.mlp_norm = has("blocks.0.mlp.norm.weight");
@@ -159,8 +225,12 @@ void VitSchema::take(const SourceConfig& c, const std::string& where) {
   agree(c.channels, found_.channels, "channels");
   if (!found_.swiglu) agree(c.hidden, found_.mlp_width(), "hidden values in the MLP");
   // Pixels beyond the last whole patch leave no trace in the weights, and without positions none do.
-  if (c.image && found_.image == 0) found_.image = *c.image;
-  if (c.image && found_.patch > 0 && *c.image / found_.patch == found_.image / found_.patch) found_.image = *c.image;
+  if (c.image && c.width)
+    place(c, where);
+  else if (c.image && found_.image == 0)
+    found_.image = *c.image;
+  if (c.image && !c.width && found_.patch > 0 && *c.image / found_.patch == found_.image / found_.patch)
+    found_.image = *c.image;
   agree(c.image, found_.image, "pixels to an image's side");
   if (weights_.has("head.weight") && (c.library == "timm" || !c.class_names.empty()))
     agree(c.classes, found_.classes, "classes");
@@ -174,19 +244,39 @@ void VitSchema::take(const SourceConfig& c, const std::string& where) {
     fail(Fault::input, where, ": says that the class token is classified, but the weights in ",
          weights_.path().string(), " have none, expected the config of these weights");
   if (c.pool) found_.pool = *c.pool;
+  const auto there = [&](bool said, bool found, const char* what) {
+    if (said != found)
+      fail(Fault::input, where, ": says that there ", said ? "are " : "are no ", what, ", but the weights in ",
+           weights_.path().string(), said ? " have none" : " have some", ", expected the config of these weights");
+  };
+  if (c.relative) {
+    there(*c.relative == Relative::blocks, found_.relative == Relative::blocks, "relative positions of each block");
+    there(*c.relative == Relative::shared, found_.relative == Relative::shared, "shared relative positions");
+  }
+  if (c.positions) {
+    there(*c.positions != Positions::none, weights_.has("pos_embed"), "position embeddings");
+    found_.positions = *c.positions;
+    rotary_told_ = true;
+  }
+  if (c.last_norm && *c.last_norm != found_.last_norm)
+    fail(Fault::input, where, ": says that ",
+         *c.last_norm == LastNorm::pooled ? "the mean of the patches" : "all tokens",
+         " are normalised last, but the weights in ", weights_.path().string(),
+         " have another norm, expected the config of these weights");
   if (!c.usual) return;
   const VitConfig& usual = *c.usual;
   if (!c.image && found_.patch > 0 && (found_.image == 0 || usual.image / found_.patch == found_.image / found_.patch))
-    found_.image = usual.image;
+    found_.image = usual.image, found_.width = usual.width;
   if (!weights_.has("pos_embed") && usual.positions == Positions::none) found_.positions = Positions::none;
   found_.rope = usual.rope;
   found_.rope_temperature = usual.rope_temperature;
   found_.rope_grid = usual.rope_grid;
   found_.rope_offset = usual.rope_offset;
   found_.rope_xy = usual.rope_xy;
+  if (found_.rope_temperature == (found_.rope == Rope::centred ? 100 : 10000)) found_.rope_temperature = 0;
   found_.norm_after = usual.norm_after;
   if (found_.pool == Pool::attention && usual.pool == Pool::attention_all) found_.pool = usual.pool;
-  if (found_.pool == usual.pool) found_.pool_heads = usual.pool_heads;
+  if (found_.pool == usual.pool) found_.pool_heads = usual.pool_heads == found_.heads ? 0 : usual.pool_heads;
   rotary_told_ = true;
 }
 
@@ -198,6 +288,7 @@ VitConfig VitSchema::by_shapes() const {
          " may be of a model whose positions turn its queries and keys, which no weight tells, expected a name such as "
          "eva02_base_patch14_224 or vit_base_patch16_dinov3");
   if (c.heads == 0) c.heads = usual_heads(c.dim);
+  if (c.heads > 0) share_keys(c);
   if (c.classes == 0) c.classes = 1;  // a headless file: whoever needs classes says how many
   if (c.image == 0 || c.patch == 0 || c.dim == 0 || c.depth == 0 || c.heads == 0 || c.mlp_width() == 0)
     fail(Fault::usage, setting("model"), " is missing: ", weights_.path().string(),
@@ -210,6 +301,38 @@ VitConfig VitSchema::by_shapes() const {
     fail(Fault::input, weights_.path().string(), ": its shapes make no model that Shear has: ", e.what());
   }
   return c;
+}
+
+// Which blocks have fewer rows for keys and values than for queries.
+void VitSchema::share_keys(VitConfig& c) const {
+  const auto width = [&](int64_t block) {
+    const std::string name = text("blocks.", block, ".attn.qkv.weight");
+    return weights_.has(name) ? (weights_.shape(name)[0] - c.dim) / 2 : c.dim;
+  };
+  int64_t full = 0;
+  while (full < c.depth && width(full) == c.dim) ++full;
+  if (full == c.depth || c.dim % c.heads != 0) return;
+  c.kv_full = full;
+  c.kv_heads = width(full) / (c.dim / c.heads);
+  for (int64_t block = 0; block < c.depth; ++block)
+    if (width(block) != c.key_width(block))
+      fail(Fault::input, weights_.path().string(), ": block ", block, " has keys of ", width(block),
+           " values, expected as many as the other blocks but those at either end");
+}
+
+void VitSchema::expect_whole() const {
+  if (positions_ > 0 && !placed_)
+    fail(Fault::input, weights_.path().string(), ": ", weights_.names_of("pos_embed"), " has ", positions_,
+         " positions, expected a square grid, and one for the class token", with_known(weights_.unused()));
+}
+
+// Positions of other than square grids stay as they are.
+void VitSchema::expect_placed(const VitConfig& c) const {
+  const bool same = c.image / std::max<int64_t>(c.patch, 1) == found_.image / std::max<int64_t>(found_.patch, 1) &&
+                    c.across() == found_.image_width() / std::max<int64_t>(found_.patch, 1);
+  if (positions_ > 0 && !same && (c.width > 0 || found_.width > 0))
+    fail(Fault::input, weights_.path().string(), ": has positions for images of ", found_.image, " x ",
+         found_.image_width(), ", expected a model of that size, as only square grids are resized");
 }
 
 ModelSpecPtr VitSchema::model(std::string_view asked, int64_t image) const {
@@ -225,7 +348,9 @@ ModelSpecPtr VitSchema::model(std::string_view asked, int64_t image) const {
   } else {
     c = by_shapes();
   }
-  return model_spec(with_image(c, image));
+  c = with_image(c, image);
+  expect_placed(c);
+  return model_spec(c);
 }
 
 std::string VitSchema::told(const ModelSpec& model) const {

@@ -116,6 +116,9 @@ static WeightsReport look(const Weights& weights, Parameters& parameters, const 
                                          : text(from, " x ", from,
                                                 places.from.before < places.to.before ? ", the class token's is zero"
                                                                                       : ", of the patches alone")));
+    } else if (found != wanted && p.name.ends_with("relative_position_bias_table")) {
+      fail(Fault::input, path, ": ", weights.names_of(p.name), " has the shape ", found, ", the model expects ", wanted,
+           ": relative positions are not resized, expected images of the size that the weights are for");
     } else if (found != wanted && !(replaced && other_classes(p, found))) {
       fail(Fault::input, path, ": ", weights.names_of(p.name), " has the shape ", found, ", the model expects ",
            wanted);

@@ -5,7 +5,7 @@
 
 #include "io/safetensors_header.h"
 #include "weights/leftovers.h"
-#include "weights/naming.h"
+#include "weights/names/names.h"
 #include "weights/schema.h"
 #include "weights/source_config.h"
 
@@ -47,6 +47,9 @@ TensorView share_of(const TensorView& t, Share share, const std::string& path) {
           share == Share::first_third ? t.bytes.first(third) : t.bytes.subspan(third, 2 * third)};
 }
 
+// Of queries, keys and values, which may come in three tensors.
+bool name_of_qkv(const std::string& parameter) { return parameter.find(".attn.qkv.") != std::string::npos; }
+
 // The rule that a tensor falls under; null: none.
 const Rule* rule_for(const Naming& naming, std::string_view prefix, std::string_view name, NamePlace& place) {
   for (const Rule& rule : naming.rules)
@@ -64,6 +67,7 @@ Weights::Weights(const fs::path& path) : file_(open_tensors(path)) {
     name_tensors();
   choose_schema();
   read_beside();
+  schema_->expect_whole();
 }
 
 Weights::~Weights() = default;
@@ -195,27 +199,39 @@ void Weights::name_tensors() {
   }
 }
 
+// One below the other: keys and values may have fewer rows than queries.
+static bool stack(const Shape& a, const Shape& b) {
+  return a.rank() == b.rank() && a.rank() > 0 && std::equal(a.begin() + 1, a.end(), b.begin() + 1);
+}
+
 Shape Weights::shape(const std::string& parameter) const {
   const std::vector<Piece>& pieces = pieces_.at(parameter);
   Shape first;
+  int64_t rows = 0;
   for (const Piece& p : pieces) {
-    if (!p.whole) continue;
-    const Shape here = shape_here(p.layout, p.from.shape);
+    const Shape here = p.whole ? shape_here(p.layout, p.from.shape) : first;
     if (here.rank() == 0 && p.from.shape.rank() != 0)
       fail(Fault::input, path().string(), ": ", in_quotes(p.whole->name), " has the shape ", p.from.shape,
            ", which is not that of such a tensor in ", naming_->name, "'s files");
     if (&p == &pieces.front()) first = here;
-    if (here != first)
+    const bool fits = here == first || (name_of_qkv(parameter) && stack(here, first));
+    if (!fits)
       fail(Fault::input, path().string(), ": ", in_quotes(p.whole->name), " has the shape ", p.from.shape, ", but ",
            in_quotes(pieces.front().whole->name), " has ", pieces.front().from.shape, ", expected the same");
+    if (pieces.size() > 1 && __builtin_add_overflow(rows, here.rank() > 0 ? here[0] : 0, &rows))
+      fail(Fault::input, path().string(), ": ", in_quotes(pieces.front().whole->name), " has the shape ", first);
   }
   if (pieces.size() == 1) return first;
   if (first.rank() == 0)
     fail(Fault::input, path().string(), ": ", in_quotes(pieces.front().whole->name), " is a single number");
   std::vector<int64_t> dims(first.begin(), first.end());
-  if (__builtin_mul_overflow(dims[0], static_cast<int64_t>(pieces.size()), &dims[0]))
-    fail(Fault::input, path().string(), ": ", in_quotes(pieces.front().whole->name), " has the shape ", first);
+  dims[0] = rows;
   return Shape(dims);
+}
+
+// How many values of a parameter of `size` a piece of it is.
+static size_t share_of(const std::vector<Piece>& pieces, const Piece& p, size_t size) {
+  return pieces.size() == 1 ? size : static_cast<size_t>((p.whole ? p : pieces.front()).from.shape.elements());
 }
 
 std::vector<float> Weights::read(const std::string& parameter) const {
@@ -223,7 +239,7 @@ std::vector<float> Weights::read(const std::string& parameter) const {
   const std::vector<Piece>& pieces = pieces_.at(parameter);
   std::span<float> left(values);
   for (const Piece& p : pieces) {
-    const std::span<float> to = left.first(values.size() / pieces.size());
+    const std::span<float> to = left.first(share_of(pieces, p, values.size()));
     left = left.subspan(to.size());
     if (!p.whole) continue;
     if (p.layout == Layout::as_is)
@@ -255,8 +271,9 @@ std::string Weights::names_of(const std::string& parameter) const {
 void Weights::give_back(const std::string& parameter, const Shape& shape, std::span<const float> values,
                         std::map<std::string, Named>& tensors) const {
   const std::vector<Piece>& pieces = pieces_.at(parameter);
-  const size_t size = values.size() / pieces.size();
+  const size_t all = values.size();
   for (const Piece& p : pieces) {
+    const size_t size = share_of(pieces, p, all);
     if (!p.whole) {
       values = values.subspan(size);
       continue;
@@ -284,6 +301,7 @@ void Weights::choose_schema() {
   schema_ = naming_ == &own_naming ? card_schema(*card_) : vit_schema(*this, *naming_, heads, card_);
   if (card_) {
     class_names_ = card_->classes;
+    kind_ = card_->kind;
     preprocess_ = card_->preprocess;
     model_from_ = images_from_ = "from its own metadata";
   }
@@ -295,6 +313,7 @@ int64_t Weights::classes() const { return schema_->classes(); }
 void Weights::take(const SourceConfig& c, const std::string& where) {
   schema_->take(c, where);
   if (static_cast<int64_t>(c.class_names.size()) == classes()) class_names_ = c.class_names;
+  kind_ = c.kind;
   model_from_ = text("by ", c.library, "'s convention");
   if (c.epsilon || c.gelu) model_from_ = "from " + where;
   if (c.preprocess) {
@@ -306,12 +325,19 @@ void Weights::take(const SourceConfig& c, const std::string& where) {
 void Weights::read_beside() {
   if (card_) return;
   const fs::path folder = path().parent_path(), config = folder / "config.json",
-                 preprocessor = folder / "preprocessor_config.json", processor = folder / "processor_config.json";
+                 open_clip = folder / "open_clip_config.json", preprocessor = folder / "preprocessor_config.json",
+                 processor = folder / "processor_config.json";
   // Whatever has this name is read: a pipe, or a link to nothing, is refused there.
   const auto is_there = [](const fs::path& p) {
     std::error_code ignored;
     return fs::exists(fs::symlink_status(p, ignored));
   };
+  // Folders on the hub have both, with the weights of both libraries.
+  const bool of_open_clip = naming_ == &open_clip_naming || wrapper_.ends_with("visual.trunk.");
+  if (of_open_clip && is_there(open_clip)) {
+    take(parse_open_clip_config(read_text(open_clip), open_clip.string()), open_clip.string());
+    return;
+  }
   SourceConfig c;
   if (is_there(config)) {
     c = parse_config(read_text(config), config.string());
@@ -321,11 +347,11 @@ void Weights::read_beside() {
   // As transformers: what the former says of images goes before the latter.
   std::optional<Preprocess> said;
   if (is_there(processor)) {
-    said = parse_processor(read_text(processor), processor.string(), otherwise, c.model_type);
+    said = parse_processor(read_text(processor), processor.string(), otherwise, c.kind);
     if (said) shown_by_ = processor.string();
   }
   if (!said && is_there(preprocessor)) {
-    said = parse_preprocessor(read_text(preprocessor), preprocessor.string(), otherwise, c.model_type);
+    said = parse_preprocessor(read_text(preprocessor), preprocessor.string(), otherwise, c.kind);
     shown_by_ = preprocessor.string();
   }
   if (!said) return;
@@ -402,6 +428,10 @@ std::vector<std::string> Weights::describe(const ModelSpec& model, const Preproc
   const auto three = [](const std::array<float, 3>& v) {
     return v[0] == v[1] && v[1] == v[2] ? text(v[0]) : text(v[0], ", ", v[1], ", ", v[2]);
   };
+  if (const Shape input = model.input(); input[1] != input[2]) {
+    lines.push_back(text("images: ", input[1], " x ", input[2], ", as tensors: photos are brought to squares alone"));
+    return lines;
+  }
   lines.push_back(text("images: ", p.image, " x ", p.image, ", ", name(p.interpolation), ", ", geometry(p), ", mean ",
                        three(p.mean), ", std ", three(p.std), ", ", images_from_));
   return lines;

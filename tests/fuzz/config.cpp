@@ -1,4 +1,5 @@
-// config.json and preprocessor_config.json: whatever the text is, it is read or refused with Fault::input.
+// config.json, open_clip_config.json and preprocessor_config.json: whatever the text is, it is read or refused with
+// Fault::input.
 #include <cstdlib>
 
 #include "weights/source_config.h"
@@ -20,6 +21,11 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   try {
     const SourceConfig config = parse_config(text, "config.json");
     if (config.preprocess) check(*config.preprocess);
+  } catch (const Error& e) {
+    if (e.fault() != Fault::input) std::abort();
+  }
+  try {
+    check(*parse_open_clip_config(text, "open_clip_config.json").preprocess);
   } catch (const Error& e) {
     if (e.fault() != Fault::input) std::abort();
   }

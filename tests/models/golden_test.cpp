@@ -54,8 +54,14 @@ Results run(const std::string& name, std::string_view policy_name, int threads) 
   results["logits"] = device.download(logits);
   results["loss"] = device.download(loss);
   tape.backward(loss);
+  const VitConfig& c = model.config();
+  const auto writes = [&](const Param& p) -> int64_t {
+    if (p.name == "rope.freqs" || p.name.starts_with("rel_pos_bias.")) return c.depth;  // a share of each block
+    if (p.name.ends_with(".ls.gamma")) return c.differential ? 1 : 2;                   // of both last layers
+    return c.pool == Pool::two_heads && p.name.starts_with("norm.") ? 2 : 1;            // it norms two tokens
+  };
   for (const Param& p : model.parameters()) {
-    CHECK(p.writes == (name == "distilled" && p.name.starts_with("norm.") ? 2 : 1));  // it norms two tokens
+    CHECK(p.writes == writes(p));
     results[p.name] = device.download(p.grad);
   }
   return results;

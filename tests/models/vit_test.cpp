@@ -181,6 +181,10 @@ TEST_CASE("a model's spelling gives its configuration, and the other way round")
   CHECK(c == VitConfig{.image = 28, .patch = 4, .dim = 192, .depth = 6, .heads = 3, .classes = 10, .channels = 1});
   CHECK(c.tokens() == 50);
   CHECK(parse_vit(spec(c)) == c);
+  VitConfig relative = c;
+  relative.relative = Relative::shared;
+  CHECK(relative.distances() == 13 * 13 + 3);
+  CHECK(parse_vit(spec(relative)) == relative);
   CHECK(parse_vit("vit_large_patch16_224") == VitConfig{.dim = 1024, .depth = 24, .heads = 16});
   CHECK(parse_vit("vit_base_patch32_224:classes=7,image=384") == VitConfig{.image = 384, .patch = 32, .classes = 7});
 }
@@ -199,6 +203,10 @@ TEST_CASE("a model that cannot be is refused with the key, what was found and wh
   CHECK(refused("vit_base_patch16_224:image=225").find("image 225 does not divide into patches of 16") !=
         std::string::npos);
   CHECK(refused("vit_base_patch16_224:heads=7").find("dim 768 does not divide into 7 heads") != std::string::npos);
+  CHECK(refused("vit_base_patch16_224:relative=blocks,registers=1")
+            .find("relative positions are of patches behind one class token in plain attention, expected cls=1") !=
+        std::string::npos);
+  CHECK(refused("vit_base_patch16_224:relative=1").ends_with("relative=1, expected none, blocks or shared"));
   CHECK(refused("vit").find("expected key=value") != std::string::npos);
   CHECK(refused("vit_base_patch16_224:").find("expected key=value, found \"\"") != std::string::npos);
   CHECK(refused("vit_base_patch16_224:depth=2,").find("expected key=value, found \"\"") != std::string::npos);

@@ -15,8 +15,16 @@ using namespace shear::test;
 
 namespace {
 
+// Where the bias of a query and a key stands in the table, as timm's gen_relative_position_index has it.
+int64_t distance(const HeadGrid& g, int64_t query, int64_t key) {
+  if (query == 0 || key == 0) return g.distances() - (query > 0 ? 2 : key > 0 ? 3 : 1);
+  const int64_t rows = (query - 1) / g.across - (key - 1) / g.across,
+                columns = (query - 1) % g.across - (key - 1) % g.across;
+  return (rows + g.down() - 1) * (2 * g.across - 1) + columns + g.across - 1;
+}
+
 // qkv (B, N, 3, H, W) -> (B, N, H, W)
-Values reference_attention(const HeadGrid& g, const Values& qkv) {
+Values reference_attention(const HeadGrid& g, const Values& qkv, const Values& table = {}) {
   const auto at = [&](int64_t b, int64_t n, int64_t part, int64_t h, int64_t w) {
     return qkv[static_cast<size_t>((((b * g.tokens + n) * 3 + part) * g.heads + h) * g.width + w)];
   };
@@ -29,7 +37,9 @@ Values reference_attention(const HeadGrid& g, const Values& qkv) {
         for (int64_t j = 0; j < g.tokens; ++j) {
           double dot = 0;
           for (int64_t w = 0; w < g.width; ++w) dot += at(b, i, 0, h, w) * at(b, j, 1, h, w);
-          p[static_cast<size_t>(j)] = dot / std::sqrt(static_cast<double>(g.width));
+          double& score = p[static_cast<size_t>(j)];
+          score = dot / std::sqrt(static_cast<double>(g.width));
+          if (!table.empty()) score += table[static_cast<size_t>(distance(g, i, j) * g.heads + h)];
           max = std::max(max, p[static_cast<size_t>(j)]);
         }
         for (double& v : p) sum += v = std::exp(v - max);
@@ -54,6 +64,19 @@ Problem problem(const HeadGrid& g) {
   return p;
 }
 
+// With relative positions.
+Problem relative_problem(const HeadGrid& g) {
+  Problem p = problem(g);
+  p.params = {normal({g.distances(), g.heads}, 2)};
+  p.op = [g](Tape& tape, std::span<const Tensor> x, std::span<Param*> params) {
+    return attention(tape, "attn", x[0], g.heads, {params[0], g.across});
+  };
+  p.reference = [g](std::span<const Values> x, std::span<const Values> params) {
+    return reference_attention(g, x[0], params[0]);
+  };
+  return p;
+}
+
 }  // namespace
 
 TEST_CASE("attention agrees with the reference in values and gradients, from one token to several tiles") {
@@ -67,6 +90,45 @@ TEST_CASE("attention agrees with the reference in values and gradients, from one
     CAPTURE(g.width);
     check_gradients(problem(g));
   }
+}
+
+TEST_CASE("attention with relative positions agrees with the reference, and so does the gradient of their table") {
+  // batch, tokens, heads, width of a head, patches side by side
+  for (const HeadGrid& g : {HeadGrid{1, 2, 1, 1, 1}, HeadGrid{3, 4, 2, 5, 3}, HeadGrid{2, 4, 3, 3, 1},
+                            HeadGrid{9, 7, 2, 4, 2}, HeadGrid{2, 36, 2, 8, 7}, HeadGrid{1, 82, 1, 33, 9}}) {
+    CAPTURE(g.batch);
+    CAPTURE(g.tokens);
+    CAPTURE(g.across);
+    check_gradients(relative_problem(g));
+  }
+}
+
+TEST_CASE("of queries, keys and values and their relative positions each may be frozen") {
+  const HeadGrid g{2, 7, 2, 4, 3};
+  Problem p = relative_problem(g);
+  p.inputs[0] = frozen(p.inputs[0]);
+  check_gradients(p);
+  p = relative_problem(g);
+  p.params[0] = frozen(p.params[0]);
+  check_gradients(p);
+}
+
+TEST_CASE("relative positions that are all the same change nothing, and nothing is saved for any") {
+  const HeadGrid g{2, 10, 2, 5, 3};
+  Device device(test_backend(2));
+  const auto policy = make_policy("full");
+  const Operand same{{g.distances(), g.heads}, Values(static_cast<size_t>(g.distances() * g.heads), 3.)};
+  Param table = make_param(device, "table", same);
+  Tape tape(device, *policy, {&table});
+  tape.begin_step(0);
+  Tensor x = upload(device, normal(packed(g), 1));
+  tape.watch(x);
+  const std::vector<float> plain = device.download(attention(tape, "attn", x, g.heads)),
+                           found = device.download(attention(tape, "attn", x, g.heads, {&table, g.across}));
+  for (size_t i = 0; i < plain.size(); ++i) CHECK(found[i] == doctest::Approx(plain[i]).epsilon(1e-5));
+  REQUIRE(tape.report().size() == 4);
+  CHECK(tape.report()[2].got == "shared");
+  CHECK(tape.report()[3].dense_bytes == tape.report()[1].dense_bytes);
 }
 
 TEST_CASE("attention with queries of zero is the mean of the values") {
@@ -154,4 +216,12 @@ TEST_CASE("attention refuses a width that its heads do not divide, with its site
   CHECK(sentence(Fault::internal, [&] { attention(tape, "blocks.0.attn", flat, 2); }) ==
         "attention blocks.0.attn: expected (B, N, 3 * 2 * width), found (5, 24)");
   CHECK(sentence(Fault::internal, [&] { attention(tape, "attn", x, 0); }).find("attention attn:") == 0);
+  const Operand six = normal({6, 2}, 1);
+  Param table = make_param(device, "table", six);
+  const auto refused = [&](int64_t across) {
+    return sentence(Fault::internal, [&] { attention(tape, "attn", x, 2, {&table, across}); });
+  };
+  CHECK(refused(0) == "attention attn: 5 tokens are not a class token and rows of 0 patches");
+  CHECK(refused(3) == "attention attn: 5 tokens are not a class token and rows of 3 patches");
+  CHECK(refused(2) == "attention attn: relative positions (6, 2), expected (12, 2)");
 }

@@ -1,6 +1,9 @@
 // Attention's gradients at what is left of its queries, keys, values and probabilities, pruned by hand.
 #include <doctest/doctest.h>
 
+#include <array>
+#include <utility>
+
 #include "backend.h"
 #include "by_hand.h"
 #include "shear/policies.h"
@@ -28,6 +31,16 @@ struct Grid : HeadGrid {
     for (int64_t w = 0; w < width; ++w) sum += qkv[at(b, i, 0, h, w)] * qkv[at(b, j, 1, h, w)];
     return sum;
   }
+  // Of (distances, H): the bias of a query and a key.
+  size_t bias(int64_t h, int64_t i, int64_t j) const {
+    const int64_t rows = (i - 1) / across - (j - 1) / across, columns = (i - 1) % across - (j - 1) % across;
+    const int64_t of_class = distances() - (i > 0 ? 2 : j > 0 ? 3 : 1);
+    const int64_t of_patches = (rows + down() - 1) * (2 * across - 1) + columns + across - 1;
+    return static_cast<size_t>((i > 0 && j > 0 ? of_patches : of_class) * heads + h);
+  }
+  double score(const Values& qkv, const Values& table, int64_t b, int64_t h, int64_t i, int64_t j) const {
+    return scale() * dot(qkv, b, h, i, j) + (table.empty() ? 0 : table[bias(h, i, j)]);
+  }
   template <class F>
   void each_head(F f) const {
     for (int64_t b = 0; b < batch; ++b)
@@ -37,14 +50,14 @@ struct Grid : HeadGrid {
 
 const Grid grid{{3, 7, 2, 5}};
 
-Values softmax(const Grid& g, const Values& qkv) {
+Values softmax(const Grid& g, const Values& qkv, const Values& table = {}) {
   Values p(static_cast<size_t>(g.batch * g.heads * g.tokens * g.tokens));
   g.each_head([&](int64_t b, int64_t h) {
     for (int64_t i = 0; i < g.tokens; ++i) {
       double max = -1e300, sum = 0;
-      for (int64_t j = 0; j < g.tokens; ++j) max = std::max(max, g.scale() * g.dot(qkv, b, h, i, j));
+      for (int64_t j = 0; j < g.tokens; ++j) max = std::max(max, g.score(qkv, table, b, h, i, j));
       for (int64_t j = 0; j < g.tokens; ++j)
-        sum += p[g.p(b, h, i, j)] = std::exp(g.scale() * g.dot(qkv, b, h, i, j) - max);
+        sum += p[g.p(b, h, i, j)] = std::exp(g.score(qkv, table, b, h, i, j) - max);
       for (int64_t j = 0; j < g.tokens; ++j) p[g.p(b, h, i, j)] /= sum;
     }
   });
@@ -52,8 +65,8 @@ Values softmax(const Grid& g, const Values& qkv) {
 }
 
 // sum(context * up)
-double weighted(const Grid& g, const Values& qkv, const Values& up) {
-  const Values p = softmax(g, qkv);
+double weighted(const Grid& g, const Values& qkv, const Values& up, const Values& table = {}) {
+  const Values p = softmax(g, qkv, table);
   double sum = 0;
   g.each_head([&](int64_t b, int64_t h) {
     for (int64_t i = 0; i < g.tokens; ++i)
@@ -65,7 +78,8 @@ double weighted(const Grid& g, const Values& qkv, const Values& up) {
 }
 
 // dV = P' dO;  dP = dO V';  dS = P (dP - rowsum(P dP));  dQ = dS K scale;  dK = dS' Q scale, all as they are given.
-Values gradient(const Grid& g, const Values& qkv, const Values& p, const Values& up) {
+// of_table: where the sums of dS are put, before the scale.
+Values gradient(const Grid& g, const Values& qkv, const Values& p, const Values& up, Values* of_table = nullptr) {
   Values d(qkv.size());
   g.each_head([&](int64_t b, int64_t h) {
     for (int64_t i = 0; i < g.tokens; ++i) {
@@ -78,6 +92,7 @@ Values gradient(const Grid& g, const Values& qkv, const Values& p, const Values&
       }
       for (int64_t j = 0; j < g.tokens; ++j) {
         const double ds = p[g.p(b, h, i, j)] * (dp[static_cast<size_t>(j)] - sum) * g.scale();
+        if (of_table) (*of_table)[g.bias(h, i, j)] += ds / g.scale();
         for (int64_t w = 0; w < g.width; ++w) {
           d[g.at(b, i, 0, h, w)] += ds * qkv[g.at(b, j, 1, h, w)];
           d[g.at(b, j, 1, h, w)] += ds * qkv[g.at(b, i, 0, h, w)];
@@ -100,6 +115,22 @@ std::vector<float> found(const Grid& g, std::string_view spec, const Operand& qk
   const Tape::InBlock block(tape, 0);
   tape.backward(weighted_sum(tape, attention(tape, "blocks.0.attn", x, g.heads), weights));
   return device.download(tape.grad(x));
+}
+
+// With relative positions: at qkv, and at their table.
+std::array<std::vector<float>, 2> found(const Grid& g, std::string_view spec, const Operand& qkv, const Operand& up,
+                                        const Operand& relative) {
+  Device device(test_backend(2));
+  const auto policy = make_policy(spec);
+  Param table = make_param(device, "blocks.0.attn.relative_position_bias_table", relative);
+  Tape tape(device, *policy, {&table});
+  tape.begin_step(0);
+  Tensor x = upload(device, qkv);
+  tape.watch(x);
+  const Tensor weights = upload(device, up);
+  const Tape::InBlock block(tape, 0);
+  tape.backward(weighted_sum(tape, attention(tape, "blocks.0.attn", x, g.heads, {&table, g.across}), weights));
+  return {device.download(tape.grad(x)), device.download(table.grad)};
 }
 
 std::vector<float> to_floats(const Values& v) { return {v.begin(), v.end()}; }
@@ -133,7 +164,7 @@ TEST_CASE("where probabilities are pruned the rows of dS sum to (p dp)(1 - sum p
                  probabilities = upload(device, {{g.heads * g.tokens, g.tokens}, p});
     Tensor dx = device.empty(g.packed(), Category::workspace),
            scratch = device.empty({device.run().attention_scratch(g)}, Category::workspace);
-    device.run().attention_grad(g, x, {}, probabilities, dy, dx, scratch);
+    device.run().attention_grad(g, x, {}, {}, probabilities, dy, dx, 0, {}, scratch);
     const std::vector<float> d = device.download(dx);
     double largest = 0;
     g.each_head([&](int64_t b, int64_t h) {
@@ -200,13 +231,70 @@ TEST_CASE("backrazor's dV, dQ and dK are the formulas at the pruned P, Q, K and 
       Tensor context = device.empty(up.shape, Category::workspace),
              p = device.empty({g.batch * g.heads * g.tokens, g.tokens}, Category::workspace),
              scratch = device.empty({device.run().attention_scratch(g)}, Category::workspace);
-      device.run().attention(g, x, context, {}, p, scratch);
+      device.run().attention(g, x, {}, context, {}, p, scratch);
       const std::vector<float> exact = device.download(p);  // the choice is made among these
       CHECK(relative_error(exact, softmax(g, qkv.values)) < 1e-6);
       Values left = pruned({exact.begin(), exact.end()}, 0.2, g.batch, g.heads * g.tokens, g.tokens);
       for (double& v : left) v = half(v);
       const Values qkv_left = pruned(qkv.values, 0.2, g.batch, g.tokens, g.model(), 3);
       CHECK(relative_error(found(g, name, qkv, up), gradient(g, qkv_left, left, up.values)) < 1e-5);
+    }
+}
+
+TEST_CASE(
+    "with relative positions prebr++'s gradients are the exact ones at what is left of queries, keys and values") {
+  // In the second, images wake in two goes.
+  for (const Grid& g : {Grid{{3, 7, 2, 5, 3}}, Grid{{11, 5, 2, 3, 2}}}) {
+    const Operand qkv = short_normal(g.packed(), 1), up = normal({g.batch, g.tokens, g.model()}, 2),
+                  table = normal({g.distances(), g.heads}, 3);
+    const Values left = pruned(qkv.values, 0.2, g.batch, g.tokens, g.model(), 3);
+    const auto differences = [&](Values x, auto value) {
+      Values d(x.size());
+      for (size_t i = 0; i < x.size(); ++i) {
+        constexpr double h = 1e-5;
+        const double at = std::exchange(x[i], x[i] + h), above = value(x);
+        x[i] = at - h;
+        d[i] = (above - value(x)) / (2 * h);
+        x[i] = at;
+      }
+      return d;
+    };
+    const Values of_qkv = differences(left, [&](const Values&x) { return weighted(g, x, up.values, table.values); }),
+                 of_table = differences(table.values, [&](const Values&t) { return weighted(g, left, up.values, t); });
+    const auto [dqkv, dtable] = found(g, "prebr++", qkv, up, table);
+    CHECK(relative_error(dqkv, of_qkv) < 1e-5);
+    CHECK(relative_error(dtable, of_table) < 1e-5);
+    const auto full = found(g, "full", {qkv.shape, left}, up, table);
+    CHECK(relative_error(full[1], of_table) < 1e-5);
+    CHECK(relative_error(found(g, "full", qkv, up, table)[1], of_table) > 0.1);
+  }
+}
+
+TEST_CASE("with relative positions backrazor's gradients are the formulas at the pruned P, Q, K and V") {
+  for (const Grid& g : {Grid{{3, 7, 2, 5, 3}}, Grid{{11, 5, 2, 3, 2}}})
+    for (const char* name : {"backrazor", "prebr-", "prebr", "full:attention=materialised"}) {
+      CAPTURE(name);
+      const bool prunes = name[0] != 'f';
+      const Operand qkv = short_normal(g.packed(), 1), up = normal({g.batch, g.tokens, g.model()}, 2),
+                    relative = normal({g.distances(), g.heads}, 3);
+      Device device(test_backend(1));
+      const Tensor x = upload(device, qkv), table = upload(device, relative);
+      Tensor context = device.empty(up.shape, Category::workspace),
+             p = device.empty({g.batch * g.heads * g.tokens, g.tokens}, Category::workspace),
+             scratch = device.empty({device.run().attention_scratch(g)}, Category::workspace);
+      device.run().attention(g, x, table, context, {}, p, scratch);
+      const std::vector<float> exact = device.download(p);  // the choice is made among these
+      CHECK(relative_error(exact, softmax(g, qkv.values, relative.values)) < 1e-6);
+      Values left(exact.begin(), exact.end()), qkv_left = qkv.values, of_table(relative.values.size());
+      if (prunes) {
+        left = pruned(left, 0.2, g.batch, g.heads * g.tokens, g.tokens);
+        for (double& v : left) v = half(v);
+        qkv_left = pruned(qkv_left, 0.2, g.batch, g.tokens, g.model(), 3);
+      }
+      const Values of_qkv = gradient(g, qkv_left, left, up.values, &of_table);
+      const auto [dqkv, dtable] = found(g, name, qkv, up, relative);
+      CHECK(relative_error(dqkv, of_qkv) < 1e-5);
+      CHECK(relative_error(dtable, of_table) < 1e-5);
     }
 }
 

@@ -156,6 +156,58 @@ TEST_CASE("matrices stand side by side, and each gets its part of the gradient")
   }
 }
 
+TEST_CASE("heads stand several times in a row, and get the sum of what arrives at each time") {
+  for (const auto& [shape, heads, times] : {std::tuple{Shape{3, 8}, int64_t{4}, int64_t{1}},
+                                            {Shape{2, 5, 6}, int64_t{2}, int64_t{3}},
+                                            {Shape{4, 2, 7}, int64_t{1}, int64_t{2}}}) {
+    Problem p;
+    p.inputs = {normal(shape, 1)};
+    p.op = [h = heads, t = times](Tape& tape, std::span<const Tensor> x, std::span<Param*>) {
+      return repeat_heads(tape, "repeat", x[0], h, t);
+    };
+    p.reference = [width = static_cast<size_t>(shape.cols() / heads), t = times](std::span<const Values> x,
+                                                                                 std::span<const Values>) {
+      Values y;
+      for (size_t head = 0; head < x[0].size(); head += width)
+        for (int64_t i = 0; i < t; ++i)
+          for (size_t c = 0; c < width; ++c) y.push_back(x[0][head + c]);
+      return y;
+    };
+    check_gradients(p);
+  }
+  Device device(test_backend(1));
+  Tape tape(device);
+  const Tensor x = upload(device, normal({2, 4}, 1));
+  CHECK(sentence(Fault::internal, [&] { repeat_heads(tape, "repeat", x, 3, 2); }) ==
+        "repeat_heads repeat: no 3 heads in (2, 4)");
+}
+
+TEST_CASE("columns of each row are taken, and their gradient put back among zeros") {
+  for (const auto& [shape, first, count] : {std::tuple{Shape{3, 31}, int64_t{4}, int64_t{9}},
+                                            {Shape{2, 5, 8}, int64_t{0}, int64_t{8}},
+                                            {Shape{4, 2, 6}, int64_t{5}, int64_t{1}}}) {
+    Problem p;
+    p.inputs = {normal(shape, 1)};
+    p.op = [f = first, n = count](Tape& tape, std::span<const Tensor> x, std::span<Param*>) {
+      return take_columns(tape, "part", x[0], f, n);
+    };
+    p.reference = [cols = shape.cols(), f = first, n = count](std::span<const Values> x, std::span<const Values>) {
+      Values y;
+      for (size_t i = 0; i < x[0].size(); ++i) {
+        const int64_t c = static_cast<int64_t>(i) % cols;
+        if (c >= f && c < f + n) y.push_back(x[0][i]);
+      }
+      return y;
+    };
+    check_gradients(p);
+  }
+  Device device(test_backend(1));
+  Tape tape(device);
+  const Tensor x = upload(device, normal({2, 4}, 1));
+  CHECK(sentence(Fault::internal, [&] { take_columns(tape, "part", x, 2, 3); }) ==
+        "take_columns part: no 3 columns from 2 on in (2, 4)");
+}
+
 TEST_CASE("two tokens of one value each add their gradient to it") {
   Problem p;
   p.inputs = {normal({3, 5, 7}, 1)};

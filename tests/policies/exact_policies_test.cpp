@@ -80,8 +80,43 @@ Case drawn(uint64_t n) {
     m.rope_xy = maybe();
     if (m.rope == Rope::index && maybe()) m.rope_grid = 3, m.rope_offset = 1, m.rope_temperature = 50;
   }
+  switch (from(0, 5)) {
+    case 0:
+      m.dim = m.heads * 4 * from(1, 3);
+      m.rope = Rope::mixed;
+      m.rope_xy = maybe();
+      m.rope_grid = m.rope_offset = m.rope_temperature = 0;
+      break;
+    case 1:
+    case 2:
+      m.dim = m.heads * 2 * from(1, 5);
+      m.rope = Rope::none, m.rope_xy = false;
+      m.rope_grid = m.rope_offset = m.rope_temperature = 0;
+      m.differential = true;
+      break;
+  }
+  if (!m.differential && maybe()) {
+    m.qk_norm = from(0, 1) == 0;
+    m.key_bias = true;
+    if (m.heads > 1) m.kv_heads = 1, m.kv_full = m.depth > 2 ? from(0, 1) : 0;
+  } else {
+    m.parallel = maybe();
+  }
+  if (maybe()) {
+    m.width = m.patch * from(1, 4);
+    if (m.width == m.image) m.width = 0;
+  }
+  m.mlp_scale = !m.layer_scale || !maybe();
+  if (m.parallel) {
+    m.mlp_scale = true;
+    m.norm_after = m.attention_norm = m.mlp_norm = m.swiglu = false;
+    m.qkv_bias = m.key_bias = true;
+  }
+  if ((m.pool == Pool::attention || m.pool == Pool::attention_all) && maybe()) m.pool_hidden = from(1, 20);
   c.batch = from(1, 9);
   c.passes = static_cast<int>(from(1, 2));
+  if (m.class_token && m.registers == 0 && !m.differential && !m.parallel && maybe())
+    m.relative = maybe() ? Relative::shared : Relative::blocks;
   return c;
 }
 
@@ -122,7 +157,7 @@ void check(const Case& c, int threads) {
 }  // namespace
 
 TEST_CASE("lean and checkpoint, whole and by site, give full's logits, loss and gradients to the bit") {
-  for (uint64_t n = 0; n < 32; ++n) check(drawn(n), 1 + static_cast<int>(n % 3));
+  for (uint64_t n = 0; n < 48; ++n) check(drawn(n), 1 + static_cast<int>(n % 3));
 }
 
 TEST_CASE("they do where a batch has more rows than are made again at a time") {

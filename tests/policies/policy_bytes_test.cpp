@@ -200,7 +200,9 @@ TEST_CASE("the bytes of every policy are its formula's, in a step and in a plan,
   const VitConfig tiny{.image = 28, .patch = 4, .dim = 24, .depth = 2, .heads = 3, .classes = 10, .channels = 1};
   const VitConfig odd{.image = 30, .patch = 5, .dim = 18, .depth = 3, .heads = 3, .classes = 7, .channels = 3};
   const VitConfig larger{.image = 32, .patch = 4, .dim = 64, .depth = 4, .heads = 4, .classes = 100, .channels = 3};
-  for (const VitConfig& config : {tiny, odd, larger})
+  VitConfig relative = odd;  // of which nothing is saved
+  relative.relative = Relative::blocks;
+  for (const VitConfig& config : {tiny, odd, larger, relative})
     for (const int64_t batch : {1, 6})
       for (const Case& c : cases) {
         CAPTURE(spec(config));

@@ -7,6 +7,7 @@
 #include "allocation_counter.h"
 #include "backend.h"
 #include "gradcheck.h"
+#include "policy_specs.h"
 #include "vit_run.h"
 
 using namespace shear;
@@ -17,53 +18,6 @@ namespace {
 // 17 tokens; heads, images and widths that no vector divides.
 const VitConfig small{.image = 20, .patch = 5, .dim = 21, .depth = 2, .heads = 3, .classes = 7, .channels = 3};
 constexpr int64_t batch = 3;
-
-const std::vector<std::string> exact{"full", "lean", "checkpoint"};
-
-// Spelled so that they prune; their names alone are among them, so that no documented policy is forgotten.
-const std::vector<std::string> lossy{
-    "backrazor",
-    "prebr-",
-    "prebr",
-    "prebr:groups=2,period=2",
-    "prebr:draw=bernoulli,period=2",
-    "prebr:granularity=tensor,sample=0.5,period=2",
-    "prebr:sample=0.5,period=2",
-    "prebr++",
-    "prebr++:groups=2,period=2",
-    "prebr++:draw=bernoulli,period=2",
-    "prebr++:granularity=tensor,sample=0.5,period=2",
-    "prebr++:sample=0.5,period=2",
-    "tokens",
-    "tokens:bits=16",
-    "tokens@blocks.*.mlp.*|lean",
-    "tokens@blocks.*.mlp.*|checkpoint",
-    "prebr:granularity=tensor,sample=0.5,period=2@blocks.*.mlp.*|tokens",
-};
-
-// The same with nothing dropped.
-const std::vector<std::string> whole{
-    "backrazor:prune=0",
-    "prebr-:prune=0",
-    "prebr:prune=0",
-    "prebr:prune=0,sample=1,groups=2",
-    "prebr:prune=0,draw=bernoulli",
-    "prebr:prune=0,granularity=tensor",
-    "prebr++:prune=0",
-    "prebr++:prune=0,sample=1,groups=2",
-    "prebr++:prune=0,draw=bernoulli",
-    "prebr++:prune=0,granularity=tensor",
-    "tokens:prune=0,keep=1",
-    "tokens:prune=0,keep=1,bits=16",
-    "tokens:prune=0,keep=1@blocks.*.mlp.*|lean",
-};
-
-std::vector<std::string> every_policy() {
-  std::vector<std::string> all = exact;
-  all.push_back("full:attention=materialised");
-  all.insert(all.end(), lossy.begin(), lossy.end());
-  return all;
-}
 
 bool draws(std::string_view policy) { return policy.find("prebr") == 0 ? policy[5] != '-' : policy.starts_with("tok"); }
 

@@ -15,7 +15,7 @@ LAYERS = tomllib.loads((ROOT / "src/layers.toml").read_text())
 # What a policy may see of a value, and what that may include in turn: no backend, no storage, no op.
 PLAIN = {"shear/api.h", "shear/policy.h", "shear/verdict.h", "shear/code.h", "shear/shape.h"}
 # Of the weights those that know a family's files; all else sees Model.
-KNOWS_A_FAMILY = re.compile("vit_schema|naming|source_config|config_json|export|leftovers")
+KNOWS_A_FAMILY = re.compile("vit_schema|naming|source_config|config_json|export|library_model|leftovers")
 # Who includes these sees no kernel.
 NO_KERNELS = ["shear/view.h", "shear/packed.h", "shear/device.h", "shear/tape.h", "shear/ops.h", "shear/optim.h", "shear/train.h"]
 

@@ -18,7 +18,7 @@ class VitRun {
          uint64_t seed = 1, bool (*trained)(const Param&) = every_param)
       : device(std::move(backend)),
         model(device, config, 1),
-        images(device.empty({batch, config.channels, config.image, config.image}, Category::workspace)),
+        images(device.empty({batch, config.channels, config.image, config.image_width()}, Category::workspace)),
         labels(device.empty({batch}, Category::workspace, DType::i32)),
         policy(make_policy(spec, seed)),
         tape(device, *policy, chosen(model.parameters(), trained), {.seed = seed}) {

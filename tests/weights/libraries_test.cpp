@@ -47,7 +47,7 @@ fs::path file_of(const std::string& name) {
 TEST_CASE("a file of each library and kind computes what its library computes, and nothing of it is left out unsaid") {
   const SafeTensors expected(golden / "expected.safetensors");
   const std::vector<float> images = read_floats(expected, *expected.find("images"));
-  REQUIRE(cases().size() == 21);
+  REQUIRE(cases().size() == 31);
   for (const std::string& name : cases()) {
     CAPTURE(name);
     const Weights weights(file_of(name));
@@ -89,6 +89,24 @@ TEST_CASE("a file of each library and kind is fine-tuned with a head for other c
   }
 }
 
+TEST_CASE("of a masked autoencoder of Hugging Face's the encoder is a ViT, and the decoder is no part of it") {
+  const SafeTensors vit(tests_dir() / "golden" / "weights" / "hf" / "model.safetensors");
+  const std::vector<float> some(16);
+  std::vector<TensorToWrite> tensors{{"decoder.mask_token", DType::f32, {1, 1, 16}, some.data()},
+                                     {"decoder.decoder_norm.weight", DType::f32, {16}, some.data()},
+                                     {"decoder.decoder_layers.0.output.dense.bias", DType::f32, {16}, some.data()}};
+  for (const TensorView& t : vit.tensors())
+    if (!t.name.starts_with("classifier.")) tensors.push_back({t.name, t.dtype, t.shape, t.bytes.data()});
+  const TempDir dir;
+  write_safetensors(dir / "model.safetensors", tensors);
+  put(dir / "config.json", R"({"model_type": "vit_mae", "num_attention_heads": 3, "layer_norm_eps": 1e-12})");
+  const Weights weights(dir / "model.safetensors");
+  CHECK(weights.classes() == 0);
+  CHECK(vit_of(weights).heads == 3);
+  CHECK(weights.unused().size() == 3);
+  for (const Unused& u : weights.unused()) CHECK_MESSAGE(u.loss == Unused::Loss::none, u.name);
+}
+
 TEST_CASE("what no weight tells is asked for: a model whose positions may turn has no name without its config") {
   const fs::path folder = golden / "dinov3";
   const TempDir dir;
@@ -96,6 +114,45 @@ TEST_CASE("what no weight tells is asked for: a model whose positions may turn h
   const Weights weights(dir / "model.safetensors");
   CHECK(sentence(Fault::usage, [&] { weights.model(); }).find("whose positions turn its queries and keys") !=
         std::string::npos);
+}
+
+TEST_CASE("relative positions are of one grid of patches: they need no config, and another size is refused") {
+  const TempDir dir;
+  fs::copy(golden / "beit" / "model.safetensors", dir / "model.safetensors");
+  const Weights weights(dir / "model.safetensors");
+  const ModelSpecPtr model = weights.model();
+  CHECK(*vit_config(*model) == vit_of(Weights(golden / "beit")));
+  CHECK(weights.heads_guess(*model, {}).empty());
+  Device device(make_cpu_backend(1));
+  const std::unique_ptr<Model> larger = weights.model({}, 16)->make(device, 1, Values::undefined);
+  const std::string said = sentence(Fault::input, [&] { load_weights(weights, larger->parameters(), {}); });
+  CHECK(
+      said.find("blocks.0.attn.relative_position_bias_table has the shape (28, 3), the model expects (52, 3): relative "
+                "positions are not resized") != std::string::npos);
+}
+
+TEST_CASE("a config of BEiT that contradicts its weights is refused by what it says") {
+  const std::string config = read_text(golden / "hf_beit" / "config.json");
+  const auto refused = [&](const std::string& key, const char* now, const char* then) {
+    const TempDir dir;
+    fs::copy(golden / "hf_beit" / "model.safetensors", dir / "model.safetensors");
+    std::string other = config;
+    const std::string before = '"' + key + "\": " + now;
+    const size_t at = other.find(before);
+    REQUIRE(at != std::string::npos);
+    other.replace(at, before.size(), '"' + key + "\": " + then);
+    write_text_atomically(dir / "config.json", other);
+    return sentence(Fault::input, [&] { const Weights weights(dir.path()); });
+  };
+  const auto holds = [](const std::string& said, const char* part) { return said.find(part) != std::string::npos; };
+  CHECK(holds(refused("use_relative_position_bias", "true", "false"),
+              "says that there are no relative positions of each block, but the weights"));
+  CHECK(holds(refused("use_shared_relative_position_bias", "false", "true"),
+              "says that there are relative positions of each block and shared ones, expected one of them"));
+  CHECK(holds(refused("use_absolute_position_embeddings", "false", "true"),
+              "says that there are position embeddings, but the weights"));
+  CHECK(
+      holds(refused("use_mean_pooling", "true", "false"), "says that all tokens are normalised last, but the weights"));
 }
 
 TEST_CASE("where OpenCLIP's files do not say which GELU is theirs, nor the heads, both guesses are in the warning") {

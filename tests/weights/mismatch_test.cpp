@@ -52,11 +52,8 @@ TEST_CASE("tensors that the weights' library computes with are refused by what t
     const char* name;
     const char* what;
   };
-  for (const auto& [name, what] : {Case{"blocks.1.attn.q_norm.weight", "a norm of queries or keys"},
-                                   {"blocks.0.attn.gate.weight", "a gate of attention"},
-                                   {"blocks.0.attn.lambda_q1", "differential attention"},
-                                   {"rope.freqs", "rotary positions that are learned"},
-                                   {"blocks.0.attn.relative_position_bias_table", "relative positions"},
+  for (const auto& [name, what] : {Case{"blocks.0.attn.gate.weight", "a gate of attention"},
+                                   {"blocks.0.attn.rel_pos_h", "relative positions"},
                                    {"patch_embed.backbone.conv.weight", "a convolutional stem"},
                                    {"pooler.dense.weight", ""},  // Hugging Face's alone is known
                                    {"something.else", ""}}) {
@@ -76,10 +73,10 @@ TEST_CASE("tensors that the weights' library computes with are refused by what t
 }
 
 TEST_CASE("many tensors are told of a kind at a time") {
-  const More weights("timm", {"blocks.0.attn.q_norm.weight", "blocks.0.attn.k_norm.weight",
-                              "blocks.1.attn.q_norm.weight", "a", "b", "c", "d"});
+  const More weights("timm", {"blocks.0.attn.gate.weight", "blocks.0.attn.gate.bias", "blocks.1.attn.gate.weight", "a",
+                              "b", "c", "d"});
   CHECK(weights.refusal(Matching::exact).find("7 tensors have no place") == 0);
-  CHECK(weights.refusal(Matching::exact).find("blocks.0.attn.q_norm.weight and 2 more (a norm of queries or keys)") !=
+  CHECK(weights.refusal(Matching::exact).find("blocks.0.attn.gate.weight and 2 more (a gate of attention)") !=
         std::string::npos);
   CHECK(weights.refusal(Matching::exact).find("a, b, c and 1 more") != std::string::npos);
 }
@@ -136,20 +133,49 @@ TEST_CASE("blocks beyond those of the model that is asked for are refused, and s
 TEST_CASE("positions that are too many by tokens that Shear's ViT has not are told so") {
   const TempDir dir;
   const std::vector<float> values(48);
-  write_safetensors(dir / "w.safetensors",
-                    std::vector<TensorToWrite>{{"pos_embed", DType::f32, {1, 7, 2}, values.data()},
-                                               {"cls_token", DType::f32, {1, 1, 2}, values.data()},
-                                               {"rope.freqs", DType::f32, {1, 1, 2}, values.data()}});
+  write_safetensors(
+      dir / "w.safetensors",
+      std::vector<TensorToWrite>{{"pos_embed", DType::f32, {1, 7, 2}, values.data()},
+                                 {"cls_token", DType::f32, {1, 1, 2}, values.data()},
+                                 {"patch_embed.backbone.conv.weight", DType::f32, {1, 1, 2}, values.data()}});
   CHECK(sentence(Fault::input, [&] { const Weights w(dir / "w.safetensors"); }) ==
         text((dir / "w.safetensors").string(),
              ": pos_embed has 7 positions, expected a square grid, and one for the class "
-             "token (\"rope.freqs\" is rotary positions that are learned, which Shear's ViT does not "
-             "have)"));
+             "token (\"patch_embed.backbone.conv.weight\" is a convolutional stem, which Shear's ViT does not have)"));
+}
+
+TEST_CASE("positions that are no square are those of the images that the config names, and stay of that size") {
+  const TempDir dir;
+  Device device(make_cpu_backend(1));
+  const VitConfig config{.image = 8, .patch = 4, .dim = 16, .depth = 1, .heads = 2, .classes = 3, .width = 12};
+  Vit model(device, config, 1);
+  save_weights(dir / "model.safetensors", model.parameters(), {});
+  const auto said = [&](const char* sizes) {
+    std::ofstream(dir / "config.json") << R"({"model_type": "vit", "num_attention_heads": 2, "image_size": )" << sizes
+                                       << '}';
+    return sentence(Fault::input, [&] { vit_of(Weights(dir.path())); });
+  };
+  CHECK(said("[8, 20]").ends_with("says 8 x 20 pixels to an image, but the weights in " +
+                                  (dir / "model.safetensors").string() +
+                                  " have 7 positions, expected the config of these weights"));
+  CHECK(said("8").find("7 positions, expected a square grid") != std::string::npos);
+  std::ofstream(dir / "config.json") << R"({"model_type": "vit", "num_attention_heads": 2, "image_size": [8, 12]})";
+  const Weights weights(dir.path());
+  VitConfig found = vit_of(weights);
+  found.epsilon = config.epsilon;
+  CHECK(found == config);
+  for (const int64_t size : {8, 12})
+    CHECK(sentence(Fault::input, [&] { weights.model({}, size); })
+              .ends_with("has positions for images of 8 x 12, expected a model of that size, as only square grids are "
+                         "resized"));
+  CHECK(sentence(Fault::usage, [&] {
+          expect_square(*weights.model({}));
+        }).find("photos are brought to squares alone") != std::string::npos);
 }
 
 TEST_CASE("every command refuses weights that do not fit, and goes on with --allow-mismatch") {
   Shell shear;
-  const More weights("timm", {"blocks.0.attn.q_norm.weight"});
+  const More weights("timm", {"blocks.0.attn.gate.weight"});
   const std::string w = weights.dir.path().string();
   for (const char* name : {"cat", "dog", "yak", "\u00e9t\u00e9", "a, b"})
     for (const char* part : {"train", "val"})
@@ -169,19 +195,18 @@ TEST_CASE("every command refuses weights that do not fit, and goes on with --all
        "--cosine-batches", "1", "--out", shear.path("compare")}};
   for (Args args : commands) {
     CAPTURE(args[0]);
-    shear.refuses(3, args,
-                  args[0] == "compare"
-                      ? Args{}
-                      : Args{"blocks.0.attn.q_norm.weight (a norm of queries or keys)", "--allow-mismatch"});
+    shear.refuses(
+        3, args,
+        args[0] == "compare" ? Args{} : Args{"blocks.0.attn.gate.weight (a gate of attention)", "--allow-mismatch"});
     args.push_back("--strict");  // the same
-    if (args[0] != "compare") shear.refuses(3, args, {"blocks.0.attn.q_norm.weight (a norm of queries or keys)"});
+    if (args[0] != "compare") shear.refuses(3, args, {"blocks.0.attn.gate.weight (a gate of attention)"});
     args.push_back("--allow-mismatch");
     shear.refuses(2, args, {"--strict", "--allow-mismatch"});
     args.erase(args.end() - 2);
     const Result r = shear(args);
     CAPTURE(r.err);
     CHECK(r.status == 0);
-    CHECK(r.err.find("not used: blocks.0.attn.q_norm.weight (a norm of queries or keys)") != std::string::npos);
+    CHECK(r.err.find("not used: blocks.0.attn.gate.weight (a gate of attention)") != std::string::npos);
   }
 }
 

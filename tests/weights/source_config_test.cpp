@@ -31,17 +31,39 @@ TEST_CASE("placeholders are no class names") {
   CHECK(c.classes == 2);
 }
 
+TEST_CASE(
+    "what a config of BEiT is silent about is as transformers takes it, and timm's arguments go before its table") {
+  const SourceConfig silent = parse_config(R"({"model_type": "beit"})", "c");
+  CHECK(silent.relative == Relative::none);
+  CHECK(silent.positions == Positions::none);
+  CHECK(silent.pool == Pool::mean);
+  CHECK(silent.last_norm == LastNorm::pooled);
+  const SourceConfig said = parse_config(
+      R"({"model_type": "data2vec-vision", "use_shared_relative_position_bias": true, "use_mean_pooling": false,
+          "use_absolute_position_embeddings": true})",
+      "c");
+  CHECK(said.relative == Relative::shared);
+  CHECK(said.positions == Positions::all);
+  CHECK(said.pool == Pool::token);
+  CHECK(said.last_norm == LastNorm::tokens);
+  const auto of_timm = [](const char* args) {
+    return parse_config(text(R"({"architecture": "beit_base_patch16_224", "model_args": )", args, "}"), "c").relative;
+  };
+  CHECK(of_timm("{}") == Relative::blocks);
+  CHECK(of_timm(R"({"use_rel_pos_bias": false, "use_shared_rel_pos_bias": true})") == Relative::shared);
+}
+
 TEST_CASE("a config that is broken, or of another model, is refused with its key") {
   CHECK(refusal("{").starts_with("c: is not JSON: "));
   CHECK(refusal("[1]") == "c: the file is [1], expected an object");
   CHECK(refusal(std::string(100, '[')) == "c: is nested more than 32 deep, expected a flat object");
   CHECK(refusal(R"({"model_type": 3})") == "c: model_type is 3, expected a string");
   CHECK(refusal(R"({"model_type": "swin"})") ==
-        "c: model_type is \"swin\", expected vit, deit, vit_msn, ijepa, dinov2, dinov2_with_registers, clip, "
-        "clip_vision_model, siglip, siglip_vision_model");
+        "c: model_type is \"swin\", expected vit, deit, vit_msn, vit_mae, ijepa, dinov2, dinov2_with_registers, clip, "
+        "clip_vision_model, siglip, siglip_vision_model, beit, data2vec-vision");
   CHECK(refusal(R"({"model_type": "vit", "hidden_size": "x"})") == "c: hidden_size is \"x\", expected a whole number");
-  CHECK(refusal(R"({"model_type": "vit", "image_size": [224, 196]})") ==
-        "c: image_size is [224,196], expected a whole number");
+  CHECK(refusal(R"({"model_type": "vit", "image_size": [224, 0]})") ==
+        "c: image_size is [224,0], expected a whole number");
   CHECK(refusal(R"({"model_type": "vit", "hidden_act": "relu"})") ==
         "c: hidden_act is \"relu\", expected gelu, its tanh approximation or quick_gelu");
   CHECK(refusal(R"({"model_type": "vit", "layer_norm_eps": 0})") ==
@@ -233,8 +255,13 @@ TEST_CASE("timm's crop_mode and input_size are taken or refused") {
         "c: interpolation is \"random\", expected bilinear, bicubic, lanczos, box or hamming");
   CHECK(refusal(R"({"architecture": "vit_tiny_patch16_224", "pretrained_cfg": {"crop_mode": "smart"}})") ==
         "c: crop_mode is \"smart\", expected center, squash or border");
-  CHECK(refusal(R"({"architecture": "vit_tiny_patch16_224", "pretrained_cfg": {"input_size": [3, 224, 196]}})") ==
-        "c: input_size is [3,224,196], expected channels and two equal sides");
+  CHECK(refusal(R"({"architecture": "vit_tiny_patch16_224", "pretrained_cfg": {"input_size": [3, 224, 0]}})") ==
+        "c: input_size is [3,224,0], expected channels and two sides");
+  const SourceConfig wide = parse_config(
+      R"({"architecture": "vit_tiny_patch16_224", "model_args": {"img_size": [224, 192]}, "pretrained_cfg": {"input_size": [3, 224, 192]}})",
+      "c");
+  CHECK((wide.image == 224 && wide.width == 192));
+  CHECK(!wide.preprocess);
   CHECK(refusal(R"({"architecture": "vit_tiny_patch16_224", "model_args": {"global_pool": "max"}})") ==
         "c: global_pool is \"max\", expected \"token\", \"avg\" or \"map\"");
 }

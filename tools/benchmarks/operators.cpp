@@ -64,14 +64,16 @@ void add_attention(List& list, const Sizes& s) {
   list.push_back({"attention forward", 2 * flops, f32 * 4 * product(m, d), [=](Operands& o) -> Run {
                     const View qkv = o.random(m, 3 * d), context = o.room(m, d), sums = o.room(lse, s.tokens);
                     const View scratch = o.room(1, o.run().attention_scratch(grid));
-                    return [=, &run = o.run()] { run.attention(grid, qkv, context, sums, {}, scratch); };
+                    return [=, &run = o.run()] { run.attention(grid, qkv, {}, context, sums, {}, scratch); };
                   }});
   list.push_back({"attention backward", 5 * flops, f32 * 7 * product(m, d), [=](Operands& o) -> Run {
                     const View qkv = o.random(m, 3 * d), context = o.room(m, d), sums = o.room(lse, s.tokens);
                     const View dcontext = o.random(m, d), dqkv = o.room(m, 3 * d);
                     const View scratch = o.room(1, o.run().attention_scratch(grid));
-                    o.run().attention(grid, qkv, context, sums, {}, scratch);
-                    return [=, &run = o.run()] { run.attention_grad(grid, qkv, sums, {}, dcontext, dqkv, scratch); };
+                    o.run().attention(grid, qkv, {}, context, sums, {}, scratch);
+                    return [=, &run = o.run()] {
+                      run.attention_grad(grid, qkv, {}, sums, {}, dcontext, dqkv, 0, {}, scratch);
+                    };
                   }});
 }
 

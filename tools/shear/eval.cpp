@@ -53,6 +53,7 @@ double share(const ClassResult& r) { return static_cast<double>(r.right) / stati
 
 int run_eval(const EvalFlags& flags) {
   const auto loaded = load_model(flags.weights, flags.image, flags.device);
+  expect_square(*loaded->spec);
   const DataSplits data = flags.data.open(flags.weights.weights);
   const Dataset& part = choose_part(data, flags.part, flags.data.data);
   const std::vector<int> labels = labels_for(*loaded, part);

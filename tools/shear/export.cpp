@@ -20,7 +20,10 @@ int run_export(const ExportFlags& flags) {
   const Weights weights(flags.weights);
   ExportOptions options{
       .naming = {}, .model = flags.model, .overwrite = flags.overwrite, .allow_mismatch = flags.allow_mismatch};
-  if (!flags.naming.empty()) options.naming = flags.naming == "hf" ? ExportNaming::hugging_face : ExportNaming::timm;
+  if (!flags.naming.empty())
+    options.naming = flags.naming == "hf"     ? ExportNaming::hugging_face
+                     : flags.naming == "timm" ? ExportNaming::timm
+                                              : ExportNaming::torchvision;
   if (flags.dtype != "f32") options.dtype = flags.dtype == "f16" ? DType::f16 : DType::bf16;
   const ExportReport report = export_weights(weights, flags.out, options);
   for (const std::string& note : report.notes) say(note);
@@ -42,17 +45,18 @@ int run_export(const ExportFlags& flags) {
 
 void add_export(CLI::App& app, Run& chosen) {
   auto flags = std::make_shared<ExportFlags>();
-  CLI::App* cmd = app.add_subcommand("export", "the parameters alone, for timm or Hugging Face, in f32, f16 or bf16");
+  CLI::App* cmd =
+      app.add_subcommand("export", "the parameters alone, for timm, Hugging Face or torchvision, in f32, f16 or bf16");
   cmd->add_option("--weights", flags->weights, "a run's checkpoint, or whatever --weights of train takes")
       ->required()
       ->type_name("FILE");
-  const std::vector<std::string> namings{"timm", "hf"}, types{"f32", "f16", "bf16"};
-  offer(
-      cmd->add_option("--naming", flags->naming, "timm or hf, with the config.json that makes their libraries load it")
-          ->default_str("timm's names, without")
-          ->check(CLI::IsMember(namings))
-          ->type_name("NAME"),
-      namings);
+  const std::vector<std::string> namings{"timm", "hf", "torchvision"}, types{"f32", "f16", "bf16"};
+  offer(cmd->add_option("--naming", flags->naming,
+                        "timm or hf, with the config.json that makes them load it; or torchvision")
+            ->default_str("timm's names, without")
+            ->check(CLI::IsMember(namings))
+            ->type_name("NAME"),
+        namings);
   offer(
       cmd->add_option("--dtype", flags->dtype, "f32, f16 or bf16")->capture_default_str()->check(CLI::IsMember(types)),
       types);

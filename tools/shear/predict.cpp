@@ -144,6 +144,7 @@ int run_predict(const PredictFlags& flags) {
     fail(Fault::usage, "no image is named, expected files or folders, or --data PATH --index I,J,...");
   const std::vector<std::filesystem::path> images = named_images(flags.images);
   const auto loaded = load_model(flags.weights, flags.image, flags.device);
+  expect_square(*loaded->spec);
   Predictor predictor(*loaded, flags.top);
   for (const std::filesystem::path& path : images) predictor.add(path.string(), "", [&] { return decode_image(path); });
   if (!flags.data.data.empty()) {

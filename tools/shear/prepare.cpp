@@ -28,10 +28,14 @@ Preprocess choose_preprocess(const PrepareFlags& flags) {
   const int64_t size = options.size.value_or(0);
   Preprocess p;
   if (!flags.model.empty()) {
-    p = default_preprocess(*parse_model(flags.model)->with_image(size));
+    const ModelSpecPtr model = parse_model(flags.model)->with_image(size);
+    expect_square(*model);
+    p = default_preprocess(*model);
   } else {
     const Weights weights(flags.weights);
-    p = weights.preprocess(*weights.model({}, size));
+    const ModelSpecPtr model = weights.model({}, size);
+    expect_square(*model);
+    p = weights.preprocess(*model);
   }
   apply(options, p);
   return p;

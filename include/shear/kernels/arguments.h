@@ -17,7 +17,12 @@ enum class GeluForm : uint8_t { exact, tanh, quick };
 // (B, N, 3, H, D) packed queries, keys and values, as one linear of 3*H*D outputs makes them.
 struct HeadGrid {
   int64_t batch, tokens, heads, width;  // width of one head
+  int64_t across = 0;                   // patches side by side, where scores depend on how far apart two of them are
   int64_t model() const { return heads * width; }
+  int64_t down() const { return (tokens - 1) / across; }
+  // Distances of two patches, rows before columns, from the negative ones on; then of the class token, which is the
+  // first, to a patch, of a patch to it, and of it to itself: as BEiT (Bao et al. 2021).
+  int64_t distances() const { return (2 * down() - 1) * (2 * across - 1) + 3; }
 };
 
 // -- rotate.inc ------------------------------------------------------------------------------------------------------

@@ -127,6 +127,10 @@ void CpuBackend::scale_rows(ConstView x, ConstView scale, float beta, View out) 
   });
 }
 
+void CpuBackend::exponential(ConstView x, View y) {
+  map(threads_, x, y, [](float v) { return exp(v); });
+}
+
 void CpuBackend::relu(ConstView x, View y) {
   map(threads_, x, y, [](float v) { return v < 0 ? 0.f : v; });  // nan stays nan
 }

@@ -103,6 +103,8 @@ void CudaBackend::scale_rows(ConstView x, ConstView scale, float beta, View out)
   fours(x) && fours(out) ? run(scale_rows_kernel<4>, 4) : run(scale_rows_kernel<1>, 1);
 }
 
+void CudaBackend::exponential(ConstView x, View y) { map(on("exponential"), x, 0, y, Exponential{}); }
+
 void CudaBackend::relu(ConstView x, View y) { map(on("relu"), x, 0, y, Relu{}); }
 
 void CudaBackend::relu_grad(ConstView y, ConstView dy, float beta, View dx) {

@@ -5,11 +5,11 @@ namespace shear {
 
 namespace {
 
-constexpr std::array tower{
-    Rule{"~embeddings.class_embedding", "cls_token", Layout::row},
+constexpr std::array patches{
     Rule{"~embeddings.position_embedding.weight", "pos_embed", Layout::rows},
     Rule{"~embeddings.patch_embedding.*", "patch_embed.proj.*"},
-    Rule{"~pre_layrnorm.*", "norm_pre.*"},  // so it is spelled
+};
+constexpr std::array blocks{
     Rule{"~encoder.layers.#.layer_norm1.*", "blocks.#.norm1.*"},
     Rule{"~encoder.layers.#.self_attn.q_proj.*", "blocks.#.attn.qkv.*", Layout::as_is, 0},
     Rule{"~encoder.layers.#.self_attn.k_proj.*", "blocks.#.attn.qkv.*", Layout::as_is, 1},
@@ -19,22 +19,26 @@ constexpr std::array tower{
     Rule{"~encoder.layers.#.mlp.fc1.*", "blocks.#.mlp.fc1.*"},
     Rule{"~encoder.layers.#.mlp.fc2.*", "blocks.#.mlp.fc2.*"},
 };
+// By its class token and the norm before the blocks a file of CLIP is told from one of SigLIP.
+constexpr auto clip_tower = joined(std::array{Rule{"~embeddings.class_embedding", "cls_token", Layout::row}}, patches,
+                                   std::array{Rule{"~pre_layrnorm.*", "norm_pre.*"}}, blocks);  // so it is spelled
+constexpr auto siglip_tower = joined(patches, blocks);
 
 // CLIPForImageClassification: the mean of the patches, before the last norm.
 constexpr auto clip_classifier_rules =
-    joined(tower, std::array{Rule{"~post_layernorm.*", ""}, Rule{"classifier.*", "head.*"}});
+    joined(clip_tower, std::array{Rule{"~post_layernorm.*", ""}, Rule{"classifier.*", "head.*"}});
 // CLIPModel, CLIPVisionModel and CLIPVisionModelWithProjection: the class token, projected.
-constexpr auto clip_rules =
-    joined(tower, std::array{Rule{"~post_layernorm.*", "norm.*"}, Rule{"visual_projection.weight", "head.weight"}});
+constexpr auto clip_rules = joined(
+    clip_tower, std::array{Rule{"~post_layernorm.*", "norm.*"}, Rule{"visual_projection.weight", "head.weight"}});
 // SiglipForImageClassification: the mean of the patches, behind the last norm.
 constexpr auto siglip_classifier_rules =
-    joined(tower, std::array{Rule{"~post_layernorm.*", "norm.*"}, Rule{"~head.probe", ""},
-                             Rule{"~head.attention.in_proj_*", ""}, Rule{"~head.attention.out_proj.*", ""},
-                             Rule{"~head.layernorm.*", ""}, Rule{"~head.mlp.fc1.*", ""}, Rule{"~head.mlp.fc2.*", ""},
-                             Rule{"classifier.*", "head.*"}});
+    joined(siglip_tower, std::array{Rule{"~post_layernorm.*", "norm.*"}, Rule{"~head.probe", ""},
+                                    Rule{"~head.attention.in_proj_*", ""}, Rule{"~head.attention.out_proj.*", ""},
+                                    Rule{"~head.layernorm.*", ""}, Rule{"~head.mlp.fc1.*", ""},
+                                    Rule{"~head.mlp.fc2.*", ""}, Rule{"classifier.*", "head.*"}});
 // SiglipModel and SiglipVisionModel: pooled by attention.
-constexpr auto siglip_rules =
-    joined(tower, std::array{
+constexpr auto siglip_rules = joined(
+    siglip_tower, std::array{
                       Rule{"~post_layernorm.*", "norm.*"},
                       Rule{"~head.probe", "attn_pool.latent"},
                       Rule{"~head.attention.in_proj_*", "attn_pool.q.*", Layout::as_is, -1, 3, Share::first_third},
@@ -91,26 +95,28 @@ constexpr Naming of_siglip(std::span<const Rule> rules, Pool pool) {
           .pool = pool};
 }
 
-constexpr Naming clip_naming = of_clip(clip_rules, Pool::token, LastNorm::tokens),
-                 clip_classifier_naming = of_clip(clip_classifier_rules, Pool::mean, LastNorm::none),
-                 siglip_naming = of_siglip(siglip_rules, Pool::attention),
-                 siglip_classifier_naming = of_siglip(siglip_classifier_rules, Pool::mean);
-constexpr Naming open_clip_naming{.name = "OpenCLIP",
-                                  .prefixes = open_clip_prefixes,
-                                  .anchor = "conv1.weight",
-                                  .rules = open_clip_rules,
-                                  .epsilon = 1e-5f,
-                                  .mean = clip_mean,
-                                  .std = clip_std,
-                                  .positions = PositionResize::bicubic_antialias,
-                                  .least = 3,
-                                  .guessed = "GELU, exact, though OpenAI's own weights have its quick form"};
+constexpr Naming siglip_naming = of_siglip(siglip_rules, Pool::attention);
 
 }  // namespace
 
+const Naming clip_naming = of_clip(clip_rules, Pool::token, LastNorm::tokens);
+const Naming clip_classifier_naming = of_clip(clip_classifier_rules, Pool::mean, LastNorm::none);
+const Naming siglip_classifier_naming = of_siglip(siglip_classifier_rules, Pool::mean);
+const Naming open_clip_naming{.name = "OpenCLIP",
+                              .prefixes = open_clip_prefixes,
+                              .anchor = "conv1.weight",
+                              .rules = open_clip_rules,
+                              .epsilon = 1e-5f,
+                              .mean = clip_mean,
+                              .std = clip_std,
+                              .positions = PositionResize::bicubic_antialias,
+                              .least = 3,
+                              .guessed = "GELU, exact, though OpenAI's own weights have its quick form"};
+
 std::span<const Naming* const> clip_namings() {
-  static constexpr std::array<const Naming*, 5> all{&clip_naming, &clip_classifier_naming, &siglip_naming,
-                                                    &siglip_classifier_naming, &open_clip_naming};
+  // A classifier of SigLIP may be without the pooling that it does not use: its names are then among CLIP's.
+  static constexpr std::array<const Naming*, 5> all{&siglip_naming, &siglip_classifier_naming, &clip_naming,
+                                                    &clip_classifier_naming, &open_clip_naming};
   return all;
 }
 

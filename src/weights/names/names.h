@@ -16,6 +16,11 @@ std::span<const Naming* const> clip_namings();          // CLIP and SigLIP, of H
 std::span<const Naming* const> torchvision_namings();
 std::span<const Naming* const> google_namings();
 
+// Those that files are written by; timm_naming and hugging_face_naming, whose ViT's names those of DeiT, MSN and I-JEPA
+// are, stand in naming.h.
+extern const Naming dinov2_naming, clip_naming, clip_classifier_naming, siglip_classifier_naming;
+extern const Naming open_clip_naming, torchvision_naming;
+
 // Another name of a parameter, or of a part of it, that is read and not written.
 constexpr Rule alias(std::string_view source, std::string_view ours, int part = -1, int parts = 3) {
   return {source, ours, Layout::as_is, part, parts, Share::whole, true};

@@ -139,6 +139,7 @@ void add_elementwise(std::vector<Op>& ops) {
   add("add", [=](Backend& b, Operands& o) { b.add(o.in(r, c), o.in(r, c), o.out(r, c)); });
   add("add_row", [=](Backend& b, Operands& o) { b.add_row(o.in(r, c), o.in(1, c), o.out(r, c)); });
   add("multiply", [=](Backend& b, Operands& o) { b.multiply(o.in(r, c), o.in(r, c), 1, o.out(r, c)); });
+  add("exponential", [=](Backend& b, Operands& o) { b.exponential(o.in(r, c), o.out(r, c)); });
   add("relu", [=](Backend& b, Operands& o) {
     b.relu(o.in(r, c), o.out(r, c));
     b.relu_grad(o.in(r, c), o.in(r, c), 1, o.out(r, c));
@@ -194,10 +195,24 @@ void add_attention(std::vector<Op>& ops) {
                      const View scratch = o.scratch(b.attention_scratch(heads));
                      const View lse = whole ? View() : o.out(all, heads.tokens);
                      const View p = whole ? o.out(all * heads.tokens, heads.tokens) : View();
-                     b.attention(heads, qkv, o.out(rows, d), lse, p, scratch);
-                     b.attention_grad(heads, qkv, lse, p, up, o.out(rows, 3 * d), scratch);
-                     if (!whole) b.attention_grad(heads, qkv, {}, {}, up, o.out(rows, 3 * d), scratch);
+                     b.attention(heads, qkv, {}, o.out(rows, d), lse, p, scratch);
+                     b.attention_grad(heads, qkv, {}, lse, p, up, o.out(rows, 3 * d), 0, {}, scratch);
+                     if (!whole) b.attention_grad(heads, qkv, {}, {}, {}, up, o.out(rows, 3 * d), 0, {}, scratch);
                    }});
+}
+
+void add_relative_attention(std::vector<Op>& ops) {
+  HeadGrid grid = heads;
+  grid.across = 23;
+  const int64_t rows = grid.batch * grid.tokens, d = grid.model(), all = grid.batch * grid.heads;
+  ops.push_back({"attention with relative positions", [=](Backend& b, Operands& o) {
+                   const View qkv = o.in(rows, 3 * d), table = o.in(grid.distances(), grid.heads), up = o.in(rows, d);
+                   const View scratch = o.scratch(b.attention_scratch(grid) + b.relative_scratch(grid));
+                   const View lse = o.out(all, grid.tokens);
+                   b.attention(grid, qkv, table, o.out(rows, d), lse, {}, scratch);
+                   b.attention_grad(grid, qkv, table, lse, {}, up, o.out(rows, 3 * d), 0,
+                                    o.out(grid.distances(), grid.heads), scratch);
+                 }});
 }
 
 void add_attention_pool(std::vector<Op>& ops) {
@@ -219,6 +234,14 @@ void add_rotation(std::vector<Op>& ops) {
                      b.rotate(even, 1, RotaryPairs::halves, back, o.in(even.tokens - 1, 64), o.in(even.tokens - 1, 64),
                               o.in(rows, cols), 1, o.out(rows, cols));
                    }});
+  ops.push_back({"angles of heads", [=](Backend& b, Operands& o) {
+                   const int64_t rows = even.batch * even.tokens, places = even.tokens - 1, d = even.model();
+                   const View sine = o.out(places, d), cosine = o.out(places, d);
+                   b.sine_cosine(o.in(places, d / 2), sine, cosine);
+                   b.rotate(even, 1, RotaryPairs::neighbours, false, sine, cosine, o.in(rows, 3 * d), 1,
+                            o.out(rows, 3 * d));
+                   b.rotate_angles_grad(even, 1, o.in(rows, 3 * d), o.in(rows, 3 * d), 1, o.out(places, d / 2));
+                 }});
 }
 
 void add_sleep(std::vector<Op>& ops) {
@@ -254,6 +277,7 @@ std::vector<Op> every_op() {
   add_norms(ops);
   add_elementwise(ops);
   add_attention(ops);
+  add_relative_attention(ops);
   add_attention_pool(ops);
   add_rotation(ops);
   add_sleep(ops);

@@ -58,6 +58,17 @@ TEST_CASE("each row is scaled by a number of its own, in place or added") {
   });
 }
 
+TEST_CASE("powers of e are those of the reference, in place too") {
+  for_sizes([](const Size& s) {
+    const Matrix x(s.rows, s.cols, s.gap, 1), y(s.rows, s.cols, s.gap, 2);
+    const auto expected = [&](int64_t r, int64_t c) { return std::exp(x.at(r, c)); };
+    Both both([&](Side& at) { at.run().exponential(at(x), at(y)); });
+    both.check(y, expected);
+    Both over([&](Side& at) { at.run().exponential(at(x), at(x)); });
+    over.check(x, expected);
+  });
+}
+
 TEST_CASE("ReLU and its gradient, in place or added, are those of the reference, and nan stays nan") {
   for_sizes([](const Size& s) {
     const Matrix x(s.rows, s.cols, s.gap, 1), dy(s.rows, s.cols, s.gap, 2), y(s.rows, s.cols, s.gap, 3);

@@ -287,6 +287,59 @@ TEST_CASE("queries and keys turn by their tokens' angles, and back, with what wa
         }
 }
 
+TEST_CASE("where each head has angles of its own, queries and keys turn by them, and back") {
+  for (const HeadGrid& g : {HeadGrid{2, 5, 3, 4}, HeadGrid{1, 197, 3, 64}, HeadGrid{0, 4, 2, 4}})
+    for (const bool back : {false, true}) {
+      CAPTURE(g.tokens);
+      CAPTURE(back);
+      const int64_t rows = g.batch * g.tokens;
+      const Matrix x(rows, 3 * g.model(), 2, 1), sine(g.tokens - 1, g.model(), 1, 2),
+          cosine(g.tokens - 1, g.model(), 1, 3);
+      check_with_beta(
+          rows, 3 * g.model(), 3,
+          [&](Side& at, View to, float beta) {
+            at.run().rotate(g, 1, RotaryPairs::neighbours, back, at(sine), at(cosine), at(x), beta, to);
+          },
+          [&](int64_t r, int64_t c) {
+            const int64_t place = r % g.tokens - 1, i = c % g.model();
+            if (place < 0 || c >= 2 * g.model()) return x.at(r, c);
+            const bool leads = i % 2 == 0;
+            const double turned = x.at(r, leads ? c + 1 : c - 1) * sine.at(place, back ? i ^ 1 : i);
+            return x.at(r, c) * cosine.at(place, i) + (leads == back ? turned : -turned);
+          });
+    }
+}
+
+TEST_CASE("sine and cosine of each angle stand twice, side by side") {
+  for_sizes([](const Size& s) {
+    const Matrix angles(s.rows, s.cols, s.gap, 1, 20), sine(s.rows, 2 * s.cols, s.gap, 2),
+        cosine(s.rows, 2 * s.cols, s.gap, 3);
+    Both both([&](Side& at) { at.run().sine_cosine(at(angles), at(sine), at(cosine)); });
+    both.check(sine, [&](int64_t r, int64_t c) { return std::sin(angles.at(r, c / 2)); });
+    both.check(cosine, [&](int64_t r, int64_t c) { return std::cos(angles.at(r, c / 2)); });
+  });
+}
+
+TEST_CASE("what arrives at the angles of each head is that of the reference, with what was there added") {
+  for (const HeadGrid& g : {HeadGrid{2, 5, 3, 4}, HeadGrid{3, 197, 3, 64}, HeadGrid{1, 4, 1, 6}, HeadGrid{0, 4, 1, 4}})
+    for (const int64_t first : {int64_t{0}, int64_t{1}, g.tokens - 1}) {
+      CAPTURE(g.tokens);
+      CAPTURE(first);
+      const int64_t rows = g.batch * g.tokens, d = g.model();
+      const Matrix y(rows, 3 * d, 2, 1), dy(rows, 3 * d, 1, 2);
+      check_with_beta(
+          g.tokens - first, d / 2, 3,
+          [&](Side& at, View to, float beta) { at.run().rotate_angles_grad(g, first, at(y), at(dy), beta, to); },
+          [&](int64_t n, int64_t c) {
+            double sum = 0;
+            for (int64_t r = first + n; r < rows; r += g.tokens)
+              for (const int64_t a : {2 * c, d + 2 * c})
+                sum += dy.at(r, a + 1) * y.at(r, a) - dy.at(r, a) * y.at(r, a + 1);
+            return sum;
+          });
+    }
+}
+
 // -- The loss -------------------------------------------------------------------------------------------------------
 
 TEST_CASE("the loss and its gradient are those of the reference, with smoothing and large logits") {

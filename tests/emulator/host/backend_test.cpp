@@ -113,6 +113,6 @@ TEST_CASE("CUDA: heads wider than the kernels' tiles are refused") {
   const HeadGrid g{1, 2, 1, 129};
   const Tensor qkv = device.empty({2, 3 * 129}, Category::parameters);
   Tensor y = device.empty({2, 129}, Category::parameters);
-  CHECK(sentence(Fault::usage, [&] { device.run().attention(g, qkv, y, {}, {}, {}); }) ==
+  CHECK(sentence(Fault::usage, [&] { device.run().attention(g, qkv, {}, y, {}, {}, {}); }) ==
         "attention: heads of width 129, expected at most 128 on cuda");
 }

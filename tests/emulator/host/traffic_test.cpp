@@ -147,14 +147,16 @@ TEST_CASE("attention's kernels move the bytes that their comments say") {
   const Matrix qkv(rows, 3 * dim, 0, 30), dqkv(rows, 3 * dim, 0, 31), lse(images * heads.heads, tokens, 0, 32),
       probabilities(images * heads.heads * tokens, tokens, 0, 33);
   const auto room = [](Side& s) { return s.scratch(s.run().attention_scratch(heads)); };
-  const auto forward = [&](Side& s) { s.run().attention(heads, s(qkv), s(o.y), s(lse), {}, room(s)); };
-  const auto whole = [&](Side& s) { s.run().attention(heads, s(qkv), s(o.y), {}, s(probabilities), room(s)); };
+  const auto forward = [&](Side& s) { s.run().attention(heads, s(qkv), {}, s(o.y), s(lse), {}, room(s)); };
+  const auto whole = [&](Side& s) { s.run().attention(heads, s(qkv), {}, s(o.y), {}, s(probabilities), room(s)); };
   check_bytes("attention_kernel", elements, 16.06, 64.17, forward);
   check_bytes("attention_kernel", elements, 16.13, 64.35, whole);
   check_bytes("probabilities_kernel", elements, 20.44, 81.68, whole);
-  const auto grad = [&](Side& s) { s.run().attention_grad(heads, s(qkv), s(lse), {}, s(o.a), s(dqkv), room(s)); };
+  const auto grad = [&](Side& s) {
+    s.run().attention_grad(heads, s(qkv), {}, s(lse), {}, s(o.a), s(dqkv), 0, {}, room(s));
+  };
   const auto grad_of_given = [&](Side& s) {
-    s.run().attention_grad(heads, s(qkv), {}, s(probabilities), s(o.a), s(dqkv), room(s));
+    s.run().attention_grad(heads, s(qkv), {}, {}, s(probabilities), s(o.a), s(dqkv), 0, {}, room(s));
   };
   check_bytes("dots_kernel", elements, 16.13, 65.35, grad);
   check_bytes("query_grad_kernel", elements, 20.13, 70.36, grad);
@@ -162,6 +164,29 @@ TEST_CASE("attention's kernels move the bytes that their comments say") {
   check_bytes("dots_kernel", elements, 20.38, 55.42, grad_of_given);
   check_bytes("query_grad_kernel", elements, 28.38, 88.43, grad_of_given);
   check_bytes("key_value_grad_kernel", elements, 32.38, 92.43, grad_of_given);
+}
+
+TEST_CASE("attention's kernels move the bytes that their comments say where positions are relative") {
+  if (!cuemu::checked()) return;
+  const CountSectors count;
+  const Operands o;
+  HeadGrid grid = heads;
+  grid.across = 14;
+  const Matrix qkv(rows, 3 * dim, 0, 60), dqkv(rows, 3 * dim, 0, 61), lse(images * heads.heads, tokens, 0, 62),
+      table(grid.distances(), heads.heads, 0, 63), dtable(grid.distances(), heads.heads, 0, 64);
+  const auto room = [&](Side& s) {
+    return s.scratch(s.run().attention_scratch(grid) + s.run().relative_scratch(grid));
+  };
+  check_bytes("attention_kernel", elements, 16.2, 84.05,
+              [&](Side& s) { s.run().attention(grid, s(qkv), s(table), s(o.y), s(lse), {}, room(s)); });
+  const auto grad = [&](Side& s) {
+    s.run().attention_grad(grid, s(qkv), s(table), s(lse), {}, s(o.a), s(dqkv), 0, s(dtable), room(s));
+  };
+  check_bytes("dots_kernel", elements, 16.2, 85.23, grad);
+  check_bytes("query_grad_kernel", elements, 20.2, 90.24, grad);
+  check_bytes("key_value_grad_kernel", elements, 24.2, 122.24, grad);
+  check_bytes("score_sums_kernel", elements, 22.4, 145.86, grad);
+  check_bytes("relative_sums_kernel", elements, 6.27, 49.97, grad);
 }
 
 TEST_CASE(
@@ -186,6 +211,12 @@ TEST_CASE(
   check_bytes("rotate_kernel", 3 * elements, 8.44, 13.31, [&](Side& s) {
     s.run().rotate(heads, 1, RotaryPairs::halves, false, s(sine), s(cosine), s(qkv), 0, s(turned));
   });
+  const Matrix angles(tokens - 1, dim / 2, 0, 58), sines(tokens - 1, dim, 0, 59), cosines(tokens - 1, dim, 0, 60);
+  check_bytes("map_kernel<4, Exponential>", elements, 8, 8, [&](Side& s) { s.run().exponential(s(o.a), s(o.y)); });
+  check_bytes("sine_cosine_kernel", (tokens - 1) * dim / 2, 20, 36,
+              [&](Side& s) { s.run().sine_cosine(s(angles), s(sines), s(cosines)); });
+  check_bytes("rotate_angles_grad_kernel", 2 * elements, 9, 18,
+              [&](Side& s) { s.run().rotate_angles_grad(heads, 1, s(qkv), s(turned), 0, s(angles)); });
   const auto pool_room = [](Side& s) { return s.scratch(s.run().attention_pool_scratch(heads)); };
   check_bytes("attention_pool_kernel", elements, 8.09, 13.89,
               [&](Side& s) { s.run().attention_pool(heads, 0, s(o.row), s(wide), s(of_images), pool_room(s)); });
