@@ -18,10 +18,15 @@ namespace SHEAR_API shear {
 
 // -- What is trained -----------------------------------------------------------------------------------------------
 
-// "all", or "head": every parameter but the head's is frozen.  Throws Fault::usage for anything else.
+// "all"; or patterns (see pattern.h) with commas between them, "blocks.{8..11}.*,head": every parameter is frozen but
+// those that one of them fits, with their own name or with that of what they are of ("blocks.11.mlp"); "head" is the
+// model's head, whatever its name.  Throws Fault::usage for a pattern that no parameter fits.
 void choose_trainable(Parameters&, std::string_view which);
 
 // -- One training step ----------------------------------------------------------------------------------------------
+
+// "in-backward": true; "after": false.  Throws Fault::usage for anything else.
+bool parse_update(std::string_view);
 
 // images (B, C, H, W) -> logits (B, classes)
 using Forward = std::function<Tensor(Tape&, const Tensor& images, const ForwardContext&)>;
@@ -31,19 +36,22 @@ struct StepOptions {
   int64_t accumulate = 1;  // passes per step: the batch is cut into as many equal parts, and their gradients are summed
   float smoothing = 0;     // of the labels
   float clip = 0;          // the largest norm of the gradient; 0: any
-  uint64_t seed = 0;       // of dropout
+  bool update_in_backward = false;  // each parameter as soon as its gradient is complete: see UpdateInBackward
+  std::optional<ClipBy> clip_by{};  // none: norm after backward, previous in backward
+  uint64_t seed = 0;                // of dropout
 };
 
 struct StepResult {
   double loss = 0;           // mean over the batch, before the update
   int64_t correct = 0;       // images whose class had the highest logit
-  double gradient_norm = 0;  // before clipping; 0 where a sink has the gradients
+  double gradient_norm = 0;  // before clipping (see UpdateInBackward::norm); 0 where a sink has the gradients
 };
 
 // Forward, loss, backward, clipping and the optimizer's update.  Once warm it allocates nothing.
 class TrainStep {
  public:
-  // Tells the policy what will be trained: parameters are frozen before, policy state is loaded after.
+  // Tells the policy what will be trained: parameters are frozen before, policy state is loaded after.  Throws
+  // Fault::usage for updates in backward of several passes that the optimizer does not add, or that are to be clipped.
   TrainStep(Device&, Parameters&, Forward, MemoryPolicy&, Optimizer&, const StepOptions&);
   // A step whose gradients go to a sink, which does with each what it does once it is complete: there is no norm of
   // them all, and nothing can be clipped.
@@ -51,17 +59,27 @@ class TrainStep {
 
   // `step` counts from 0.  Throws Fault::input where a label is not in [0, classes), and where the loss or a gradient
   // is not finite, naming the step and the first parameter, in the model's order, whose gradient is not; the parameters
-  // are then as before the step.
+  // are then as before the step, unless `half_done` says that some are updated: then the step cannot be made good.
   // Throws Fault::internal where a trainable parameter got no gradient at the first call.
   StepResult operator()(int64_t step, float lr, const Batch&);
+
+  // Whether a step broke off between its first update and its last.
+  bool half_done() const { return half_done_; }
+  // Under ClipBy::previous: the norm of the gradient of the last step, none before the first.  A first step is clipped
+  // by its own norm: its gradients are computed twice, the first time without an update.
+  std::optional<double> last_norm() const { return last_norm_; }
+  void set_last_norm(std::optional<double> norm) { last_norm_ = norm; }
 
   const Tape& tape() const { return tape_; }
   // Called after each pass, before the tape forgets it.
   std::function<void(const Tape&)> after_pass;
 
  private:
-  TrainStep(Device&, Parameters&, Forward, MemoryPolicy&, Optimizer*, GradientSink&, const StepOptions&);
+  TrainStep(Device&, Parameters&, Forward, MemoryPolicy&, Optimizer*, std::unique_ptr<UpdateInBackward>, GradientSink&,
+            const StepOptions&);
+  void passes(int64_t step, float lr, float scale, const Batch&, const Tensor& outcome, StepResult&);
   void pass(int64_t step, int64_t index, int64_t images, const Batch&, const Tensor& outcome);
+  float scale_before(int64_t step, const Batch&, const Tensor& outcome);
   void read(const Tensor& outcome, StepResult&);
   void check_first() const;
   [[noreturn]] void not_finite(int64_t step, double loss) const;
@@ -69,11 +87,14 @@ class TrainStep {
   Device& device_;
   Parameters& parameters_;
   Forward forward_;
-  Optimizer* optimizer_;  // null: a sink has the gradients
+  MemoryPolicy& policy_;
+  Optimizer* optimizer_;                           // null: a sink has the gradients
+  std::unique_ptr<UpdateInBackward> in_backward_;  // null: after backward
   StepOptions options_;
   Tape tape_;
   std::vector<float> outcome_;
-  bool first_ = true;
+  std::optional<double> last_norm_;
+  bool first_ = true, half_done_ = false;
 };
 
 // Where `label` stands among a row of logits: 0 where it is the highest, ties to the lowest index.
@@ -87,6 +108,7 @@ struct PlanOptions {
   int64_t batch = 128, accumulate = 1;
   OptimizerOptions optimizer{};
   std::string train = "all";
+  bool update_in_backward = false;
   Precision precision = Precision::f32;
   DeviceKind device = DeviceKind::cpu;  // need not be there
   int threads = 0;
@@ -146,17 +168,19 @@ struct Recipe {
   int64_t batch = 128, accumulate = 1;   // images per step; passes per step
   std::string optimizer = "adamw";
   std::optional<double> lr, weight_decay;
+  std::string state = "f32";  // of the optimizer; or "8bit"
   double momentum = 0.9, clip = 1, smoothing = 0, dropout = 0;
   std::optional<int64_t> warmup;
   uint64_t seed = 0;
   int64_t eval_every = 0, checkpoint_every = 0;  // steps; 0: every epoch
   std::string augment = "none";                  // none, flip, pad, crop
   ImageOptions image;
-  std::string positions;          // how position embeddings are resized; empty: as the weights' library does
-  bool strict = false;            // weights: nothing may be missing or unused, as without it
-  bool allow_mismatch = false;    // weights: what is missing or unused is told of, and no error
-  std::string train = "all";      // or "head"
-  std::string precision = "f32";  // or "bf16"
+  std::string positions;                  // how position embeddings are resized; empty: as the weights' library does
+  bool strict = false;                    // weights: nothing may be missing or unused, as without it
+  bool allow_mismatch = false;            // weights: what is missing or unused is told of, and no error
+  std::string train = "all";              // see choose_trainable
+  std::string update = "after", clip_by;  // or "in-backward"; empty: as StepOptions::clip_by
+  std::string precision = "f32";          // or "bf16"
 };
 
 // What a number may be, its ends included.  A number that is not whole must also be 0 or at least 1e-30: what is less

@@ -17,6 +17,7 @@ constexpr bool stored_as(DType d) {
   if (std::is_same_v<T, float>) return d == DType::f32;
   if (std::is_same_v<T, double>) return d == DType::f64;
   if (std::is_same_v<T, int32_t>) return d == DType::i32;
+  if (std::is_same_v<T, uint8_t>) return d == DType::u8;
   return sizeof(T) == 2 && (d == DType::f16 || d == DType::bf16);
 }
 

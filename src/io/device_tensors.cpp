@@ -6,7 +6,7 @@
 namespace shear {
 
 void read_tensor(const TensorFile& file, const TensorView& from, Device& device, const Tensor& into) {
-  if (from.dtype == DType::f32) return device.run().upload(into.data<void>(), from.bytes.data(), into.bytes());
+  if (from.dtype == into.dtype()) return device.run().upload(into.data<void>(), from.bytes.data(), into.bytes());
   const std::vector<float> values = read_floats(file, from);
   device.run().upload(into.data<void>(), values.data(), into.bytes());
 }
@@ -14,7 +14,8 @@ void read_tensor(const TensorFile& file, const TensorView& from, Device& device,
 void TensorList::add(std::string name, const Tensor& t) {
   const void* data = t.data<void>();
   if (!device_.run().on_host()) {
-    std::vector<float>& copy = copies_.emplace_back(device_.download(t));
+    std::vector<char>& copy = copies_.emplace_back(t.bytes());
+    device_.run().download(copy.data(), data, copy.size());
     data = copy.data();
   }
   tensors_.push_back({std::move(name), t.dtype(), t.shape(), data});

@@ -7,19 +7,20 @@
 
 namespace shear {
 
-// Copies a tensor of a file onto the device; shapes are the caller's duty.
+// Copies a tensor of a file onto the device, floats as f32; shapes, and the type of what is none, are the caller's
+// duty.
 void read_tensor(const TensorFile&, const TensorView& from, Device&, const Tensor& into);
 
 // A list for write_safetensors.  Where the host can read the device's memory nothing is copied.
 class TensorList {
  public:
   explicit TensorList(Device& device) : device_(device) {}
-  void add(std::string name, const Tensor&);  // f32; must outlive the list
+  void add(std::string name, const Tensor&);  // must outlive the list
   std::span<const TensorToWrite> tensors() const { return tensors_; }
 
  private:
   Device& device_;
-  std::deque<std::vector<float>> copies_;
+  std::deque<std::vector<char>> copies_;
   std::vector<TensorToWrite> tensors_;
 };
 

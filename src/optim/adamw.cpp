@@ -2,38 +2,39 @@
 #include <cmath>
 
 #include "optim/state.h"
-#include "shear/backend.h"
 
 namespace shear {
 
 namespace {
 
-class AdamW final : public Optimizer {
+class AdamW final : public Keeping<2> {
  public:
   AdamW(Device& device, const std::vector<ParamGroup>& groups, AdamWOptions options)
-      : device_(device), kept_(keep<2>(device, groups)), options_(options) {}
+      : Keeping(device, groups, options.state, {{{"first_moment", signed_zero}, {"second_moment", unsigned_zero}}}),
+        options_(options) {}
 
   std::string_view name() const override { return "adamw"; }
 
-  void step(int64_t step, float lr, float gradient_scale) override {
-    const double t = static_cast<double>(step + 1);
+ private:
+  void apply(const Update& u, Kept<2>& k, const Tensor& gradient) override {
+    const double t = static_cast<double>(u.step + 1);
     const auto correction = [t](float beta) { return static_cast<float>(1 - std::pow(static_cast<double>(beta), t)); };
-    const float correction1 = correction(options_.beta1), correction2 = correction(options_.beta2);
-    for (Kept<2>& k : kept_) {
-      Param& p = *k.param;
-      if (p.writes == 0) continue;
-      const AdamWStep s{lr * k.lr_scale, options_.beta1, options_.beta2, options_.epsilon,
-                        k.weight_decay,  gradient_scale, correction1,    correction2};
-      device_.run().adamw(s, p.value, p.grad, k.tensors[0], k.tensors[1], p.active);
-      p.writes = 0;
-    }
+    const AdamWStep step{u.lr * k.lr_scale,
+                         options_.beta1,
+                         options_.beta2,
+                         options_.epsilon,
+                         k.weight_decay,
+                         u.gradient_scale,
+                         correction(options_.beta1),
+                         correction(options_.beta2)};
+    Param& p = *k.param;
+    auto& [m, v] = k.moments;
+    if (!m.coded()) return run().adamw(step, p.value, gradient, m.values, v.values, p.active);
+    const StreamKey rounding{options_.seed, static_cast<uint32_t>(Purpose::rounding), static_cast<uint32_t>(u.step),
+                             static_cast<uint32_t>(number(k))};
+    run().adamw_coded(step, rounding, p.value, gradient, m.values, m.scales, v.values, v.scales, p.active);
   }
 
-  std::vector<StateTensor> state() override { return state_of<2>(kept_, {"first_moment", "second_moment"}); }
-
- private:
-  Device& device_;
-  std::vector<Kept<2>> kept_;
   AdamWOptions options_;
 };
 

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "shear/backend.h"
+#include "shear/error.h"
 #include "shear/optim.h"
 
 namespace shear {
@@ -35,15 +36,22 @@ double gradient_norm(Parameters& parameters) {
   return squares.root();
 }
 
-double gradient_norm(Device& device, const Param& p) {
+double gradient_norm(Device& device, const Tensor& gradient) {
   Squares squares(device);
-  squares.add(p.grad);
+  squares.add(gradient);
   return squares.root();
 }
 
 float clip_scale(double norm, double max_norm) {
   if (max_norm <= 0 || norm <= max_norm) return 1;
   return static_cast<float>(max_norm / norm);
+}
+
+ClipBy parse_clip_by(std::string_view word) {
+  if (word == "norm") return ClipBy::norm;
+  if (word == "previous") return ClipBy::previous;
+  if (word == "tensor") return ClipBy::tensor;
+  fail(Fault::usage, setting("clip-by"), " ", word, ": expected norm, previous or tensor");
 }
 
 }  // namespace shear

@@ -1,6 +1,8 @@
 // What an optimizer keeps beside each parameter.
 #pragma once
+#include <algorithm>
 #include <array>
+#include <utility>
 
 #include "shear/backend.h"
 #include "shear/error.h"
@@ -8,41 +10,75 @@
 
 namespace shear {
 
-// A tensor of zeros of the parameter's shape, counted as optimizer state.
-inline Tensor zeros_like(Device& device, const Param& p) {
-  require(device.owns(p.value), "optimizer: parameter ", p.name, " lies on another device");
-  Tensor t = device.empty(p.value.shape(), Category::optimizer);
-  device.run().fill(t, 0);
-  return t;
-}
+// A number beside each element of a parameter, counted as optimizer state.  Zeros at first.
+struct Moment {
+  Tensor values;  // f32, or codes
+  Tensor scales;  // of codes
+  Moment(Device&, const Param&, StateAs, uint8_t zero);
+  bool coded() const { return static_cast<bool>(scales); }
+};
 
-// A parameter with its group's settings, and `count` tensors of its shape.
+// A parameter with its group's settings, and `count` numbers beside each element.
 template <size_t count>
 struct Kept {
   Param* param;
   float weight_decay, lr_scale;
-  std::array<Tensor, count> tensors;
+  std::array<Moment, count> moments;
 };
 
-// In the order of the groups.
-template <size_t count>
-std::vector<Kept<count>> keep(Device& device, const std::vector<ParamGroup>& groups) {
-  std::vector<Kept<count>> all;
-  for (const ParamGroup& g : groups)
-    for (Param* p : g.params) {
-      Kept<count>& kept = all.emplace_back(Kept<count>{p, g.weight_decay, g.lr_scale, {}});
-      for (Tensor& t : kept.tensors) t = zeros_like(device, *p);
-    }
-  return all;
-}
+// The name of a moment in checkpoints, and its code for zero.
+struct MomentName {
+  const char* name;
+  uint8_t zero;
+};
+inline constexpr uint8_t signed_zero = 127, unsigned_zero = 0;
 
-// For checkpoints: "momentum.blocks.0.attn.qkv.weight".
+// An optimizer that keeps `count` moments of each parameter: "momentum.blocks.0.attn.qkv.weight" in checkpoints, and
+// "momentum_scales.blocks.0.attn.qkv.weight" where it is in codes.
 template <size_t count>
-std::vector<StateTensor> state_of(const std::vector<Kept<count>>& all, const std::array<const char*, count>& names) {
-  std::vector<StateTensor> state;
-  for (const Kept<count>& kept : all)
-    for (size_t i = 0; i < count; ++i) state.push_back({text(names[i], '.', kept.param->name), kept.tensors[i]});
-  return state;
-}
+class Keeping : public Optimizer {
+ public:
+  using Optimizer::step;
+
+  void step(const Update& u) final {
+    for (Kept<count>& k : kept_)
+      if (std::exchange(k.param->writes, 0) > 0) apply(u, k, k.param->grad);
+  }
+  void update(const Update& u, Param& p, const Tensor& gradient) final {
+    const auto at = std::find_if(kept_.begin(), kept_.end(), [&](const Kept<count>& k) { return k.param == &p; });
+    require(at != kept_.end(), name(), ": ", p.name, " is in no group");
+    apply(u, *at, gradient);
+  }
+  std::vector<StateTensor> state() final {
+    std::vector<StateTensor> state;
+    for (const Kept<count>& kept : kept_)
+      for (size_t i = 0; i < count; ++i) {
+        const Moment& m = kept.moments[i];
+        state.push_back({text(names_[i].name, '.', kept.param->name), m.values});
+        if (m.coded()) state.push_back({text(names_[i].name, "_scales.", kept.param->name), m.scales});
+      }
+    return state;
+  }
+
+ protected:
+  Keeping(Device& device, const std::vector<ParamGroup>& groups, StateAs as, std::array<MomentName, count> names)
+      : device_(device), names_(names) {
+    const auto moments = [&]<size_t... i>(const Param& p, std::index_sequence<i...>) {
+      return std::array<Moment, count>{Moment(device, p, as, names[i].zero)...};
+    };
+    for (const ParamGroup& g : groups)
+      for (Param* p : g.params)
+        kept_.push_back({p, g.weight_decay, g.lr_scale, moments(*p, std::make_index_sequence<count>())});
+  }
+  virtual void apply(const Update&, Kept<count>&, const Tensor& gradient) = 0;
+  Backend& run() { return device_.run(); }
+  // Which of the parameters it is.
+  size_t number(const Kept<count>& k) const { return static_cast<size_t>(&k - kept_.data()); }
+
+ private:
+  Device& device_;
+  std::array<MomentName, count> names_;
+  std::vector<Kept<count>> kept_;  // in the order of the groups
+};
 
 }  // namespace shear

@@ -3,31 +3,12 @@
 
 #include "policies/policies_list.h"
 #include "shear/error.h"
+#include "shear/pattern.h"
 #include "shear/policies.h"
 
 namespace shear {
 
 namespace {
-
-// Whether `text` fits a pattern in which * stands for any characters, or none.
-bool fits(std::string_view pattern, std::string_view text) {
-  size_t p = 0, t = 0, star = std::string_view::npos, taken = 0;
-  while (t < text.size()) {
-    if (p < pattern.size() && pattern[p] == '*') {
-      star = p++;
-      taken = t;
-    } else if (p < pattern.size() && pattern[p] == text[t]) {
-      ++p, ++t;
-    } else if (star != std::string_view::npos) {
-      p = star + 1;
-      t = ++taken;
-    } else {
-      return false;
-    }
-  }
-  while (p < pattern.size() && pattern[p] == '*') ++p;
-  return p == pattern.size();
-}
 
 class BySite final : public MemoryPolicy {
  public:

@@ -28,6 +28,7 @@ static std::string progress_json(const Progress& p) {
   j["first_step"] = p.first_step;
   j["first_epoch"] = p.first_epoch;
   j["epochs_before"] = p.epochs_before;
+  if (p.last_norm) j["last_norm"] = *p.last_norm;
   j["checksums"] = true;  // so that a file that has lost them is known
   return j.dump();
 }
@@ -50,6 +51,7 @@ static Progress progress_from(const nlohmann::json& j) {
   p.first_step = j.value("first_step", int64_t{0});
   p.first_epoch = j.value("first_epoch", int64_t{0});
   p.epochs_before = j.value("epochs_before", 0.);
+  if (j.contains("last_norm")) p.last_norm = j.at("last_norm").get<double>();
   return p;
 }
 
@@ -143,6 +145,9 @@ void load_checkpoint(const SafeTensors& file, Parameters& parameters, Optimizer&
     if (!t) fail(Fault::input, file.path().string(), ": ", name, " is not there, expected all state of the training");
     if (t->shape != value.shape())
       fail(Fault::input, file.path().string(), ": ", name, " has the shape ", t->shape, ", expected ", value.shape());
+    if (t->dtype != value.dtype() && value.dtype() != DType::f32)
+      fail(Fault::input, file.path().string(), ": ", name, " is ", shear::name(t->dtype), ", expected ",
+           shear::name(value.dtype()));
     read_tensor(file, *t, parameters.device(), value);
   }
   load_policy_state(file, policy);

@@ -17,6 +17,7 @@ struct Progress {
   // Where that data came in: a run whose data changed counts its epochs from there, in an order drawn anew.
   int64_t first_step = 0, first_epoch = 0;
   double epochs_before = 0;
+  std::optional<double> last_norm;  // of the gradient: what updates in backward are clipped by
 };
 
 struct CheckpointInfo {

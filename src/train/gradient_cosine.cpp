@@ -39,6 +39,7 @@ class GradientReader {
  private:
   static StepOptions unclipped(StepOptions options) {
     options.clip = 0;
+    options.update_in_backward = false;
     return options;
   }
   void add(const Param& p, std::span<const float> gradient) {  // of one pass

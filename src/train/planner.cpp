@@ -9,12 +9,6 @@
 
 namespace shear {
 
-void choose_trainable(Parameters& parameters, std::string_view which) {
-  if (which == "all") return;
-  if (which != "head") fail(Fault::usage, setting("train"), " ", which, ": expected all or head");
-  for (Param& p : parameters) p.trainable = p.head;
-}
-
 namespace {
 
 // What is planned at all.  Planning walks over a step's rows in bands, so that its time grows with them; within this it
@@ -45,7 +39,7 @@ Plan plan_step(const PlanOptions& options, Device& device) {
   const auto optimizer = make_optimizer(device, model->parameters(), options.optimizer);
   const Shape input = options.model->input();
   TrainStep step(device, model->parameters(), std::ref(*model), *policy, *optimizer,
-                 {.input = input, .accumulate = options.accumulate});
+                 {.input = input, .accumulate = options.accumulate, .update_in_backward = options.update_in_backward});
   Plan plan;
   step.after_pass = [&](const Tape& tape) {
     plan.saves.clear();
@@ -142,7 +136,7 @@ std::string what_would_fit(PlanOptions options, size_t budget) {
   const int64_t batch = options.batch;
   std::vector<int64_t> passes;  // that divide the batch
   for (int64_t k = 1; k <= batch; ++k)
-    if (batch % k == 0) passes.push_back(k);
+    if (batch % k == 0 && (!options.update_in_backward || k == options.accumulate)) passes.push_back(k);
   const auto peak = [&](std::string_view policy, int64_t accumulate) {
     options.policy = policy;
     options.accumulate = accumulate;

@@ -31,11 +31,14 @@ void each_field(R& r, F field) {
   field("batch", r.batch, NumberRange{1, 65536});
   field("accumulate", r.accumulate, NumberRange{1, 65536});
   field("optimizer", r.optimizer);
+  field("state", r.state);
   field("lr", r.lr, NumberRange{1e-20, 1000});
   field("momentum", r.momentum, NumberRange{0, 0.999999});
   field("weight-decay", r.weight_decay, NumberRange{0, 1000});
   field("warmup", r.warmup, NumberRange{0, 1e9});
   field("clip", r.clip, NumberRange{0, 1e30});
+  field("clip-by", r.clip_by);
+  field("update", r.update);
   field("smoothing", r.smoothing, NumberRange{0, 0.999999});
   field("dropout", r.dropout, NumberRange{0, 0.999999});
   field("seed", r.seed, any_seed);
@@ -167,6 +170,12 @@ std::string text_from_json(const std::string& text) {
   return out;
 }
 
+bool parse_update(std::string_view word) {
+  if (word == "in-backward") return true;
+  if (word == "after") return false;
+  fail(Fault::usage, setting("update"), " ", word, ": expected after or in-backward");
+}
+
 void resolve_defaults(Recipe& r) {
   const auto check = [](bool ok, const auto& value, const char* name, const auto& expected) {
     if (!ok) fail(Fault::usage, setting(name), " ", value, ": expected ", expected);
@@ -190,7 +199,10 @@ void resolve_defaults(Recipe& r) {
     fail(Fault::usage, setting("strict"), " and ", setting("allow-mismatch"), " are both given: expected one of them");
   Preprocess scratch;
   apply(r.image, scratch);
-  check(r.train == "all" || r.train == "head", r.train, "train", "all or head");
+  check(!r.train.empty(), r.train, "train", "all, head, or names of parameters");
+  parse_update(r.update);
+  parse_state(r.state);
+  if (!r.clip_by.empty()) parse_clip_by(r.clip_by);
   parse_precision(r.precision);
 }
 

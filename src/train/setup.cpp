@@ -99,17 +99,20 @@ Setup prepare(const Recipe& recipe, const RunOptions& run, const ModelCard* stor
             .accumulate = recipe.accumulate,
             .smoothing = static_cast<float>(recipe.smoothing),
             .clip = static_cast<float>(recipe.clip),
+            .update_in_backward = parse_update(recipe.update),
             .seed = recipe.seed};
-  s.plan_options = {
-      .model = s.model,
-      .policy = recipe.policy,
-      .batch = recipe.batch,
-      .accumulate = recipe.accumulate,
-      .optimizer = {recipe.optimizer, static_cast<float>(recipe.momentum), static_cast<float>(*recipe.weight_decay)},
-      .train = recipe.train,
-      .precision = parse_precision(recipe.precision),
-      .device = run.device,
-      .threads = run.threads};
+  if (!recipe.clip_by.empty()) s.step.clip_by = parse_clip_by(recipe.clip_by);
+  s.plan_options = {.model = s.model,
+                    .policy = recipe.policy,
+                    .batch = recipe.batch,
+                    .accumulate = recipe.accumulate,
+                    .optimizer = {recipe.optimizer, static_cast<float>(recipe.momentum),
+                                  static_cast<float>(*recipe.weight_decay), parse_state(recipe.state), recipe.seed},
+                    .train = recipe.train,
+                    .update_in_backward = s.step.update_in_backward,
+                    .precision = parse_precision(recipe.precision),
+                    .device = run.device,
+                    .threads = run.threads};
   return s;
 }
 

@@ -4,28 +4,58 @@
 
 #include "shear/backend.h"
 #include "shear/train.h"
+#include "train/policy_snapshot.h"
 
 namespace shear {
 
+namespace {
+
+// What updates while backward goes on, where that is asked for.
+std::unique_ptr<UpdateInBackward> update_in_backward(Optimizer& optimizer, const StepOptions& o) {
+  if (!o.update_in_backward) {
+    if (o.clip > 0 && o.clip_by && *o.clip_by != ClipBy::norm)
+      fail(Fault::usage, setting("clip-by"), ": is for ", setting("update"),
+           " in-backward; after backward the norm of all gradients is known, expected norm");
+    return nullptr;
+  }
+  if (o.clip > 0 && o.clip_by == ClipBy::norm)
+    fail(Fault::usage, setting("clip-by"),
+         " norm: updates in backward come before the norm of all gradients is known, "
+         "expected previous or tensor");
+  if (o.accumulate > 1 && !optimizer.adds_passes())
+    fail(Fault::usage, setting("update"), " in-backward: ", optimizer.name(), " cannot take the ", o.accumulate,
+         " passes of a step one by one, expected ", setting("accumulate"), " 1 or ", setting("optimizer"), " sgd");
+  if (o.accumulate > 1 && o.clip > 0)
+    fail(Fault::usage, setting("update"), " in-backward: of a step of ", o.accumulate,
+         " passes the norm is never known, expected ", setting("clip"), " 0 or ", setting("accumulate"), " 1");
+  return std::make_unique<UpdateInBackward>(optimizer, o.clip, o.clip_by.value_or(ClipBy::previous));
+}
+
+}  // namespace
+
 TrainStep::TrainStep(Device& device, Parameters& parameters, Forward forward, MemoryPolicy& policy,
                      Optimizer& optimizer, const StepOptions& options)
-    : TrainStep(device, parameters, std::move(forward), policy, &optimizer, accumulate_gradients(), options) {}
+    : TrainStep(device, parameters, std::move(forward), policy, &optimizer, update_in_backward(optimizer, options),
+                accumulate_gradients(), options) {}
 
 TrainStep::TrainStep(Device& device, Parameters& parameters, Forward forward, MemoryPolicy& policy, GradientSink& sink,
                      const StepOptions& options)
-    : TrainStep(device, parameters, std::move(forward), policy, nullptr, sink, options) {
+    : TrainStep(device, parameters, std::move(forward), policy, nullptr, nullptr, sink, options) {
   require(options.clip == 0, "train step: clips at ", options.clip,
           ", but a sink has the gradients before their norm is known");
 }
 
 TrainStep::TrainStep(Device& device, Parameters& parameters, Forward forward, MemoryPolicy& policy,
-                     Optimizer* optimizer, GradientSink& sink, const StepOptions& options)
+                     Optimizer* optimizer, std::unique_ptr<UpdateInBackward> in_backward, GradientSink& sink,
+                     const StepOptions& options)
     : device_(device),
       parameters_(parameters),
       forward_(std::move(forward)),
+      policy_(policy),
       optimizer_(optimizer),
+      in_backward_(std::move(in_backward)),
       options_(options),
-      tape_(device, policy, parameters, {.seed = options.seed, .sink = &sink}) {
+      tape_(device, policy, parameters, {.seed = options.seed, .sink = in_backward_ ? in_backward_.get() : &sink}) {
   require(options.input.rank() == 3, "train step: an image is (C, H, W), found ", options.input);
   require(options.accumulate > 0, "train step: ", options.accumulate, " passes, expected at least one");
 }
@@ -39,24 +69,54 @@ StepResult TrainStep::operator()(int64_t step, float lr, const Batch& batch) {
           "train step: ", batch.images.size(), " values and ", batch.labels.size(), " labels, expected ", floats,
           " and ", batch.count, " for ", batch.count, " images");
   tape_.reset();  // what a step that broke off has left behind
-  const int64_t images = batch.count / options_.accumulate;
-  tape_.begin_step(step, options_.accumulate);
+  half_done_ = false;
   StepResult result;
   {
     // What came of the passes: the count of right rows, then a loss for each.
     const Tensor outcome = tape_.empty({1 + options_.accumulate});
-    for (int64_t i = 0; i < options_.accumulate; ++i) pass(step, i, images, batch, outcome);
-    read(outcome, result);
+    passes(step, lr, scale_before(step, batch, outcome), batch, outcome, result);
   }
   if (!optimizer_) {
     if (!std::isfinite(result.loss)) not_finite(step, result.loss);
     return result;
   }
   if (std::exchange(first_, false)) check_first();
+  if (in_backward_) {
+    result.gradient_norm = in_backward_->norm();
+    if (options_.clip > 0 && options_.clip_by != ClipBy::tensor) last_norm_ = result.gradient_norm;
+    half_done_ = false;
+    return result;
+  }
   result.gradient_norm = gradient_norm(parameters_);
   if (!std::isfinite(result.loss) || !std::isfinite(result.gradient_norm)) not_finite(step, result.loss);
   optimizer_->step(step, lr, clip_scale(result.gradient_norm, options_.clip));
   return result;
+}
+
+void TrainStep::passes(int64_t step, float lr, float scale, const Batch& batch, const Tensor& outcome,
+                       StepResult& result) {
+  tape_.begin_step(step, options_.accumulate);
+  for (int64_t i = 0; i < options_.accumulate; ++i) {
+    if (in_backward_) in_backward_->begin_pass({step, lr, scale, i, options_.accumulate});
+    pass(step, i, batch.count / options_.accumulate, batch, outcome);
+  }
+  read(outcome, result);
+}
+
+// What clips updates in backward by the norm of the step before.
+float TrainStep::scale_before(int64_t step, const Batch& batch, const Tensor& outcome) {
+  if (!in_backward_ || options_.clip == 0 || options_.clip_by == ClipBy::tensor) return 1;
+  if (!last_norm_) {
+    PolicySnapshot before;
+    before.watch(policy_);
+    in_backward_->measure(true);
+    StepResult ignored;
+    passes(step, 0, 1, batch, outcome, ignored);
+    in_backward_->measure(false);
+    before.restore();
+    last_norm_ = in_backward_->norm();
+  }
+  return clip_scale(*last_norm_, options_.clip);
 }
 
 void TrainStep::read(const Tensor& outcome, StepResult& result) {
@@ -87,6 +147,12 @@ void TrainStep::pass(int64_t step, int64_t index, int64_t count, const Batch& ba
     run.count_right(logits, labels, index == 0 ? 0.f : 1.f, out.columns(0, 1));
     run.copy(loss, 0, out.columns(1 + index, 1));
   }
+  if (in_backward_) {
+    float value = 0;
+    run.download(&value, loss.data<void>(), sizeof value);
+    if (!std::isfinite(value)) not_finite(step, static_cast<double>(value));
+    if (!in_backward_->measures()) half_done_ = true;
+  }
   tape_.backward(loss, 1.f / static_cast<float>(options_.accumulate));
   loss = {};
   if (after_pass) after_pass(tape_);
@@ -100,9 +166,10 @@ void TrainStep::check_first() const {
 }
 
 void TrainStep::not_finite(int64_t step, double loss) const {
-  if (!optimizer_) fail(Fault::input, "step ", step + 1, ": the loss is ", loss, ", expected a finite value");
+  if (!optimizer_ || in_backward_)
+    fail(Fault::input, "step ", step + 1, ": the loss is ", loss, ", expected a finite value");
   for (const Param& p : parameters_)
-    if (p.trainable && !std::isfinite(gradient_norm(device_, p)))
+    if (p.trainable && !std::isfinite(gradient_norm(device_, p.grad)))
       fail(Fault::input, "step ", step + 1, ": the loss is ", loss,
            ", and the first parameter whose gradient is not finite is ", p.name, "; expected finite values: a lower ",
            setting("lr"), ", a longer ", setting("warmup"), " or a ", setting("clip"), " may help");

@@ -7,6 +7,7 @@
 #include "shear/threads.h"
 #include "train/changes.h"
 #include "train/metrics.h"
+#include "train/policy_snapshot.h"
 #include "train/run_directory.h"
 #include "train/setup.h"
 
@@ -18,25 +19,6 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 double since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
-
-// What a policy carries from step to step, so that a step that fails can be as if it had not begun.
-class PolicySnapshot {
- public:
-  void watch(MemoryPolicy& policy) {  // once it has been prepared
-    state_ = policy.state();
-    for (const PolicyState& s : state_) values_.emplace_back(s.values.begin(), s.values.end());
-  }
-  void take() {
-    for (size_t i = 0; i < state_.size(); ++i) std::ranges::copy(state_[i].values, values_[i].begin());
-  }
-  void restore() {
-    for (size_t i = 0; i < state_.size(); ++i) std::ranges::copy(values_[i], state_[i].values.begin());
-  }
-
- private:
-  std::vector<PolicyState> state_;
-  std::vector<std::vector<float>> values_;
-};
 
 class Training {
  public:
@@ -134,6 +116,9 @@ Training::Training(const Recipe& recipe, const RunOptions& run, std::unique_ptr<
   observer_.note(text(setup_.card.model, ": ", model_->parameters().elements(), " parameters, ", setup_.steps,
                       " steps of ", recipe_.batch, " images (", setup_.per_epoch, " per epoch), policy ",
                       recipe_.policy));
+  if (setup_.step.update_in_backward && setup_.step.clip > 0)
+    observer_.note(text("updates in backward: clipped by the norm of ",
+                        setup_.step.clip_by == ClipBy::tensor ? "each parameter's own gradient" : "the step before"));
   if (setup_.data.val)
     warn_of_missing(*setup_.data.val, observer_);
   else
@@ -168,6 +153,7 @@ void Training::begin() {
 
 void Training::resume(const SafeTensors& checkpoint, const Recipe& before) {
   load_checkpoint(checkpoint, model_->parameters(), *optimizer_, *policy_);
+  step_.set_last_norm(progress_.last_norm);
   last_is_ours_ = checkpoint.path().filename() == directory_.last().filename();
   if (progress_.step == 0 && last_is_ours_) directory_.forget_earlier();  // where the start of a run was cut short
   metrics_.emplace(directory_.metrics(), progress_.step, progress_.evaluated_step, history_);
@@ -192,6 +178,11 @@ TrainOutcome Training::run() {
 }
 
 void Training::rescue() {
+  if (step_.half_done()) {
+    observer_.warn(
+        text("what follows ends the run between two updates of a step; the last checkpoint is of step ", saved_step_));
+    return;
+  }
   if (saved_step_ == progress_.step || tried_step_ == progress_.step) return;
   try {
     if (in_step_) policy_before_.restore();
@@ -233,6 +224,7 @@ void Training::train_one() {
   const MemoryUse use = device_.peak();
   if (use.peak > peak_.peak) peak_ = use;
   ++progress_.step;
+  progress_.last_norm = step_.last_norm();
   const double took = since(began), images = static_cast<double>(batch->count);
   const double accuracy = static_cast<double>(result.correct) / images;
   history_.add(result.loss, accuracy, took);

@@ -86,7 +86,7 @@ TEST_CASE("a linear layer whose outputs are scaled agrees with the reference, wh
   for (const Shape& x : {Shape{1, 1}, Shape{3, 31}, Shape{2, 5, 7}, Shape{197, 33}})
     for (const bool biased : {false, true})
       for (unsigned trained = 0; trained < 8; ++trained) {
-        if (x.rows() > 100 && trained != 7) continue;  // an emulated device takes seconds for it
+        if (x != Shape{3, 31} && trained != 7) continue;  // what is trained does not depend on the size
         CAPTURE(x.str());
         CAPTURE(biased);
         CAPTURE(trained);

@@ -203,7 +203,8 @@ TEST_CASE("the bytes of every policy are its formula's, in a step and in a plan,
   VitConfig relative = odd;  // of which nothing is saved
   relative.relative = Relative::blocks;
   for (const VitConfig& config : {tiny, odd, larger, relative})
-    for (const int64_t batch : {1, 6})
+    for (const int64_t batch : {1, 6}) {
+      if (config.dim == larger.dim && test_device() != DeviceKind::cpu) continue;  // minutes of an emulated one
       for (const Case& c : cases) {
         CAPTURE(spec(config));
         CAPTURE(batch);
@@ -215,6 +216,7 @@ TEST_CASE("the bytes of every policy are its formula's, in a step and in a plan,
         CHECK(planned.use == real.use);
         if (c.policy != "checkpoint") CHECK(real.live == real.reported);
       }
+    }
 }
 
 TEST_CASE("ViT-B/16 at batch 128: each policy's share of the paper's full fine-tuning, at most and at least") {

@@ -53,7 +53,79 @@ std::vector<float> weight_gradient_under(const Verdict& verdict) {
   return LinearRun(policy).step(0);
 }
 
+// The gradient at x of an op in a block, whose saved values a policy answers for.
+using OneInput = Tensor (*)(Tape&, const Tensor&);
+std::vector<float> input_gradient(MemoryPolicy& policy, const Operand& x, const Operand& dy, OneInput op) {
+  Device device(test_backend(2));
+  Tape tape(device, policy);
+  Tensor in_x = upload(device, x);
+  const Tensor up = upload(device, dy);
+  tape.watch(in_x);
+  const Tape::InBlock block(tape, 0);
+  tape.backward(weighted_sum(tape, op(tape, in_x), up));
+  return device.download(tape.grad(in_x));
+}
+
+constexpr int64_t images = 11, pool_heads = 2, pool_width = 16;  // more images than are awake at once
+Tensor gated(Tape& tape, const Tensor& x) { return swiglu(tape, "blocks.0.mlp.act", x); }
+Tensor pooled(Tape& tape, const Tensor& x) {
+  static const Operand query = normal({pool_width}, 7);
+  return attention_pool(tape, "blocks.0.pool", upload(tape.device(), query), x, pool_heads, 1);
+}
+
 }  // namespace
+
+TEST_CASE("the gradients of SwiGLU and of a pool by attention are the dense ones at an input whose halves are pruned") {
+  struct Op {
+    OneInput run;
+    int64_t half;
+    Shape dy;
+  };
+  for (const Op& op : {Op{gated, in, {images, tokens, in}}, Op{pooled, pool_width, {images, pool_width}}}) {
+    CAPTURE(op.half);
+    const Operand x = short_normal({images, tokens, 2 * op.half}, 1), dy = normal(op.dy, 2);
+    Operand left = x;
+    left.values = pruned(x.values, 0.2, images, tokens, op.half, 2);
+    Scripted dense(Keep{}), cut(Pack{0.2});
+    const auto found = input_gradient(cut, x, dy, op.run);
+    CHECK(found == input_gradient(dense, left, dy, op.run));
+    CHECK(found != input_gradient(dense, x, dy, op.run));
+  }
+}
+
+TEST_CASE("RMSNorm's gradients at a pruned input are the formulas there with the exact root mean square") {
+  const int64_t cols = 21;
+  const Operand x = short_normal({batch, tokens, cols}, 1), dy = normal({batch, tokens, cols}, 2),
+                gamma = normal({cols}, 3, 0.3, 1);
+  Device device(test_backend(2));
+  Scripted policy(Pack{0.2});
+  Tape tape(device, policy);
+  Param g = make_param(device, "blocks.0.norm1.weight", gamma);
+  Tensor in_x = upload(device, x);
+  const Tensor up = upload(device, dy);
+  tape.watch(in_x);
+  const Tape::InBlock block(tape, 0);
+  tape.backward(weighted_sum(tape, rmsnorm(tape, "blocks.0.norm1", in_x, g, 1e-6f), up));
+
+  const Values left = pruned(x.values, 0.2, batch, tokens, cols);
+  Values dx(left.size()), dgamma(static_cast<size_t>(cols)), exact = dgamma;
+  const double n = static_cast<double>(cols);
+  for (int64_t r = 0; r < rows; ++r) {
+    double square = 0, of_gh = 0;
+    for (int64_t c = 0; c < cols; ++c) square += std::pow(x.values[at(r, c, cols)], 2) / n;
+    const double rstd = 1 / std::sqrt(square + 1e-6);
+    const auto scaled = [&](int64_t c) { return gamma.values[static_cast<size_t>(c)] * dy.values[at(r, c, cols)]; };
+    for (int64_t c = 0; c < cols; ++c) {
+      of_gh += scaled(c) * left[at(r, c, cols)] * rstd / n;
+      dgamma[static_cast<size_t>(c)] += dy.values[at(r, c, cols)] * left[at(r, c, cols)] * rstd;
+      exact[static_cast<size_t>(c)] += dy.values[at(r, c, cols)] * x.values[at(r, c, cols)] * rstd;
+    }
+    for (int64_t c = 0; c < cols; ++c) dx[at(r, c, cols)] = rstd * (scaled(c) - left[at(r, c, cols)] * rstd * of_gh);
+  }
+  CHECK(relative_error(device.download(tape.grad(in_x)), dx) < 2e-6);
+  CHECK(relative_error(device.download(g.grad), dgamma) < 2e-6);
+  CHECK(relative_error(device.download(g.grad), exact) > 0.05);
+}
 
 TEST_CASE("under backrazor a norm's gradients are the formulas at the pruned input with the exact mean and deviation") {
   const int64_t cols = 21;

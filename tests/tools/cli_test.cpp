@@ -43,6 +43,12 @@ TEST_CASE("a wrong flag is one sentence and status 2") {
   shear.refuses(2, {"plan", "--model", whole_model, "--batch", "many"}, {"--batch", "many"});
   shear.refuses(2, shear.train("run", {"--accumulate", "5"}), {"--accumulate 5", "--batch 16"});
   shear.refuses(2, shear.train("run", {"--lr", "-1"}), {"--lr -1"});
+  shear.refuses(2, shear.train("run", {"--update", "never"}), {"--update never", "in-backward"});
+  shear.refuses(2, shear.train("run", {"--state", "4bit"}), {"--state 4bit", "8bit"});
+  shear.refuses(2, shear.train("run", {"--clip-by", "norm", "--update", "in-backward"}),
+                {"--clip-by norm", "previous"});
+  shear.refuses(2, shear.train("run", {"--accumulate", "2", "--update", "in-backward"}), {"--accumulate 1", "sgd"});
+  shear.refuses(2, {"plan", "--model", whole_model, "--update", "never"}, {"--update never", "in-backward"});
   shear.refuses(2, shear.train("run", {"--device", "tpu"}), {"--device tpu", "cuda"});
   shear.refuses(2, shear.train("run", {"--epochs", "3", "--steps", "4"}), {"--epochs and --steps"});
   shear.refuses(2, {"train", "--data", shear.path("data"), "--model", tiny_model}, {"--out is missing"});

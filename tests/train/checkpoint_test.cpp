@@ -178,6 +178,51 @@ TEST_CASE("an error in the middle of a run is told after a checkpoint was writte
   CHECK(contents(dir / "run/last.safetensors") == contents(dir / "stopped/last.safetensors"));
 }
 
+TEST_CASE("a step that breaks off between two of its updates reaches no file, and the last checkpoint is told of") {
+  const TempDir dir;
+  write_idx(dir / "data");
+  Recipe recipe = small_recipe(dir / "data");
+  recipe.checkpoint_every = 1000;
+  recipe.clip = 0;
+  recipe.optimizer = "sgd";
+  recipe.update = "in-backward";
+  RunOptions first = in(dir / "first");
+  first.stop_after = 1;
+  train_quietly(recipe, first);
+  // What the first norm is given is zero, and its gradient there is 1e3 times its huge weight: times pixels of 1e6,
+  // that of the weights of patches is more than a float.  All before it in backward is finite, and updated.
+  const SafeTensors trained(dir / "first/last.safetensors");
+  std::vector<std::vector<float>> values;
+  std::vector<TensorToWrite> tensors;
+  for (const TensorView& t : trained.tensors()) {
+    if (t.name.starts_with("optimizer.")) continue;
+    std::vector<float>& v = values.emplace_back(read_floats(trained, t));
+    if (t.name.starts_with("patch_embed.") || t.name == "pos_embed" || t.name == "cls_token") std::ranges::fill(v, 0.f);
+    if (t.name == "blocks.0.norm1.weight") std::ranges::fill(v, 1e34f);
+  }
+  for (size_t i = 0; const TensorView& t : trained.tensors())
+    if (!t.name.starts_with("optimizer.")) tensors.push_back({t.name, DType::f32, t.shape, values[i++].data()});
+  auto metadata = trained.metadata();
+  for (const char* key : {"shear.progress", "shear.recipe", "shear.checksums"}) metadata.erase(key);
+  write_safetensors(dir / "huge.safetensors", tensors, metadata);
+  recipe.weights = (dir / "huge.safetensors").string();
+  recipe.model.clear();
+  recipe.image.std = {1e-6, 1e-6, 1e-6};
+  Listener listener;
+  std::string told;
+  try {
+    train(recipe, in(dir / "run"), listener);
+  } catch (const Error& e) {
+    CHECK(e.fault() == Fault::input);
+    told = e.what();
+  }
+  CHECK(told.starts_with("step 1: the gradient of patch_embed.proj.weight is not finite; expected finite values"));
+  CHECK(said(listener.warnings, "between two updates of a step; the last checkpoint is of step 0"));
+  CHECK(step_of(dir / "run/last.safetensors") == 0);
+  const SafeTensors last(dir / "run/last.safetensors");
+  CHECK(read_floats(last, *last.find("pos_embed")) == std::vector<float>(5 * 16, 0));
+}
+
 TEST_CASE("an image of the validation part that is broken loses no step") {
   const TempDir dir;
   write_photos(dir / "data");

@@ -135,6 +135,29 @@ CLI::Option* offer_policies(CLI::Option* option) {
   return offer(option, names, false);
 }
 
+CLI::Option* add_trainable(CLI::App& app, std::string& train) {
+  return offer(
+      app.add_option("--train", train,
+                     "all, head, or names of parameters with commas between them, as in 'blocks.{8..11}.*,head': "
+                     "the rest is frozen")
+          ->capture_default_str(),
+      {"all", "head"}, false);
+}
+
+CLI::Option* add_state(CLI::App& app, std::string& state) {
+  return offer(app.add_option("--state", state, "of the optimizer: f32, or 8bit for a quarter of its memory")
+                   ->capture_default_str(),
+               {"f32", "8bit"});
+}
+
+CLI::Option* add_update(CLI::App& app, std::string& update) {
+  return offer(app.add_option("--update", update,
+                              "after, or in-backward: each parameter as soon as its gradient is complete, which "
+                              "then needs no memory of its own")
+                   ->capture_default_str(),
+               {"after", "in-backward"});
+}
+
 CLI::Option* offer_parts(CLI::Option* option) { return offer(option, {"train", "val", "test"}); }
 
 std::string policy_help() {

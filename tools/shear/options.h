@@ -61,6 +61,9 @@ struct DataFlags {
 CLI::Option* offer(CLI::Option*, const std::vector<std::string>& words, bool whole = true);
 CLI::Option* offer_models(CLI::Option*);  // the names that are known
 CLI::Option* offer_policies(CLI::Option*);
+CLI::Option* add_trainable(CLI::App&, std::string& train);
+CLI::Option* add_state(CLI::App&, std::string& state);
+CLI::Option* add_update(CLI::App&, std::string& update);
 CLI::Option* offer_parts(CLI::Option*);  // of a data set
 struct Offered {
   std::vector<std::string> words;

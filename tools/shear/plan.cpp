@@ -14,7 +14,7 @@ namespace shear::tool {
 namespace {
 
 struct PlanFlags {
-  std::string model, policy, budget;
+  std::string model, policy, budget, update = "after", state = "f32";
   DeviceFlags device;
   PlanOptions plan;
   bool saves = false, json = false;
@@ -48,6 +48,8 @@ int run_plan(PlanFlags& flags) {
   options.precision = parse_precision(flags.device.precision);
   if (options.batch % options.accumulate != 0)
     fail(Fault::usage, "--accumulate ", options.accumulate, ": expected a divisor of --batch ", options.batch);
+  options.optimizer.state = parse_state(flags.state);
+  options.update_in_backward = parse_update(flags.update);
   const size_t budget = flags.budget.empty() ? 0 : parse_bytes("--budget", flags.budget);
   std::vector<Row> rows;
   for (const std::string& policy : flags.policy.empty() ? every_policy() : split_policies(flags.policy)) {
@@ -88,7 +90,8 @@ int run_plan(PlanFlags& flags) {
   } else {
     print(text(flags.model, ", batch ", options.batch,
                options.accumulate > 1 ? text(" in ", options.accumulate, " passes") : "", ", ", options.optimizer.name,
-               ": MiB at the peak of a training step"));
+               options.optimizer.state == StateAs::codes ? " with its state in 8 bits" : "",
+               options.update_in_backward ? ", updates in backward" : "", ": MiB at the peak of a training step"));
     std::vector<std::string> header{"policy", "peak", "parameters", "gradients", "optimizer", "saved", "workspace"};
     if (budget > 0) header.insert(header.end(), {"fits", "largest batch"});
     Table table(header);
@@ -134,7 +137,9 @@ void add_plan(CLI::App& app, Run& chosen) {
   offer(cmd->add_option("--optimizer", flags->plan.optimizer.name, "adamw or sgd")->capture_default_str(),
         {"adamw", "sgd"});
   add_recipe_number(*cmd, "--momentum", flags->plan.optimizer.momentum, "of sgd");
-  offer(cmd->add_option("--train", flags->plan.train, "all or head")->capture_default_str(), {"all", "head"});
+  add_state(*cmd, flags->state);
+  add_update(*cmd, flags->update);
+  add_trainable(*cmd, flags->plan.train);
   flags->device.add(*cmd);
   cmd->add_flag("--saves", flags->saves, "lists what each op asked to keep and what became of it");
   cmd->add_flag("--json", flags->json, "prints one JSON object");

@@ -26,8 +26,7 @@ void RecipeFlags::add_model(CLI::App& app) {
 }
 
 void RecipeFlags::add_training(CLI::App& app) {
-  offer(app.add_option("--train", recipe.train, "all, or head: the rest is frozen")->capture_default_str(),
-        {"all", "head"});
+  add_trainable(app, recipe.train);
   const auto optimization = "Optimization";
   add_recipe_number(app, "--epochs", recipe.epochs, "passes over the training images")
       ->default_str("10")
@@ -50,6 +49,15 @@ void RecipeFlags::add_training(CLI::App& app) {
       ->default_str("a twentieth of the steps")
       ->group(optimization);
   add_recipe_number(app, "--clip", recipe.clip, "the largest norm of the gradient; 0: any")->group(optimization);
+  offer(app.add_option(
+               "--clip-by", recipe.clip_by,
+               "norm: that of all gradients together; for updates in backward previous: that of the step before, or "
+               "tensor: each parameter's own")
+            ->default_str("norm, or previous in backward")
+            ->group(optimization),
+        {"norm", "previous", "tensor"});
+  add_state(app, recipe.state)->group(optimization);
+  add_update(app, recipe.update)->group(optimization);
   add_recipe_number(app, "--smoothing", recipe.smoothing, "of the labels")->group(optimization);
   add_recipe_number(app, "--dropout", recipe.dropout, "probability")->group(optimization);
   CLI::Option* augment = app.add_option(

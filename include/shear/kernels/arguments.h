@@ -45,6 +45,8 @@ struct SgdStep {
   float lr, momentum, weight_decay, gradient_scale;
   bool nesterov;
 };
+inline constexpr int64_t state_block = 256;  // values of state in 8 bits that share a scale
+constexpr int64_t state_blocks(int64_t n) { return (n + state_block - 1) / state_block; }
 struct AdamWStep {
   float lr, beta1, beta2, epsilon, weight_decay, gradient_scale;
   float correction1, correction2;  // 1 - beta^t

@@ -9,13 +9,6 @@
 
 namespace shear::cpu {
 
-namespace {
-
-static_assert(std::endian::native == std::endian::little, "eight codes are one word, the first in its low bits");
-constexpr int64_t at_once = 256;  // values
-constexpr int64_t drawn = 64;     // values whose roundings are drawn together: 16 bits of 8 Philox blocks
-
-// Numbers in (0, 1), in steps of 2^-16, whose mean is a half.
 void draw(const StreamKey& stream, uint32_t first_block, float* out) {
   uint32_t words[4][8];
   for (uint32_t b = 0; b < 8; ++b) {
@@ -31,6 +24,10 @@ void draw(const StreamKey& stream, uint32_t first_block, float* out) {
   }
 }
 
+namespace {
+
+static_assert(std::endian::native == std::endian::little, "eight codes are one word, the first in its low bits");
+constexpr int64_t at_once = 256;  // values
 uint64_t squeeze4(uint64_t x) {
   x = (x | x >> 4) & 0x00ff00ff00ff00ffu;
   x = (x | x >> 8) & 0x0000ffff0000ffffu;

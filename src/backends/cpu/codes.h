@@ -6,6 +6,10 @@
 
 namespace shear::cpu {
 
+inline constexpr int64_t drawn = 64;  // values whose roundings are drawn together: 16 bits of 8 Philox blocks
+// `drawn` numbers in (0, 1), in steps of 2^-16, whose mean is a half.
+void draw(const StreamKey&, uint32_t first_block, float* out);
+
 struct Affine {
   float offset, scale;
 };

@@ -1,6 +1,8 @@
 // Optimizer updates: one pass over a parameter, its gradient and its state.
 #include <cmath>
+#include <limits>
 
+#include "backends/cpu/codes.h"
 #include "backends/cpu/cpu_backend.h"
 #include "backends/cpu/pieces.h"
 #include "shear/error.h"
@@ -28,31 +30,166 @@ void each(int threads, View w, ConstView active, Update update) {
       if (on[c] != 0) update(r * cols + c);
 }
 
-}  // namespace
-
-void CpuBackend::sgd(const SgdStep& s, View w, ConstView g, View velocity, ConstView active) {
-  require(w.elements() == g.elements() && w.elements() == velocity.elements(), "sgd: sizes differ");
-  float *weight = w.row(0), *v = velocity.row(0);
-  const float* gradient = g.row(0);
-  each(threads_, w, active, [=](int64_t i) {
+struct Sgd {
+  SgdStep s;
+  float* weight;
+  const float* gradient;
+  float* v;
+  void operator()(int64_t i) const {
     const float d = gradient[i] * s.gradient_scale + s.weight_decay * weight[i];
     v[i] = s.momentum * v[i] + d;
     weight[i] -= s.lr * (s.nesterov ? d + s.momentum * v[i] : v[i]);
-  });
-}
+  }
+};
 
-void CpuBackend::adamw(const AdamWStep& s, View w, ConstView g, View first, View second, ConstView active) {
-  require(w.elements() == g.elements() && w.elements() == first.elements() && w.elements() == second.elements(),
-          "adamw: sizes differ");
-  float *weight = w.row(0), *m = first.row(0), *v = second.row(0);
-  const float* gradient = g.row(0);
-  const float step = s.lr / s.correction1, root = 1.f / std::sqrt(s.correction2);
-  each(threads_, w, active, [=](int64_t i) {
+struct AdamW {
+  AdamWStep s;
+  float step, root;  // of what is corrected for its start
+  float* weight;
+  const float* gradient;
+  float *m, *v;
+  AdamW(const AdamWStep& how, float* w, const float* g, float* first, float* second)
+      : s(how),
+        step(s.lr / s.correction1),
+        root(1.f / std::sqrt(s.correction2)),
+        weight(w),
+        gradient(g),
+        m(first),
+        v(second) {}
+  void operator()(int64_t i) const {
     const float d = gradient[i] * s.gradient_scale;
     m[i] = s.beta1 * m[i] + (1.f - s.beta1) * d;
     v[i] = s.beta2 * v[i] + (1.f - s.beta2) * d * d;
     weight[i] -= s.lr * s.weight_decay * weight[i];
     weight[i] -= step * m[i] / (std::sqrt(v[i]) * root + s.epsilon);
+  }
+};
+
+// A block's state while it is awake, and what falls asleep of it.
+struct Awake {
+  float values[state_block];
+
+  void decode_signed(const uint8_t* codes, int64_t n, float scale) {
+    const float unit = scale / (127.f * 127.f);
+#pragma omp simd
+    for (int64_t i = 0; i < n; ++i) {
+      const auto k = static_cast<float>(codes[i] - 127);
+      values[i] = k * std::fabs(k) * unit;
+    }
+  }
+  void decode_unsigned(const uint8_t* codes, int64_t n, float scale) {
+#pragma omp simd
+    for (int64_t i = 0; i < n; ++i) {
+      const float k = static_cast<float>(codes[i]) / 255.f, square = k * k;
+      values[i] = square * square * scale;
+    }
+  }
+  // Returns the scale.
+  float encode_signed(int64_t n, uint8_t* codes) const {
+    const auto [scale, inverse] = range(n);
+#pragma omp simd
+    for (int64_t i = 0; i < n; ++i) {
+      const float root = std::sqrt(std::fabs(values[i]) * inverse) * 127.f;
+      codes[i] = static_cast<uint8_t>(static_cast<int>(127.5f + std::copysign(root, values[i])));
+    }
+    return scale;
+  }
+  float encode_unsigned(int64_t n, const StreamKey& rounding, int64_t block, uint8_t* codes) const {
+    static_assert(state_block % drawn == 0);
+    const auto [scale, inverse] = range(n);
+    float chance[state_block];
+    for (int64_t i = 0; i < n; i += drawn)
+      draw(rounding, static_cast<uint32_t>((block * state_block + i) / 8), chance + i);
+#pragma omp simd
+    for (int64_t i = 0; i < n; ++i) {
+      const float share = values[i] * inverse;
+      float k = std::min(static_cast<float>(static_cast<int>(std::sqrt(std::sqrt(share)) * 255.f)), 254.f);
+      const float low = k / 255.f, high = (k + 1.f) / 255.f;
+      const float below = low * low * low * low, above = high * high * high * high;
+      k += chance[i] * (above - below) < share - below ? 1.f : 0.f;
+      codes[i] = static_cast<uint8_t>(static_cast<int>(share > 0.f ? std::max(k, 1.f) : 0.f));
+    }
+    return scale;
+  }
+
+ private:
+  struct Range {
+    float scale, inverse;
+  };
+  Range range(int64_t n) const {
+    float top = 0;
+#pragma omp simd reduction(max : top)
+    for (int64_t i = 0; i < n; ++i) top = std::max(top, std::fabs(values[i]));
+    return top >= std::numeric_limits<float>::min() ? Range{top, 1.f / top} : Range{0.f, 0.f};
+  }
+};
+
+// f(block, first, count) for the blocks of n values of state, then update(i) of those that are not left alone.
+template <class F>
+void each_block(int threads, int64_t n, F f) {
+#pragma omp parallel for num_threads(threads) schedule(static) if (n > worth_threads)
+  for (int64_t b = 0; b < state_blocks(n); ++b) f(b, b * state_block, std::min(state_block, n - b * state_block));
+}
+
+template <class Update>
+void each_of(int64_t first, int64_t count, ConstView active, Update update) {
+  if (!active.data) {
+#pragma omp simd
+    for (int64_t i = 0; i < count; ++i) update(i);
+    return;
+  }
+  const float* on = active.row(0);
+  const int64_t cols = active.elements();
+  for (int64_t i = 0; i < count; ++i)
+    if (on[(first + i) % cols] != 0) update(i);
+}
+
+void check_coded(const char* name, View w, ConstView g, ConstView codes, ConstView scales, ConstView active) {
+  require(w.elements() == g.elements() && w.elements() == codes.elements() &&
+              state_blocks(w.elements()) == scales.elements(),
+          name, ": sizes differ");
+  require(!active.data || active.elements() == w.cols, name, ": ", active.elements(), " flags for ", w.cols,
+          " columns");
+}
+
+}  // namespace
+
+void CpuBackend::sgd(const SgdStep& s, View w, ConstView g, View velocity, ConstView active) {
+  require(w.elements() == g.elements() && w.elements() == velocity.elements(), "sgd: sizes differ");
+  each(threads_, w, active, Sgd{s, w.row(0), g.row(0), velocity.row(0)});
+}
+
+void CpuBackend::adamw(const AdamWStep& s, View w, ConstView g, View first, View second, ConstView active) {
+  require(w.elements() == g.elements() && w.elements() == first.elements() && w.elements() == second.elements(),
+          "adamw: sizes differ");
+  each(threads_, w, active, AdamW(s, w.row(0), g.row(0), first.row(0), second.row(0)));
+}
+
+void CpuBackend::sgd_coded(const SgdStep& s, View w, ConstView g, View velocity, View scales, ConstView active) {
+  check_coded("sgd_coded", w, g, velocity, scales, active);
+  each_block(threads_, w.elements(), [&](int64_t block, int64_t first, int64_t count) {
+    Awake v;
+    uint8_t* codes = velocity.row<uint8_t>(0) + first;
+    float& scale = scales.row(0)[block];
+    v.decode_signed(codes, count, scale);
+    each_of(first, count, active, Sgd{s, w.row(0) + first, g.row(0) + first, v.values});
+    scale = v.encode_signed(count, codes);
+  });
+}
+
+void CpuBackend::adamw_coded(const AdamWStep& s, const StreamKey& rounding, View w, ConstView g, View first_moment,
+                             View m_scales, View second_moment, View v_scales, ConstView active) {
+  check_coded("adamw_coded", w, g, first_moment, m_scales, active);
+  check_coded("adamw_coded", w, g, second_moment, v_scales, active);
+  each_block(threads_, w.elements(), [&](int64_t block, int64_t first, int64_t count) {
+    Awake m, v;
+    uint8_t *m_codes = first_moment.row<uint8_t>(0) + first, *v_codes = second_moment.row<uint8_t>(0) + first;
+    float &m_scale = m_scales.row(0)[block], &v_scale = v_scales.row(0)[block];
+    m.decode_signed(m_codes, count, m_scale);
+    v.decode_unsigned(v_codes, count, v_scale);
+    each_of(first, count, active, AdamW(s, w.row(0) + first, g.row(0) + first, m.values, v.values));
+    m_scale = m.encode_signed(count, m_codes);
+    v_scale = v.encode_unsigned(count, rounding, block, v_codes);
   });
 }
 

@@ -184,6 +184,18 @@ void add_elementwise(std::vector<Op>& ops) {
       const View w = o.out(r, c), m = o.out(r, c), v = o.out(r, c);
       b.multiply(v, v, 0, v);  // squares
       b.adamw({0.1f, 0.9f, 0.999f, 1e-8f, 0.01f, 0.7f, 0.3f, 0.2f}, w, o.in(r, c), m, v, active);
+      // The bytes of some floats as codes.
+      const auto codes = [&] {
+        const View room = o.out((r + 3) / 4, c);
+        return View(room.data, r, c, c, DType::u8);
+      };
+      const auto scales = [&] { return o.out(1, state_blocks(r * c)); };
+      b.sgd_coded({0.1f, 0.9f, 0.01f, 0.7f, true}, w, o.in(r, c), codes(), scales(), active);
+      const View of_m = scales(), of_v = scales();
+      b.multiply(of_v, of_v, 0, of_v);
+      b.adamw_coded({0.1f, 0.9f, 0.999f, 1e-8f, 0.01f, 0.7f, 0.3f, 0.2f},
+                    {1, static_cast<uint32_t>(Purpose::test), 2, 3}, w, o.in(r, c), codes(), of_m, codes(), of_v,
+                    active);
     });
 }
 

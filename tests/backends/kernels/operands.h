@@ -28,6 +28,10 @@ class Side {
     const auto n = static_cast<int64_t>(v.size());
     return {copy(&v, v), 1, n, n, DType::i32};
   }
+  View operator()(const std::vector<uint8_t>& v) {
+    const auto n = static_cast<int64_t>(v.size());
+    return {copy(&v, v), 1, n, n, DType::u8};
+  }
   View scratch(int64_t floats) {
     const std::vector<float> nothing(static_cast<size_t>(floats), unset);
     return {copy(nullptr, nothing), 1, floats, floats};
@@ -37,6 +41,11 @@ class Side {
     Matrix out = m;
     if (!out.data().empty())
       backend_.download(out.data().data(), copies_.at(&m).data(), out.data().size() * sizeof(float));
+    return out;
+  }
+  std::vector<uint8_t> result(const std::vector<uint8_t>& v) {
+    std::vector<uint8_t> out = v;
+    backend_.download(out.data(), copies_.at(&v).data(), out.size());
     return out;
   }
 
@@ -87,6 +96,7 @@ class Both {
   }
   Matrix tested(const Matrix& m) { return tested_.result(m); }
   Matrix other(const Matrix& m) { return other_.result(m); }
+  std::array<Side*, 2> sides() { return {&other_, &tested_}; }
 
   // The result against the reference, and against the other backend's.
   template <class F>

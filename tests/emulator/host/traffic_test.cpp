@@ -138,6 +138,13 @@ TEST_CASE("the kernels of the loss and the optimizers move the bytes that their 
                         .correction2 = 0.1f};
   check_bytes("update_kernel", elements, 28, 28,
               [&](Side& s) { s.run().adamw(adamw, s(o.a), s(o.b), s(o.c), s(o.y), ConstView{}); });
+  const std::vector<uint8_t> m(static_cast<size_t>(elements), 127), v(static_cast<size_t>(elements), 1);
+  const Matrix scales(1, state_blocks(elements), 0, 23), more_scales(1, state_blocks(elements), 0, 24);
+  check_bytes("sgd_coded_kernel", elements, 14.04, 15.13,
+              [&](Side& s) { s.run().sgd_coded(sgd, s(o.a), s(o.b), s(m), s(scales), ConstView{}); });
+  check_bytes("adamw_coded_kernel", elements, 16.07, 18.25, [&](Side& s) {
+    s.run().adamw_coded(adamw, {}, s(o.a), s(o.b), s(m), s(scales), s(v), s(more_scales), ConstView{});
+  });
 }
 
 TEST_CASE("attention's kernels move the bytes that their comments say") {
@@ -215,7 +222,7 @@ TEST_CASE(
   check_bytes("map_kernel<4, Exponential>", elements, 8, 8, [&](Side& s) { s.run().exponential(s(o.a), s(o.y)); });
   check_bytes("sine_cosine_kernel", (tokens - 1) * dim / 2, 20, 36,
               [&](Side& s) { s.run().sine_cosine(s(angles), s(sines), s(cosines)); });
-  check_bytes("rotate_angles_grad_kernel", 2 * elements, 9, 18,
+  check_bytes("rotate_angles_grad_kernel", 2 * elements, 8.46, 16.42,
               [&](Side& s) { s.run().rotate_angles_grad(heads, 1, s(qkv), s(turned), 0, s(angles)); });
   const auto pool_room = [](Side& s) { return s.scratch(s.run().attention_pool_scratch(heads)); };
   check_bytes("attention_pool_kernel", elements, 8.09, 13.89,

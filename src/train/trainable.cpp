@@ -1,0 +1,41 @@
+// Which parameters are trained.
+#include "shear/error.h"
+#include "shear/pattern.h"
+#include "shear/suggest.h"
+#include "shear/train.h"
+
+namespace shear {
+
+namespace {
+
+// By its own name, or by that of a site or a block that it is of.
+bool named(std::string_view pattern, const Param& p) {
+  return pattern == "head" ? p.head : fits(pattern, p.name) || fits(text(pattern, ".*"), p.name);
+}
+
+// What a pattern without a star may have meant.
+std::string meant(std::string_view pattern, const Parameters& parameters) {
+  std::vector<std::string> known{"all", "head"};
+  for (const Param& p : parameters) known.push_back(p.name);
+  return did_you_mean(pattern, known);
+}
+
+}  // namespace
+
+void choose_trainable(Parameters& parameters, std::string_view which) {
+  if (which == "all") return;
+  for (Param& p : parameters) p.trainable = false;
+  for (std::string_view rest = which;; rest.remove_prefix(rest.find(',') + 1)) {
+    const std::string_view pattern = rest.substr(0, rest.find(','));
+    bool any = false;
+    for (Param& p : parameters)
+      if (named(pattern, p)) p.trainable = any = true;
+    if (!any)
+      fail(Fault::usage, setting("train"), " ", which, ": the model has no parameter ",
+           pattern.empty() ? "without a name" : pattern, meant(pattern, parameters),
+           "; expected all, head, or names such as blocks.{8..11}.* with commas between them");
+    if (rest.find(',') == std::string_view::npos) return;
+  }
+}
+
+}  // namespace shear
