@@ -1,8 +1,9 @@
-// The way out: parameters under timm's or Hugging Face's names, and the files that their libraries read beside them.
+// The way out: parameters under the names of a library, and the files that it reads beside them.
 #include <algorithm>
 #include <cmath>
 #include <deque>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "shear/make_backend.h"
 #include "shear/models/vit.h"
@@ -73,8 +74,7 @@ class Parcel {
     }
     const Shape there = shape_there(rule.layout, shape);
     if (rule.layout != Layout::as_is) {
-      const std::vector<float> here = std::move(values);
-      values.resize(here.size());
+      const std::vector<float> here = std::exchange(values, std::vector<float>(values.size()));
       lay_back(rule.layout, there, here, values);
     }
     keep(name, there, std::move(values));

@@ -86,17 +86,19 @@ struct Awake {
   }
   // Returns the scale.
   float encode_signed(int64_t n, uint8_t* codes) const {
-    const auto [scale, inverse] = range(n);
+    const Range of = range(n);
+    const float inverse = of.inverse;
 #pragma omp simd
     for (int64_t i = 0; i < n; ++i) {
       const float root = std::sqrt(std::fabs(values[i]) * inverse) * 127.f;
       codes[i] = static_cast<uint8_t>(static_cast<int>(127.5f + std::copysign(root, values[i])));
     }
-    return scale;
+    return of.scale;
   }
   float encode_unsigned(int64_t n, const StreamKey& rounding, int64_t block, uint8_t* codes) const {
     static_assert(state_block % drawn == 0);
-    const auto [scale, inverse] = range(n);
+    const Range of = range(n);
+    const float inverse = of.inverse;
     float chance[state_block];
     for (int64_t i = 0; i < n; i += drawn)
       draw(rounding, static_cast<uint32_t>((block * state_block + i) / 8), chance + i);
@@ -109,7 +111,7 @@ struct Awake {
       k += chance[i] * (above - below) < share - below ? 1.f : 0.f;
       codes[i] = static_cast<uint8_t>(static_cast<int>(share > 0.f ? std::max(k, 1.f) : 0.f));
     }
-    return scale;
+    return of.scale;
   }
 
  private:
