@@ -27,5 +27,8 @@ bool flag(const Json&, const char* key, const std::string& where, bool otherwise
 // Three numbers, or one for all; above 0 where pixels are divided by them.
 void channels(const Json&, const char* key, const std::string& where, bool divisor, std::array<float, 3>& into);
 Interpolation interpolation(const std::string& name, const char* key, const std::string& where);
+// As Pillow numbers them, from 1 on; 0, its nearest neighbour, is none of ours.
+inline constexpr std::array by_pillow{Interpolation::lanczos, Interpolation::bilinear, Interpolation::bicubic,
+                                      Interpolation::box, Interpolation::hamming};
 
 }  // namespace shear::config

@@ -7,6 +7,7 @@
 
 #include "shear/make_backend.h"
 #include "shear/models/vit.h"
+#include "weights/config_json.h"
 #include "weights/json.h"
 #include "weights/library_model.h"
 
@@ -117,22 +118,6 @@ class Parcel {
   std::vector<TensorToWrite> tensors_;
 };
 
-int pillow_number(Interpolation i) {
-  switch (i) {
-    case Interpolation::lanczos:
-      return 1;
-    case Interpolation::bilinear:
-      return 2;
-    case Interpolation::bicubic:
-      return 3;
-    case Interpolation::box:
-      return 4;
-    case Interpolation::hamming:
-      return 5;
-  }
-  return 0;
-}
-
 OrderedJson preprocessor_config(const Preprocess& p) {
   OrderedJson j{{"image_processor_type", "ViTImageProcessor"}};
   const int64_t side = resized_side(p);
@@ -144,7 +129,7 @@ OrderedJson preprocessor_config(const Preprocess& p) {
     j["size"] = {{"shortest_edge", side}};
   j["do_center_crop"] = cut;
   if (cut) j["crop_size"] = {{"height", p.image}, {"width", p.image}};
-  j["resample"] = pillow_number(p.interpolation);
+  j["resample"] = std::ranges::find(config::by_pillow, p.interpolation) - config::by_pillow.begin() + 1;
   j["do_rescale"] = true;
   j["rescale_factor"] = 1 / 255.;
   j["do_normalize"] = true;

@@ -1,6 +1,7 @@
 // Reading open_clip_config.json: the image tower of a model of OpenCLIP, and what it is shown.
 #include <algorithm>
 
+#include "weights/colours.h"
 #include "weights/config_json.h"
 #include "weights/source_config.h"
 
@@ -69,8 +70,7 @@ void read_timm(const Json& vision, const std::string& name, const std::string& w
 }
 
 Preprocess read_images(const Json& j, const std::string& where, std::optional<int64_t> image) {
-  Preprocess p{
-      .image = 0, .mean = {0.48145466f, 0.4578275f, 0.40821073f}, .std = {0.26862954f, 0.26130258f, 0.27577711f}};
+  Preprocess p{.image = 0, .mean = clip_mean, .std = clip_std};
   p.interpolation = Interpolation::bicubic;
   p.crop = 1;
   channels(j, "mean", where, false, p.mean);

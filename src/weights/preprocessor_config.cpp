@@ -177,12 +177,9 @@ Preprocess preprocessor(const Json& j, const std::string& where, const Preproces
   }
   values(j, where, p);
   if (const auto resample = whole(j, "resample", where)) {
-    // As Pillow numbers them; 0, its nearest neighbour, is none of ours.
-    constexpr Interpolation by_number[] = {Interpolation::lanczos, Interpolation::bilinear, Interpolation::bicubic,
-                                           Interpolation::box, Interpolation::hamming};
     if (*resample < 1 || *resample > 5)
       refuse(where, "resample", *resample, "1 (lanczos), 2 (bilinear), 3 (bicubic), 4 (box) or 5 (hamming)");
-    p.interpolation = by_number[*resample - 1];
+    p.interpolation = by_pillow[static_cast<size_t>(*resample) - 1];
   }
   geometry(j, type, where, p);
   return p;

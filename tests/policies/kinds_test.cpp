@@ -2,7 +2,6 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
-#include <cmath>
 
 #include "allocation_counter.h"
 #include "backend.h"
@@ -61,15 +60,6 @@ std::vector<std::string> policies_here(std::vector<std::string> all) {
   return {"checkpoint", "backrazor", "prebr++:sample=0.5,period=2", "tokens"};
 }
 
-double error_of(const std::vector<float>& a, const std::vector<float>& b) {
-  double difference = 0, size = 0;
-  for (size_t i = 0; i < a.size(); ++i) {
-    difference += std::pow(static_cast<double>(a[i]) - static_cast<double>(b[i]), 2);
-    size += std::pow(static_cast<double>(b[i]), 2);
-  }
-  return std::sqrt(difference / size);
-}
-
 bool among(const std::vector<std::string>& names, const std::string& name) {
   return std::find(names.begin(), names.end(), name) != names.end();
 }
@@ -81,7 +71,7 @@ void check(const VitConfig& config, const std::string& policy, const std::vector
   const auto first = run.gradients_of(0);
   double worst = 0;
   for (size_t i = 0; const Param& p : run.model.parameters()) {
-    const double error = error_of(first[i], full[i]);
+    const double error = relative_error(first[i], full[i]);
     worst = error <= worst ? worst : error;  // nan wins, and stays
     // The sums of a table of distances cancel: a row of dS adds up to nothing.
     if (!among(lossy, policy)) CHECK(error <= (p.name.ends_with("bias_table") ? 5e-3 : 2e-3));

@@ -2,7 +2,6 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
-#include <cmath>
 
 #include "allocation_counter.h"
 #include "backend.h"
@@ -21,15 +20,6 @@ constexpr int64_t batch = 3;
 
 bool draws(std::string_view policy) { return policy.find("prebr") == 0 ? policy[5] != '-' : policy.starts_with("tok"); }
 
-double relative(const std::vector<float>& a, const std::vector<float>& b) {
-  double difference = 0, size = 0;
-  for (size_t i = 0; i < a.size(); ++i) {
-    difference += std::pow(static_cast<double>(a[i]) - static_cast<double>(b[i]), 2);
-    size += std::pow(static_cast<double>(b[i]), 2);
-  }
-  return std::sqrt(difference / size);
-}
-
 std::unique_ptr<VitRun> vit(std::string_view policy, const VitConfig& config = small, uint64_t seed = 1) {
   return std::make_unique<VitRun>(test_backend(2), config, batch, policy, seed);
 }
@@ -39,7 +29,7 @@ double worst_error(std::string_view policy) {
   const auto expected = vit("full")->gradients_of(0), found = vit(policy)->gradients_of(0);
   double worst = 0;
   for (size_t i = 0; i < expected.size(); ++i) {
-    const double error = relative(found[i], expected[i]);
+    const double error = relative_error(found[i], expected[i]);
     worst = error <= worst ? worst : error;  // nan wins, and stays
   }
   return worst;

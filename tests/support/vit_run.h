@@ -1,5 +1,6 @@
 // Steps of a small ViT under a policy, as training runs them but with no update: parameters stay what they were.
 #pragma once
+#include <cmath>
 #include <string>
 #include <vector>
 
@@ -8,6 +9,16 @@
 #include "shear/policies.h"
 
 namespace shear::test {
+
+// |found - expected| / |expected|, of gradients.
+inline double relative_error(const std::vector<float>& found, const std::vector<float>& expected) {
+  double difference = 0, size = 0;
+  for (size_t i = 0; i < found.size(); ++i) {
+    difference += std::pow(static_cast<double>(found[i]) - static_cast<double>(expected[i]), 2);
+    size += std::pow(static_cast<double>(expected[i]), 2);
+  }
+  return std::sqrt(difference / size);
+}
 
 // Which parameters are trained.
 inline bool every_param(const Param&) { return true; }

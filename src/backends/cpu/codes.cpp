@@ -28,6 +28,7 @@ namespace {
 
 static_assert(std::endian::native == std::endian::little, "eight codes are one word, the first in its low bits");
 constexpr int64_t at_once = 256;  // values
+
 uint64_t squeeze4(uint64_t x) {
   x = (x | x >> 4) & 0x00ff00ff00ff00ffu;
   x = (x | x >> 8) & 0x0000ffff0000ffffu;
