@@ -2,15 +2,16 @@
 //
 // Bytes moved: SGD reads w, g and the velocity and writes w and the velocity, 20; AdamW has two states, 28; with state
 // in codes it is 14.04 and 16.07.  That is the least, and counted; but each warp reads the scale of its codes, which
-// counts 15.13 and 18.25.  Columns that are left alone are not touched; their neighbours in a sector may be.
+// counts 15.13 and 18.25.  Weights in 16 bits are 4 less, in 24 bits 2.  Columns that are left alone are not touched;
+// their neighbours in a sector may be.
 #pragma once
 #include <cuda_runtime.h>
 
 #include <limits>
 
 #include "kernels/reduce.cuh"
+#include "kernels/short_weights.cuh"
 #include "shear/kernels/arguments.h"
-#include "shear/random.h"
 
 namespace shear::cuda {
 
@@ -18,11 +19,12 @@ namespace {
 
 constexpr int threads = 256;
 
-__device__ __forceinline__ void update(const SgdStep& s, float* w, const float* g, float* velocity, int64_t i) {
-  const float before = w[i], d = g[i] * s.gradient_scale + s.weight_decay * before;
-  const float v = s.momentum * velocity[i] + d;
-  velocity[i] = v;
-  w[i] = before - s.lr * (s.nesterov ? d + s.momentum * v : v);
+// Each moves a weight `w`, by its gradient `g` and its state.
+__device__ __forceinline__ void update(const SgdStep& s, float& w, float g, float& velocity) {
+  const float d = g * s.gradient_scale + s.weight_decay * w;
+  const float v = s.momentum * velocity + d;
+  velocity = v;
+  w = w - s.lr * (s.nesterov ? d + s.momentum * v : v);
 }
 
 struct AdamWFactors {
@@ -30,27 +32,31 @@ struct AdamWFactors {
   float rate, root;  // lr / correction1, 1 / sqrt(correction2)
 };
 
-__device__ __forceinline__ void update(const AdamWFactors& f, float* w, const float* g, float* first, float* second,
-                                       int64_t i) {
+__device__ __forceinline__ void update(const AdamWFactors& f, float& w, float g, float& first, float& second) {
   const AdamWStep& s = f.step;
-  const float d = g[i] * s.gradient_scale;
-  const float m = s.beta1 * first[i] + (1.f - s.beta1) * d, v = s.beta2 * second[i] + (1.f - s.beta2) * d * d;
-  first[i] = m;
-  second[i] = v;
-  const float decayed = w[i] - s.lr * s.weight_decay * w[i];
-  w[i] = decayed - f.rate * m / (sqrtf(v) * f.root + s.epsilon);
+  const float d = g * s.gradient_scale;
+  const float m = s.beta1 * first + (1.f - s.beta1) * d, v = s.beta2 * second + (1.f - s.beta2) * d * d;
+  first = m;
+  second = v;
+  const float decayed = w - s.lr * s.weight_decay * w;
+  w = decayed - f.rate * m / (sqrtf(v) * f.root + s.epsilon);
 }
 
-// State...: one array (velocity) or two (moments).  active: a float per column, or null.
-template <class Step, class... State>
+// Weights: see short_weights.cuh.  State...: one array (velocity) or two (moments).  active: a float per column, or
+// null.
+template <class Step, class Weights, class... State>
 __global__ void __launch_bounds__(threads)
-    update_kernel(Step step, int64_t n, int64_t cols, const float* active, float* w, const float* g, State... state) {
+    update_kernel(Step step, int64_t n, int64_t cols, const float* active, Weights w, const float* g, State... state) {
   for (int64_t i = int64_t{blockIdx.x} * threads + threadIdx.x; i < n; i += int64_t{gridDim.x} * threads)
-    if (!active || active[i % cols] != 0) update(step, w, g, state..., i);
+    if (!active || active[i % cols] != 0) {
+      float weight = w[i];
+      update(step, weight, g[i], state[i]...);
+      w.put(i, weight);
+    }
 }
 
-// -- State in codes: a block of threads to a block of values, each thread one of them
-// -----------------------------------
+// -- State in codes ---------------------------------------------------------------------------------------------------
+// A block of threads to a block of values, each thread one of them.
 
 static_assert(state_block == threads);
 
@@ -83,28 +89,27 @@ __device__ __forceinline__ uint8_t encode_unsigned(float v, float inverse, float
   return static_cast<uint8_t>(share > 0.f ? fmaxf(k, 1.f) : 0.f);
 }
 
-// Of 64 values, 16 bits of eight draws.
-__device__ __forceinline__ float chance_of(const StreamKey& rounding, int64_t i) {
-  const int at = static_cast<int>(i % 64);
-  const uint32_t word = rounding.four(static_cast<uint32_t>(i / 64 * 8 + at % 8))[at / 16];
-  return (static_cast<float>(at % 16 < 8 ? word & 0xffff : word >> 16) + 0.5f) * 0x1p-16f;
-}
-
+template <class Weights>
 __global__ void __launch_bounds__(threads) sgd_coded_kernel(SgdStep step, int64_t n, int64_t cols, const float* active,
-                                                            float* w, const float* g, uint8_t* codes, float* scales) {
+                                                            Weights w, const float* g, uint8_t* codes, float* scales) {
   __shared__ float room[most_warps];
   for (int64_t block = blockIdx.x; block * threads < n; block += gridDim.x) {
     const int64_t i = block * threads + threadIdx.x;
     float v = i < n ? decode_signed(codes[i], scales[block]) : 0.f;
-    if (i < n && (!active || active[i % cols] != 0)) update(step, w + i, g + i, &v, 0);
+    if (i < n && (!active || active[i % cols] != 0)) {
+      float weight = w[i];
+      update(step, weight, g[i], v);
+      w.put(i, weight);
+    }
     const Range range = range_of_block(v, room);  // all have read the scale
     if (i < n) codes[i] = encode_signed(v, range.inverse);
     if (threadIdx.x == 0) scales[block] = range.scale;
   }
 }
 
+template <class Weights>
 __global__ void __launch_bounds__(threads)
-    adamw_coded_kernel(AdamWFactors step, StreamKey rounding, int64_t n, int64_t cols, const float* active, float* w,
+    adamw_coded_kernel(AdamWFactors step, StreamKey rounding, int64_t n, int64_t cols, const float* active, Weights w,
                        const float* g, uint8_t* first, float* first_scales, uint8_t* second, float* second_scales) {
   __shared__ float room[most_warps];
   for (int64_t block = blockIdx.x; block * threads < n; block += gridDim.x) {
@@ -113,12 +118,16 @@ __global__ void __launch_bounds__(threads)
     if (i < n) {
       m = decode_signed(first[i], first_scales[block]);
       v = decode_unsigned(second[i], second_scales[block]);
-      if (!active || active[i % cols] != 0) update(step, w + i, g + i, &m, &v, 0);
+      if (!active || active[i % cols] != 0) {
+        float weight = w[i];
+        update(step, weight, g[i], m, v);
+        w.put(i, weight);
+      }
     }
     const Range of_m = range_of_block(m, room), of_v = range_of_block(v, room);
     if (i < n) {
       first[i] = encode_signed(m, of_m.inverse);
-      second[i] = encode_unsigned(v, of_v.inverse, chance_of(rounding, i));
+      second[i] = encode_unsigned(v, of_v.inverse, (static_cast<float>(random_bits(rounding, i)) + 0.5f) * 0x1p-16f);
     }
     if (threadIdx.x == 0) first_scales[block] = of_m.scale, second_scales[block] = of_v.scale;
   }

@@ -10,8 +10,8 @@ std::vector<int64_t> MlpConfig::widths() const {
   return all;
 }
 
-Mlp::Mlp(Device& device, const std::vector<int64_t>& widths, uint64_t seed, Values values)
-    : parameters_(device, seed, values) {
+Mlp::Mlp(Device& device, const std::vector<int64_t>& widths, uint64_t seed, const ParameterOptions& options)
+    : parameters_(device, seed, options) {
   require(widths.size() >= 2, "mlp: expected at least an input and an output width, found ", widths.size());
   for (size_t i = 0; i + 1 < widths.size(); ++i) {
     const bool last = i + 2 == widths.size();

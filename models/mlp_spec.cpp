@@ -49,8 +49,8 @@ class MlpSpec final : public ModelSpec {
       fail(Fault::usage, setting("dropout"), " ", probability, ": an MLP has no dropout, expected 0");
     return model_spec(config_);
   }
-  std::unique_ptr<Model> make(Device& device, uint64_t seed, Values values) const override {
-    return std::make_unique<Mlp>(device, config_.widths(), seed, values);
+  std::unique_ptr<Model> make(Device& device, uint64_t seed, const ParameterOptions& options) const override {
+    return std::make_unique<Mlp>(device, config_.widths(), seed, options);
   }
 
  private:

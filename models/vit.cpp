@@ -267,9 +267,9 @@ Tensor Vit::ParallelBlock::operator()(Tape& tape, Tensor x, const Vit& vit, cons
   return h;
 }
 
-Vit::Vit(Device& device, const VitConfig& config, uint64_t seed, Values values)
+Vit::Vit(Device& device, const VitConfig& config, uint64_t seed, const ParameterOptions& options)
     : config_(checked(config)),
-      parameters_(device, seed, values),
+      parameters_(device, seed, options),
       cls_(embedding("cls_token", config.class_token ? 1 : 0, Init::tiny_normal)),
       registers_(embedding("reg_token", config.registers, Init::tiny_normal)),
       pos_(embedding("pos_embed", config.positioned(), Init::trunc_normal)),

@@ -298,8 +298,8 @@ class VitSpec final : public ModelSpec {
     return model_spec(other);
   }
   ModelSpecPtr with_dropout(float probability) const override { return with(&VitConfig::dropout, probability); }
-  std::unique_ptr<Model> make(Device& device, uint64_t seed, Values values) const override {
-    return std::make_unique<Vit>(device, config, seed, values);
+  std::unique_ptr<Model> make(Device& device, uint64_t seed, const ParameterOptions& options) const override {
+    return std::make_unique<Vit>(device, config, seed, options);
   }
 
   const VitConfig config;

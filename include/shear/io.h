@@ -51,6 +51,9 @@ class TensorFile {
   const TensorView* find(std::string_view name) const;
   const std::map<std::string, std::string>& metadata() const { return metadata_; }
   const std::filesystem::path& path() const { return path_; }
+  // These bytes of a tensor were read and will not be again soon: a mapped file's pages leave the process's memory.
+  // They may be read again all the same.
+  virtual void let_go(std::span<const std::byte>) const;
 
  protected:
   explicit TensorFile(const std::filesystem::path&);  // maps it
@@ -107,6 +110,7 @@ class ShardedFile final : public TensorFile {
  public:
   explicit ShardedFile(const std::filesystem::path& index);
   ~ShardedFile() override;
+  void let_go(std::span<const std::byte>) const override;
 
  private:
   std::vector<std::unique_ptr<TensorFile>> shards_;
@@ -117,7 +121,8 @@ class ShardedFile final : public TensorFile {
 // naming other formats that it knows.
 std::unique_ptr<TensorFile> open_tensors(const std::filesystem::path&);
 
-// The values as f32, from F32, F16, BF16 or F64; throws Fault::input for others, naming file and tensor.
+// The values as f32, from F32, F16, BF16 or F64; throws Fault::input for others, naming file and tensor.  The file's
+// own bytes are let go.
 void read_floats(const TensorFile&, const TensorView&, std::span<float> out);
 std::vector<float> read_floats(const TensorFile&, const TensorView&);
 std::vector<int64_t> read_integers(const TensorFile&, const TensorView&);  // from I64, I32, U8
@@ -126,7 +131,8 @@ struct TensorToWrite {
   std::string name;
   DType dtype;
   Shape shape;
-  const void* data;  // host memory
+  const void* data;                                     // host memory; null: `fill` says
+  std::function<void(std::span<std::byte>)> fill = {};  // writes the bytes, each time that they are asked for
 };
 // Atomic, as write_atomically; the header is padded with spaces to a multiple of 8.
 void write_safetensors(const std::filesystem::path&, std::span<const TensorToWrite>,

@@ -50,7 +50,7 @@ class ModelSpec {
   virtual ModelSpecPtr with_dropout(float probability) const = 0;
 
   // Parameters come from `seed` and their names.  The device must outlive the model.
-  virtual std::unique_ptr<Model> make(Device&, uint64_t seed, Values = Values::drawn) const = 0;
+  virtual std::unique_ptr<Model> make(Device&, uint64_t seed, const ParameterOptions& = {}) const = 0;
 };
 
 struct ModelFamily {

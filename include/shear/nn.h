@@ -20,6 +20,8 @@ class Linear {
  private:
   std::string site_;
   Param *weight_, *bias_;
+  const LowRank* low_rank_;  // null: none
+  std::string sites_[2];     // its two products
 };
 
 // LayerNorm, or RMSNorm, which has no bias.

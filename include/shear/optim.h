@@ -58,6 +58,7 @@ struct SgdOptions {
   float momentum = 0.9f;
   bool nesterov = false;
   StateAs state = StateAs::f32;
+  uint64_t seed = 0;  // of how weights that sleep in few bits are rounded
 };
 // v = momentum * v + (g + weight_decay * w);  w -= lr * v.  As PyTorch's, dampening 0.
 std::unique_ptr<Optimizer> make_sgd(Device&, std::vector<ParamGroup>, SgdOptions = {});
@@ -65,7 +66,7 @@ std::unique_ptr<Optimizer> make_sgd(Device&, std::vector<ParamGroup>, SgdOptions
 struct AdamWOptions {
   float beta1 = 0.9f, beta2 = 0.999f, epsilon = 1e-8f;
   StateAs state = StateAs::f32;
-  uint64_t seed = 0;  // of how the second moment's codes are rounded
+  uint64_t seed = 0;  // of how the second moment's codes are rounded, and weights that sleep in few bits
 };
 // Decoupled weight decay (Loshchilov & Hutter 2019): w -= lr * (m^ / (sqrt(v^) + epsilon) + weight_decay * w).
 std::unique_ptr<Optimizer> make_adamw(Device&, std::vector<ParamGroup>, AdamWOptions = {});

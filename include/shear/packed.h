@@ -1,5 +1,7 @@
 // A matrix asleep, as packers see it: what they are given, and how what they leave is laid out.  Codes are in code.h.
+// And weights asleep, as optimizers see them.
 #pragma once
+#include <bit>
 #include <cstdint>
 
 #include "shear/api.h"
@@ -36,5 +38,43 @@ struct PackSource {
   const StreamKey* rounding = nullptr;  // codes are rounded at random, without bias; null: to the nearest
   Slope slope = Slope::none;            // slopes have a fixed grid, see slope_grid
 };
+
+// -- Weights --------------------------------------------------------------------------------------------------------
+// A parameter's values: f32, or bf16 alone, or bf16 and in `fine` (u8) eight bits more, f32 but for its last eight.
+struct WeightView {
+  View value;
+  View fine;           // as many elements; or none
+  StreamKey rounding;  // an update of short ones is rounded up or down at random, right in the mean
+
+  WeightView(View values, View behind = {}, const StreamKey& how = {}) : value(values), fine(behind), rounding(how) {}
+  int64_t elements() const { return value.elements(); }
+  bool awake() const { return value.dtype == DType::f32; }
+};
+
+// The first 24 bits of an f32.  `coarse` is the bf16 next to it (a tie away from zero), so that who reads that alone
+// reads what a product in bf16 would round to; `fine` says, as a signed number, how far it is from there.
+struct SplitWeight {
+  uint16_t coarse;
+  uint8_t fine;
+};
+// x's bits and `up`, which is below what is to be cut off: a number at random, or for the nearest what half_up says.
+constexpr uint32_t bits_raised(float x, uint32_t up) {
+  const auto bits = std::bit_cast<uint32_t>(x);
+  return x == x ? bits + up : bits | 0x400000u;  // nan stays nan
+}
+// Ties to even.
+constexpr uint32_t half_up(float x, int cut) {
+  return (uint32_t{1} << (cut - 1)) - 1 + (std::bit_cast<uint32_t>(x) >> cut & 1u);
+}
+constexpr SplitWeight split_weight(float x, uint32_t up) {
+  const uint32_t bits = bits_raised(x, up) >> 8;
+  return {static_cast<uint16_t>((bits + 0x80u) >> 8), static_cast<uint8_t>(bits)};
+}
+constexpr float joined_weight(uint16_t coarse, uint8_t fine) {
+  const auto off = static_cast<uint32_t>(static_cast<int32_t>(static_cast<int8_t>(fine)));
+  return std::bit_cast<float>(((uint32_t{coarse} << 8) + off) << 8);
+}
+constexpr uint16_t short_weight(float x, uint32_t up) { return static_cast<uint16_t>(bits_raised(x, up) >> 16); }
+constexpr float joined_weight(uint16_t coarse) { return std::bit_cast<float>(uint32_t{coarse} << 16); }
 
 }  // namespace shear

@@ -26,7 +26,7 @@ struct Philox {
 };
 
 // What a stream is drawn for: streams of different purposes never overlap.
-enum class Purpose : uint32_t { init = 1, shuffle, augment, dropout, policy, split, test, rounding };
+enum class Purpose : uint32_t { init = 1, shuffle, augment, dropout, policy, split, test, rounding, weights };
 
 // Names a stream; `word(i)` is its i-th 32-bit number, in any order.
 struct StreamKey {

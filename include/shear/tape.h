@@ -32,18 +32,25 @@ namespace SHEAR_API shear {
 class Backward;
 class Parameters;
 
+// A parameter whose weights may sleep in fewer bits (WeightsAs), given to an op that wakes them.
+struct MaySleep {
+  Param& param;
+};
+
 // Something that an op is given: a tensor, or a parameter, whose values it is; or null, which is nothing.
 struct Given {
   Given(const Tensor& t, DType d = DType::f32) : tensor(&t), dtype(d) {}
   Given(const Tensor* t) : tensor(t) {}
   Given(Param& p) : Given(&p) {}
   Given(Param* p) : tensor(p ? &p->value : nullptr), parameter(true), param(p) {}
+  Given(MaySleep);
 
   const Tensor* tensor;
   DType dtype = DType::f32;
-  bool parameter = false;
+  bool parameter = false, may_sleep = false;
   Param* param = nullptr;
 };
+inline Given::Given(MaySleep p) : Given(p.param) { may_sleep = true; }
 
 // A ticket for a saved value: opened during backward, closed once per save.
 struct Saved {
@@ -96,6 +103,9 @@ class Tape {
   // another type, lies on another device, or comes from another tape, from before a reset, or from before backward.
   void admit(std::string_view op, std::string_view site, std::initializer_list<Given>) const;
   Tensor empty(const Shape&, DType = DType::f32);  // an activation: contents undefined, in the step's slab
+  // A parameter's weights in f32: as they lie, or awake in the step's slab until the tensor goes.
+  Tensor awake(const Param&);
+  Tensor factor(const Param&);  // for a product, which takes bf16 where it would round to that
   // Puts the value to sleep in the form that the policy chooses.  A value saved by several ops sleeps once.
   Saved save(std::string_view site, std::string_view op, const Tensor& value, Role, Forms accepts,
              const SaveOptions& = {});
@@ -243,7 +253,9 @@ class Backward {
   // Rows of a value that sleeps in full width (dense, recomputed, packed): where it lies if dense, else waken into
   // `room`.
   ConstView rows(const Kept&, int64_t first_row, View room);
-  Tensor scratch(const Shape&);  // in the step's slab
+  Tensor scratch(const Shape&);                            // in the step's slab
+  Tensor awake(const Param& p) { return tape_.awake(p); }  // see Tape
+  Tensor factor(const Param& p) { return tape_.factor(p); }
   // Once more, recorded: what the tape walks through next is what body(tape, x) records, from the gradient of y on.
   template <class Body>
   void again(Saved input, Slot x, Slot y, int block, const Body& body);

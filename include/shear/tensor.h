@@ -56,11 +56,13 @@ class Tensor {
 // A trainable value and its gradient.  `grad` is allocated by the optimizer's owner before the first backward.
 struct Param {
   std::string name;  // as timm names it: "blocks.3.mlp.fc1.weight"
-  Tensor value;
-  Tensor grad;  // same shape, f32
+  Tensor value;      // f32; or bf16, see WeightsAs
+  Tensor fine;       // u8, of as many elements: what bf16 leaves out, see WeightView; empty: nothing
+  Tensor grad;       // same shape, f32
   bool trainable = true;
   int block = -1;                            // of the model, numbered as its segments; -1: of none
   bool head = false;                         // of the last layer, whose rows are the classes
+  bool low_rank = false;                     // added by LoRA, see Parameters::adapt: in no file of a library
   bool decay = true;                         // whether weight decay applies: not to biases, norms and embeddings
   int64_t still_first = 0, still_count = 0;  // elements that no gradient reaches: they stay as they are
   int writes = 0;  // times a gradient was added since the last optimizer step; 0: grad holds nothing yet

@@ -108,6 +108,8 @@ struct PlanOptions {
   int64_t batch = 128, accumulate = 1;
   OptimizerOptions optimizer{};
   std::string train = "all";
+  WeightsAs weights_as = WeightsAs::f32;
+  Lora lora{};
   bool update_in_backward = false;
   Precision precision = Precision::f32;
   DeviceKind device = DeviceKind::cpu;  // need not be there
@@ -131,7 +133,16 @@ Plan plan_training(const PlanOptions&);
 // The largest batch, in one pass, whose step fits in `budget` bytes; 0 where not even one image does.
 int64_t largest_batch(PlanOptions, size_t budget);
 
-// A sentence on what would make the step fit: another policy, more passes.  Empty where nothing known would.
+// What lowers the floor of parameters, gradients and optimizer state, in the order in which a budget asks for it:
+//   updates in backward, in steps of one pass: the same bits, but for clipping
+//   state in 8 bits
+//   weights in 24 bits
+// Turns on the first of them, as few as make the step fit in `budget` bytes, and returns their flags, empty where it
+// fits as it is.  Where even all of them do not, returns nothing and leaves the options alone.
+std::optional<std::string> lower_floor(PlanOptions&, size_t budget);
+
+// A sentence on what would make the step fit: another policy, more passes, a lower floor.  Empty where nothing known
+// would.
 std::string what_would_fit(PlanOptions, size_t budget);
 
 // -- Evaluation -----------------------------------------------------------------------------------------------------
@@ -168,7 +179,9 @@ struct Recipe {
   int64_t batch = 128, accumulate = 1;   // images per step; passes per step
   std::string optimizer = "adamw";
   std::optional<double> lr, weight_decay;
-  std::string state = "f32";  // of the optimizer; or "8bit"
+  std::string state = "f32";       // of the optimizer; or "8bit"
+  std::string weights_as = "f32";  // while they sleep; or "bf16", "bf16+8"
+  std::string lora;                // see parse_lora; empty: none
   double momentum = 0.9, clip = 1, smoothing = 0, dropout = 0;
   std::optional<int64_t> warmup;
   uint64_t seed = 0;
@@ -217,6 +230,7 @@ struct RunOptions {
   bool overwrite = false;      // begin anew in a directory that holds a run
   int threads = 0, loader_threads = 1;
   size_t memory_limit = 0;
+  size_t budget = 0;  // bytes of a step: what it takes of lower_floor becomes part of the recipe; 0: nothing does
   DeviceKind device = DeviceKind::cpu;
   int64_t stop_after = 0;                   // as if interrupted after this many steps; 0: go on to the end
   const std::atomic<bool>* stop = nullptr;  // set from outside: interrupt after the current step

@@ -110,6 +110,7 @@ struct ParamInfo {
   std::string_view name;
   Shape shape{};
   int block = -1;
+  bool low_rank = false;  // one of LoRA's two matrices
   std::string_view site() const { return name.substr(0, name.rfind('.')); }
 };
 

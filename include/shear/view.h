@@ -64,6 +64,7 @@ struct View {
     return static_cast<T*>(data) + r * stride;
   }
   int64_t elements() const { return rows * cols; }
+  bool contiguous() const { return stride == cols || rows <= 1; }
   View columns(int64_t first, int64_t n) const {
     return {static_cast<char*>(data) + static_cast<size_t>(first) * size_of(dtype), rows, n, stride, dtype};
   }

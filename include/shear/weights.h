@@ -165,7 +165,7 @@ WeightsReport match_weights(const Weights&, Parameters&, const LoadOptions&);
 // And takes the values.  Where it throws, parameters are as before.
 WeightsReport load_weights(const Weights&, Parameters&, const LoadOptions&);
 
-// Parameters only, under their own names: what timm reads.
+// Parameters only, under their own names: what timm reads.  What LoRA added to a weight is added up in it.
 void save_weights(const std::filesystem::path&, const Parameters&, const std::map<std::string, std::string>& metadata);
 
 // -- Export ---------------------------------------------------------------------------------------------------------

@@ -69,16 +69,20 @@ void read_floats(const TensorFile& file, const TensorView& t, std::span<float> o
   switch (t.dtype) {
     case DType::f32:
       if (!out.empty()) std::memcpy(out.data(), t.bytes.data(), t.bytes.size());
-      return;
+      break;
     case DType::f64:
-      return read_each<double>(t, out, [](double x) { return static_cast<float>(x); });
+      read_each<double>(t, out, [](double x) { return static_cast<float>(x); });
+      break;
     case DType::f16:
-      return read_each<uint16_t>(t, out, f16_to_f32);
+      read_each<uint16_t>(t, out, f16_to_f32);
+      break;
     case DType::bf16:
-      return read_each<uint16_t>(t, out, bf16_to_f32);
+      read_each<uint16_t>(t, out, bf16_to_f32);
+      break;
     default:
       refuse(file, t, "F32, F16, BF16 or F64");
   }
+  file.let_go(t.bytes);
 }
 
 std::vector<float> read_floats(const TensorFile& file, const TensorView& t) {
@@ -104,6 +108,7 @@ std::vector<int64_t> read_integers(const TensorFile& file, const TensorView& t) 
     default:
       refuse(file, t, "I64, I32 or U8");
   }
+  file.let_go(t.bytes);
   return out;
 }
 

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdint>
 #include <system_error>
 
 #include "shear/error.h"
@@ -36,6 +37,15 @@ MappedFile::MappedFile(const std::filesystem::path& path) {
   if (!regular)
     fail(Fault::input, "cannot read ", path.string(), ": it is ",
          S_ISDIR(about.st_mode) ? "a directory" : "a device or pipe", ", expected a file");
+}
+
+void MappedFile::let_go(std::span<const std::byte> bytes) const {
+  if (bytes.empty() || !data_ || bytes.data() < data_ || bytes.data() >= data_ + size_) return;
+  static const auto page = static_cast<uintptr_t>(::sysconf(_SC_PAGESIZE));
+  const uintptr_t begin = reinterpret_cast<uintptr_t>(bytes.data()) / page * page,
+                  end = (reinterpret_cast<uintptr_t>(bytes.data()) + bytes.size() + page - 1) / page * page;
+  // Of a private mapping that nobody writes, only the pages' table forgets: what it says stays in the file.
+  ::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
 }
 
 MappedFile::~MappedFile() {

@@ -16,6 +16,9 @@ class MappedFile {
   MappedFile& operator=(const MappedFile&) = delete;
 
   std::span<const std::byte> bytes() const { return {data_, size_}; }
+  // Pages that hold some of `bytes` leave the process, where they lie in this file; who reads them again, faults them
+  // in again.
+  void let_go(std::span<const std::byte> bytes) const;
 
  private:
   const std::byte* data_ = nullptr;

@@ -100,7 +100,7 @@ void write_safetensors(const std::filesystem::path& path, std::span<const Tensor
             " is taken");
     const uint64_t begin = end;
     end += static_cast<uint64_t>(t.shape.elements()) * size_of(t.dtype);
-    require(t.data || begin == end, "write_safetensors ", path.string(), ": tensor ", in_quotes(t.name),
+    require(t.data || t.fill || begin == end, "write_safetensors ", path.string(), ": tensor ", in_quotes(t.name),
             " has no data");
     header.entries.push_back({t.name, t.dtype, t.shape, begin, end});
   }
@@ -114,9 +114,10 @@ void write_safetensors(const std::filesystem::path& path, std::span<const Tensor
   const auto write = [&](int fd) {
     write_all(fd, &length, length_bytes, path);
     write_all(fd, json.data(), json.size(), path);
-    for (size_t i = 0; i < tensors.size(); ++i) {
-      const HeaderEntry& e = header.entries[i];
-      write_all(fd, tensors[i].data, static_cast<size_t>(e.end - e.begin), path);
+    std::vector<std::byte> room;
+    for (const TensorToWrite& t : tensors) {
+      const std::span<const std::byte> bytes = bytes_of(t, room);
+      write_all(fd, bytes.data(), bytes.size(), path);
     }
   };
   write_atomically(path, write, how);

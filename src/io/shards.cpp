@@ -92,6 +92,10 @@ ShardedFile::ShardedFile(const fs::path& index) : TensorFile(index) {
 
 ShardedFile::~ShardedFile() = default;
 
+void ShardedFile::let_go(std::span<const std::byte> bytes) const {
+  for (const auto& shard : shards_) shard->let_go(bytes);
+}
+
 fs::path whole_file(const fs::path& given) {
   std::error_code ignored;
   if (fs::is_directory(given, ignored)) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "shear/io.h"
 #include "shear/shape.h"
 
 namespace shear {
@@ -14,6 +15,15 @@ inline std::optional<uint64_t> bytes_of(DType dtype, const Shape& shape) {
   for (const int64_t d : shape)
     if (__builtin_mul_overflow(bytes, static_cast<uint64_t>(d), &bytes)) return std::nullopt;
   return bytes;
+}
+
+// What is to be written, where it lies or made in `room`.
+inline std::span<const std::byte> bytes_of(const TensorToWrite& t, std::vector<std::byte>& room) {
+  const size_t bytes = static_cast<size_t>(t.shape.elements()) * size_of(t.dtype);
+  if (t.data || !t.fill) return {static_cast<const std::byte*>(t.data), bytes};
+  room.resize(bytes);
+  t.fill(room);
+  return room;
 }
 
 }  // namespace shear

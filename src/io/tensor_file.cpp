@@ -19,6 +19,8 @@ TensorFile::TensorFile(const std::filesystem::path& path)
 
 TensorFile::~TensorFile() = default;
 
+void TensorFile::let_go(std::span<const std::byte> bytes) const { file_->let_go(bytes); }
+
 void TensorFile::sort_names() {
   by_name_.resize(tensors_.size());
   std::iota(by_name_.begin(), by_name_.end(), size_t{0});

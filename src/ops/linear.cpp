@@ -30,7 +30,7 @@ struct LinearGrad {
     }
     if (x.wanted()) {
       auto [dx, beta] = bw.sink(x, x_shape);
-      bw.run().gemm(Transposed::no, dy, Transposed::no, w->value, beta, dx);
+      bw.run().gemm(Transposed::no, dy, Transposed::no, bw.factor(*w), beta, dx);
     }
     bw.pass(y, onto);
   }
@@ -56,7 +56,7 @@ struct ScaledLinearGrad {
       Tensor whole = bw.scratch(w->value.shape());  // dW
       weight_grad(bw, bw.open(input), dy, whole, 0);
       bw.close(input);
-      if (dscale) bw.run().row_dots(whole, w->value, std::exchange(beta_scale, 1.f), dscale);
+      if (dscale) bw.run().row_dots(whole, bw.awake(*w), std::exchange(beta_scale, 1.f), dscale);
       if (w->trainable) {
         auto [dw, beta] = bw.sink(*w);
         bw.run().scale_rows(whole, scale->value, beta, dw);
@@ -73,7 +73,7 @@ struct ScaledLinearGrad {
     }
     if (x.wanted()) {
       Tensor scaled = bw.scratch(w->value.shape());
-      bw.run().scale_rows(w->value, scale->value, 0, scaled);
+      bw.run().scale_rows(bw.awake(*w), scale->value, 0, scaled);
       auto [dx, beta] = bw.sink(x, x_shape);
       bw.run().gemm(Transposed::no, dy, Transposed::no, scaled, beta, dx);
     }
@@ -84,7 +84,7 @@ struct ScaledLinearGrad {
 }  // namespace
 
 Tensor linear(Tape& tape, Site site, const Tensor& x, Param& w, Param* b, Tensor onto, Param* scale) {
-  const OpScope op(tape, "linear", site, {x, w, b, scale, onto ? &onto : nullptr});
+  const OpScope op(tape, "linear", site, {x, MaySleep{w}, b, scale, onto ? &onto : nullptr});
   op.expect(w.value.shape().rank() == 2 && x.cols() == w.value.cols(), "input ", x.shape(), " does not fit weight ",
             w.value.shape());
   op.expect(!b || b->value.elements() == w.value.rows(), "bias ", b ? b->value.shape() : Shape{},
@@ -99,11 +99,11 @@ Tensor linear(Tape& tape, Site site, const Tensor& x, Param& w, Param* b, Tensor
   const float beta = onto ? 1 : 0;
   if (scale) {
     Tensor weight = tape.empty(w.value.shape()), bias = b ? tape.empty({b->value.elements()}) : Tensor{};
-    tape.run().scale_rows(w.value, scale->value, 0, weight);
+    tape.run().scale_rows(tape.awake(w), scale->value, 0, weight);
     if (b) tape.run().multiply(b->value, scale->value, 0, bias);
     tape.run().gemm(Transposed::no, x, Transposed::yes, weight, beta, y, b ? ConstView(bias) : ConstView{});
   } else {
-    tape.run().gemm(Transposed::no, x, Transposed::yes, w.value, beta, y, b ? ConstView(b->value) : ConstView{});
+    tape.run().gemm(Transposed::no, x, Transposed::yes, tape.factor(w), beta, y, b ? ConstView(b->value) : ConstView{});
   }
   if (op.wanted()) {
     constexpr Forms opened = Form::recomputed | Form::packed | Form::columns | Form::rows;

@@ -39,7 +39,7 @@ struct PatchEmbedGrad {
 }  // namespace
 
 Tensor patch_embed(Tape& tape, Site site, const Tensor& images, int64_t patch, Param& w, Param* b) {
-  const OpScope op(tape, "patch_embed", site, {images, w, b});
+  const OpScope op(tape, "patch_embed", site, {images, MaySleep{w}, b});
   const Shape& s = images.shape();
   op.expect(s.rank() == 4 && patch > 0 && s[2] >= patch && s[3] >= patch, "images ", s, " have no patch of ", patch);
   const PatchGrid grid{s[1], s[2], s[3], patch};
@@ -51,12 +51,13 @@ Tensor patch_embed(Tape& tape, Site site, const Tensor& images, int64_t patch, P
   Tensor y = tape.empty({s[0], grid.count(), width});
   {
     Tensor band = tape.empty({std::min(band_rows, rows), grid.size()});
+    const Tensor weight = tape.factor(w).reshaped({width, grid.size()});
     for (int64_t first = 0; first < rows; first += band_rows) {
       const int64_t n = std::min(band_rows, rows - first);
       const View part = View(band).band(0, n);
       tape.run().gather_patches(grid, images, first, part);
-      tape.run().gemm(Transposed::no, part, Transposed::yes, w.value.reshaped({width, grid.size()}), 0,
-                      View(y).band(first, n), b ? ConstView(b->value) : ConstView{});
+      tape.run().gemm(Transposed::no, part, Transposed::yes, weight, 0, View(y).band(first, n),
+                      b ? ConstView(b->value) : ConstView{});
     }
   }
   if (op.wanted()) {

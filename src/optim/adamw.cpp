@@ -27,12 +27,14 @@ class AdamW final : public Keeping<2> {
                          u.gradient_scale,
                          correction(options_.beta1),
                          correction(options_.beta2)};
-    Param& p = *k.param;
+    const Tensor& active = k.param->active;
+    const WeightView w = weights(options_.seed, u.step, k);
     auto& [m, v] = k.moments;
-    if (!m.coded()) return run().adamw(step, p.value, gradient, m.values, v.values, p.active);
-    const StreamKey rounding{options_.seed, static_cast<uint32_t>(Purpose::rounding), static_cast<uint32_t>(u.step),
-                             static_cast<uint32_t>(number(k))};
-    run().adamw_coded(step, rounding, p.value, gradient, m.values, m.scales, v.values, v.scales, p.active);
+    if (m.coded())
+      run().adamw_coded(step, stream(options_.seed, Purpose::rounding, u.step, k), w, gradient, m.values, m.scales,
+                        v.values, v.scales, active);
+    else
+      run().adamw(step, w, gradient, m.values, v.values, active);
   }
 
   AdamWOptions options_;

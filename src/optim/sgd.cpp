@@ -20,12 +20,13 @@ class Sgd final : public Keeping<1> {
     const bool first = u.pass == 0, last = u.pass + 1 == u.passes;
     const SgdStep step{last ? u.lr * k.lr_scale : 0, first ? options_.momentum : 1, first ? k.weight_decay : 0,
                        u.gradient_scale, options_.nesterov};
-    Param& p = *k.param;
+    const Tensor& active = k.param->active;
+    const WeightView w = weights(options_.seed, u.step, k);
     Moment& v = k.moments[0];
     if (v.coded())
-      run().sgd_coded(step, p.value, gradient, v.values, v.scales, p.active);
+      run().sgd_coded(step, w, gradient, v.values, v.scales, active);
     else
-      run().sgd(step, p.value, gradient, v.values, p.active);
+      run().sgd(step, w, gradient, v.values, active);
   }
 
   SgdOptions options_;

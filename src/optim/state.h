@@ -72,8 +72,15 @@ class Keeping : public Optimizer {
   }
   virtual void apply(const Update&, Kept<count>&, const Tensor& gradient) = 0;
   Backend& run() { return device_.run(); }
-  // Which of the parameters it is.
-  size_t number(const Kept<count>& k) const { return static_cast<size_t>(&k - kept_.data()); }
+  // The stream of a step for one of the parameters.
+  StreamKey stream(uint64_t seed, Purpose purpose, int64_t step, const Kept<count>& k) const {
+    return {seed, static_cast<uint32_t>(purpose), static_cast<uint32_t>(step),
+            static_cast<uint32_t>(&k - kept_.data())};
+  }
+  WeightView weights(uint64_t seed, int64_t step, const Kept<count>& k) const {
+    Param& p = *k.param;
+    return {p.value, p.fine ? View(p.fine) : View(), stream(seed, Purpose::weights, step, k)};
+  }
 
  private:
   Device& device_;

@@ -20,7 +20,9 @@ void PreBackRazor::begin_step(int64_t step) {
   draw();
 }
 
-bool is_sampled(const ParamInfo& p) { return p.block >= 0 && p.name.ends_with(".weight") && p.shape.rank() == 2; }
+bool is_sampled(const ParamInfo& p) {
+  return p.block >= 0 && !p.low_rank && p.name.ends_with(".weight") && p.shape.rank() == 2;
+}
 
 std::array<float, 5> quantiles(std::span<const float> p) {
   std::vector<float> sorted(p.begin(), p.end());

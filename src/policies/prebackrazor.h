@@ -46,7 +46,7 @@ class PreBackRazor : public Pruning {
   bool first_of_period_ = true;
 };
 
-// Whether a parameter is one of the weights that are sampled: matrices in blocks.
+// Whether a parameter is one of the weights that are sampled: matrices in blocks, but LoRA's.
 bool is_sampled(const ParamInfo&);
 
 std::unique_ptr<MemoryPolicy> make_sampled_columns(PolicyKeys&, const SamplingOptions&);

@@ -89,6 +89,7 @@ class SampledColumns final : public PreBackRazor {
  protected:
   Verdict linear(const SaveRequest& request) override {
     if (!request.weight) return Keep{};
+    if (is_low_rank(request)) return whole();
     Layer& l = layer(request.site, request.weight->name, request.shape.cols());
     const double each = 16 * inside().keep + (inside().keep < 1 ? 1 : 0);  // bits
     l.bytes = static_cast<size_t>(static_cast<double>(request.shape.rows() * l.room) * each / 8);

@@ -13,7 +13,10 @@ class PreBackRazorMinus final : public Pruning {
   bool wants(Way way, const Place& at) const override { return way == Way::materialised_attention && at.in_block(); }
 
  protected:
-  Verdict linear(const SaveRequest&) override { return TopColumns{keep()}; }
+  Verdict linear(const SaveRequest& request) override {
+    if (is_low_rank(request)) return whole();
+    return TopColumns{keep()};
+  }
 };
 
 }  // namespace

@@ -90,6 +90,7 @@ class SampledTensors final : public PreBackRazor {
  protected:
   Verdict linear(const SaveRequest& request) override {
     if (!request.weight) return Keep{};
+    if (is_low_rank(request)) return whole();
     const auto [s, arm] = find(request.weight->name);
     if (!s) return inside();  // not told of by prepare: it is always kept
     if (!std::binary_search(s->drawn.begin(), s->drawn.end(), static_cast<int32_t>(arm))) return SampleColumns{};

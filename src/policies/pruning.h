@@ -25,6 +25,10 @@ class Pruning : public MemoryPolicy {
 
  protected:
   double keep() const { return 1 - prune_; }
+  // Of LoRA's matrices no columns are left out: their gradients are all that trains the layer.  What they need is kept
+  // whole, in 8 bits, right in the mean.
+  static bool is_low_rank(const SaveRequest& request) { return request.weight && request.weight->low_rank; }
+  static Verdict whole() { return Pack{.keep = 1, .code = Code::u8, .stochastic = true}; }
 
   virtual Verdict linear(const SaveRequest&) = 0;
   // Every row of a LayerNorm's input in a short affine code.  The row's mean and deviation are held exactly, so this

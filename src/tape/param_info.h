@@ -5,6 +5,6 @@
 
 namespace shear {
 
-inline ParamInfo info(const Param& p) { return {p.name, p.value.shape(), p.block}; }
+inline ParamInfo info(const Param& p) { return {p.name, p.value.shape(), p.block, p.low_rank}; }
 
 }  // namespace shear

@@ -100,13 +100,23 @@ void Tape::admit(std::string_view op, std::string_view site, std::initializer_li
     };
     const Tensor& t = *given.tensor;
     if (!t) refuse(" is an empty tensor, expected a value");
-    if (t.dtype() != given.dtype) refuse(" is ", name(t.dtype()), " ", t.shape(), ", expected ", name(given.dtype));
+    if (t.dtype() != given.dtype && !(given.may_sleep && t.dtype() == DType::bf16))
+      refuse(" is ", name(t.dtype()), " ", t.shape(), ", expected ", name(given.dtype));
     if (!device_.owns(t)) refuse(" lies on another device than the tape");
     if (!training() || !t.slot.wanted()) continue;
     if (!current(t.slot)) refuse(" was computed on another tape, or before this one was reset");
     if (passed(t.slot)) refuse(" was computed before backward, which went through it; expected a reset after backward");
   }
 }
+
+Tensor Tape::awake(const Param& p) {
+  if (p.value.dtype() == DType::f32) return p.value;
+  Tensor whole = empty(p.value.shape());
+  run().wake_weights(p.value, p.fine ? ConstView(p.fine) : ConstView(), whole);
+  return whole;
+}
+
+Tensor Tape::factor(const Param& p) { return run().precision() == Precision::bf16 ? p.value : awake(p); }
 
 Tensor Tape::empty(const Shape& shape, DType dtype) { return device_.empty(shape, Category::workspace, dtype); }
 

@@ -65,7 +65,7 @@ static std::map<std::string, std::string> origin_of(const CheckpointInfo& info) 
 void save_checkpoint(const fs::path& path, const Parameters& parameters, Optimizer& optimizer, MemoryPolicy& policy,
                      const CheckpointInfo& info, const fs::path& previous) {
   TensorList list(parameters.device());
-  for (const Param& p : parameters) list.add(p.name, p.value);
+  for (const Param& p : parameters) list.add(p);
   const std::vector<StateTensor> state = optimizer.state();
   for (const StateTensor& s : state) list.add(std::string(state_prefix) + s.name, s.value);
   auto metadata = origin_of(info);
@@ -136,20 +136,33 @@ std::unique_ptr<SafeTensors> open_checkpoint(const fs::path& directory, const fs
   }
 }
 
-void load_checkpoint(const SafeTensors& file, Parameters& parameters, Optimizer& optimizer, MemoryPolicy& policy) {
-  std::vector<std::pair<std::string, Tensor>> wanted;
-  for (const Param& p : parameters) wanted.emplace_back(p.name, p.value);
-  for (const StateTensor& s : optimizer.state()) wanted.emplace_back(std::string(state_prefix) + s.name, s.value);
-  for (const auto& [name, value] : wanted) {
-    const TensorView* t = file.find(name);
-    if (!t) fail(Fault::input, file.path().string(), ": ", name, " is not there, expected all state of the training");
-    if (t->shape != value.shape())
-      fail(Fault::input, file.path().string(), ": ", name, " has the shape ", t->shape, ", expected ", value.shape());
-    if (t->dtype != value.dtype() && value.dtype() != DType::f32)
-      fail(Fault::input, file.path().string(), ": ", name, " is ", shear::name(t->dtype), ", expected ",
-           shear::name(value.dtype()));
-    read_tensor(file, *t, parameters.device(), value);
+static const TensorView& state_in(const SafeTensors& file, const std::string& name, const Shape& shape, DType dtype) {
+  const TensorView* t = file.find(name);
+  if (!t) fail(Fault::input, file.path().string(), ": ", name, " is not there, expected all state of the training");
+  if (t->shape != shape)
+    fail(Fault::input, file.path().string(), ": ", name, " has the shape ", t->shape, ", expected ", shape);
+  if (t->dtype != dtype && dtype != DType::f32)
+    fail(Fault::input, file.path().string(), ": ", name, " is ", shear::name(t->dtype), ", expected ",
+         shear::name(dtype));
+  return *t;
+}
+
+void load_parameters(const SafeTensors& file, Parameters& parameters) {
+  Device& device = parameters.device();
+  for (const Param& p : parameters) {
+    const TensorView& t = state_in(file, p.name, p.value.shape(), DType::f32);
+    if (p.value.dtype() == DType::f32)
+      read_tensor(file, t, device, p.value);
+    else
+      assign(device, p, read_floats(file, t));
   }
+}
+
+void load_checkpoint(const SafeTensors& file, Parameters& parameters, Optimizer& optimizer, MemoryPolicy& policy) {
+  load_parameters(file, parameters);
+  for (const StateTensor& s : optimizer.state())
+    read_tensor(file, state_in(file, std::string(state_prefix) + s.name, s.value.shape(), s.value.dtype()),
+                parameters.device(), s.value);
   load_policy_state(file, policy);
 }
 

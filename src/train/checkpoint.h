@@ -38,7 +38,8 @@ std::unique_ptr<SafeTensors> open_checkpoint(const std::filesystem::path& direct
                                              const std::filesystem::path& from = {}, Verify = Verify::all);
 // Throws Fault::input where anything is missing or has another shape.
 void load_checkpoint(const SafeTensors&, Parameters&, Optimizer&, MemoryPolicy&);
-void load_policy_state(const SafeTensors&, MemoryPolicy&);  // that part alone
+void load_parameters(const SafeTensors&, Parameters&);  // these parts alone
+void load_policy_state(const SafeTensors&, MemoryPolicy&);
 
 // Weights alone, with the card and where they come from.
 void save_result(const std::filesystem::path&, const Parameters&, const CheckpointInfo&);

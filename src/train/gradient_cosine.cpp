@@ -86,7 +86,6 @@ std::optional<GradientCosine> gradient_cosine(const fs::path& directory, const C
   require(options.batches > 0, "gradient cosine: ", options.batches, " batches, expected 1 or more");
   const std::unique_ptr<const SafeTensors> opened = open_checkpoint(directory);
   const SafeTensors& checkpoint = *opened;
-  const Weights weights(directory / "model.safetensors");
   CheckpointInfo info = read_checkpoint_info(checkpoint);
   Recipe recipe = info.recipe;
   recipe.dropout = 0;
@@ -98,10 +97,11 @@ std::optional<GradientCosine> gradient_cosine(const fs::path& directory, const C
   setup.training.augment = {.random_crop = false, .flip = false};
 
   Device device(std::move(backend));
-  const std::unique_ptr<Model> model = setup.model->make(device, recipe.seed, Values::undefined);
+  const std::unique_ptr<Model> model =
+      setup.model->make(device, recipe.seed, {Values::undefined, WeightsAs::f32, setup.plan_options.lora});
   Parameters& parameters = model->parameters();
   choose_trainable(parameters, recipe.train);
-  load_weights(weights, parameters, {});
+  load_parameters(checkpoint, parameters);
   const auto exact = make_policy("full"), policy = make_policy(recipe.policy, recipe.seed);
   GradientReader exact_step(device, *model, *exact, setup.step), policy_step(device, *model, *policy, setup.step);
   load_policy_state(checkpoint, *policy);

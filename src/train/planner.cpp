@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <optional>
 #include <utility>
 
 #include "shear/make_backend.h"
@@ -33,7 +34,8 @@ PlanOptions with_few_passes(PlanOptions options) {
 }
 
 Plan plan_step(const PlanOptions& options, Device& device) {
-  const std::unique_ptr<Model> model = options.model->make(device, 0);
+  const std::unique_ptr<Model> model =
+      options.model->make(device, 0, {Values::undefined, options.weights_as, options.lora});
   choose_trainable(model->parameters(), options.train);
   const auto policy = make_policy(options.policy);
   const auto optimizer = make_optimizer(device, model->parameters(), options.optimizer);
@@ -132,6 +134,30 @@ int64_t largest_batch(PlanOptions options, size_t budget) {
   return low.batch;
 }
 
+std::optional<std::string> lower_floor(PlanOptions& options, size_t budget) {
+  PlanOptions tried = options;
+  std::string flags;
+  const auto add = [&](std::string_view flag, std::string_view word) {
+    flags += text(flags.empty() ? "" : " ", setting(flag), ' ', word);
+  };
+  for (int part = 0; planned_peak(tried) > budget; ++part) {
+    if (part == 0 && tried.accumulate == 1 && !tried.update_in_backward) {
+      tried.update_in_backward = true;
+      add("update", "in-backward");
+    } else if (part == 1 && tried.optimizer.state == StateAs::f32) {
+      tried.optimizer.state = StateAs::codes;
+      add("state", "8bit");
+    } else if (part == 2 && tried.weights_as == WeightsAs::f32) {
+      tried.weights_as = WeightsAs::split;
+      add("weights-as", "bf16+8");
+    } else if (part > 2) {
+      return {};
+    }
+  }
+  options = tried;
+  return flags;
+}
+
 std::string what_would_fit(PlanOptions options, size_t budget) {
   const int64_t batch = options.batch;
   std::vector<int64_t> passes;  // that divide the batch
@@ -157,6 +183,14 @@ std::string what_would_fit(PlanOptions options, size_t budget) {
     std::string with = policy == given ? std::string() : text(" ", setting("policy"), " ", policy);
     if (*fewest > 1) with += text(" ", setting("accumulate"), " ", *fewest);
     return text("with", with, " it needs ", mib(peak(policy, *fewest)));
+  }
+  for (const std::string& policy : policies) {
+    options.policy = policy;
+    options.accumulate = 1;
+    PlanOptions lowered = options;
+    if (const auto flags = lower_floor(lowered, budget))
+      return text("with ", policy == given ? "" : text(setting("policy"), " ", policy, " "), *flags, " it needs ",
+                  mib(planned_peak(lowered)));
   }
   return {};
 }

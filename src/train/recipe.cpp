@@ -32,6 +32,8 @@ void each_field(R& r, F field) {
   field("accumulate", r.accumulate, NumberRange{1, 65536});
   field("optimizer", r.optimizer);
   field("state", r.state);
+  field("weights-as", r.weights_as);
+  field("lora", r.lora);
   field("lr", r.lr, NumberRange{1e-20, 1000});
   field("momentum", r.momentum, NumberRange{0, 0.999999});
   field("weight-decay", r.weight_decay, NumberRange{0, 1000});
@@ -202,6 +204,8 @@ void resolve_defaults(Recipe& r) {
   check(!r.train.empty(), r.train, "train", "all, head, or names of parameters");
   parse_update(r.update);
   parse_state(r.state);
+  parse_weights_as(r.weights_as);
+  parse_lora(r.lora);
   if (!r.clip_by.empty()) parse_clip_by(r.clip_by);
   parse_precision(r.precision);
 }

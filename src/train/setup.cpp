@@ -109,6 +109,8 @@ Setup prepare(const Recipe& recipe, const RunOptions& run, const ModelCard* stor
                     .optimizer = {recipe.optimizer, static_cast<float>(recipe.momentum),
                                   static_cast<float>(*recipe.weight_decay), parse_state(recipe.state), recipe.seed},
                     .train = recipe.train,
+                    .weights_as = parse_weights_as(recipe.weights_as),
+                    .lora = parse_lora(recipe.lora),
                     .update_in_backward = s.step.update_in_backward,
                     .precision = parse_precision(recipe.precision),
                     .device = run.device,
@@ -120,6 +122,25 @@ std::string mib(size_t bytes) {
   std::ostringstream out;
   out << std::fixed << std::setprecision(1) << static_cast<double>(bytes) / (1 << 20) << " MiB";
   return out.str();
+}
+
+std::string keep_within(Setup& setup, Recipe& recipe, size_t budget) {
+  PlanOptions& options = setup.plan_options;
+  const auto flags = lower_floor(options, budget);
+  if (!flags) {
+    const std::string help = what_would_fit(options, budget);
+    fail(Fault::memory, setting("budget"), " ", mib(budget), ": a training step of ", options.batch, " images under ",
+         options.policy, " needs ", mib(plan_training(options).use.peak), help.empty() ? "" : "; " + help);
+  }
+  if (options.update_in_backward && recipe.clip_by == "norm")
+    fail(Fault::usage, setting("budget"), " ", mib(budget),
+         ": takes updates in backward, where the norm of all gradients", " is not known in time, expected ",
+         setting("clip-by"), " previous or tensor, or a larger budget");
+  if (options.update_in_backward) recipe.update = "in-backward";
+  if (options.optimizer.state == StateAs::codes) recipe.state = "8bit";
+  if (options.weights_as == WeightsAs::split) recipe.weights_as = "bf16+8";
+  setup.step.update_in_backward = options.update_in_backward;
+  return text(setting("budget"), " ", mib(budget), ": ", flags->empty() ? "the step fits as it is" : "takes " + *flags);
 }
 
 Plan plan_within(Setup& setup, size_t limit) {

@@ -25,6 +25,9 @@ Setup prepare(const Recipe&, const RunOptions&, const ModelCard* stored, Progres
 
 std::string mib(size_t bytes);  // "1.5 MiB", for a sentence
 
+// Turns on what it takes of lower_floor, in the recipe too; says what.  Throws Fault::memory where that does not do.
+std::string keep_within(Setup&, Recipe&, size_t budget);
+
 // Plans the step; throws Fault::memory where it does not fit in the limit, or, with what is in flight beside it, in
 // what the machine has left, saying what would.  Who gives a limit decides: a machine that has less is a warning then.
 // What is left beside all that is for images that are being decoded.

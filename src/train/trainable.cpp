@@ -23,8 +23,15 @@ std::string meant(std::string_view pattern, const Parameters& parameters) {
 }  // namespace
 
 void choose_trainable(Parameters& parameters, std::string_view which) {
-  if (which == "all") return;
-  for (Param& p : parameters) p.trainable = false;
+  const Lora& lora = parameters.options().lora;
+  if (lora.rank > 0 && parameters.low_rank().empty())
+    fail(Fault::usage, setting("lora"), ": the model has no linear that ", lora.on,
+         " names; expected names such as blocks.*.attn.* behind on=");
+  if (which == "all") {
+    if (lora.rank == 0) return;
+    which = "head";
+  }
+  for (Param& p : parameters) p.trainable = p.low_rank;
   for (std::string_view rest = which;; rest.remove_prefix(rest.find(',') + 1)) {
     const std::string_view pattern = rest.substr(0, rest.find(','));
     bool any = false;

@@ -52,6 +52,7 @@ class Training {
   RunDirectory& directory_;
   TrainObserver& observer_;
   Setup setup_;
+  std::string within_;  // what the budget took
   Plan plan_;
   Device device_;
   std::unique_ptr<Model> model_;
@@ -102,9 +103,12 @@ Training::Training(const Recipe& recipe, const RunOptions& run, std::unique_ptr<
       directory_(directory),
       observer_(observer),
       setup_(prepare(recipe_, run_, before ? &before->card : nullptr, progress_)),
+      within_(run_.budget > 0 ? keep_within(setup_, recipe_, run_.budget) : std::string()),
       plan_(plan_within(setup_, run_.memory_limit)),
       device_(std::move(backend), {.memory_limit = run_.memory_limit, .step_bytes = plan_.step_bytes}),
-      model_(setup_.model->make(device_, recipe_.seed, setup_.weights || before ? Values::undefined : Values::drawn)),
+      model_(setup_.model->make(device_, recipe_.seed,
+                                {setup_.weights || before ? Values::undefined : Values::drawn,
+                                 setup_.plan_options.weights_as, setup_.plan_options.lora})),
       policy_(make_policy(recipe_.policy, recipe_.seed)),
       optimizer_(optimizer_for(device_, *model_, setup_.plan_options)),
       step_(device_, model_->parameters(), std::ref(*model_), *policy_, *optimizer_, setup_.step),
@@ -116,6 +120,7 @@ Training::Training(const Recipe& recipe, const RunOptions& run, std::unique_ptr<
   observer_.note(text(setup_.card.model, ": ", model_->parameters().elements(), " parameters, ", setup_.steps,
                       " steps of ", recipe_.batch, " images (", setup_.per_epoch, " per epoch), policy ",
                       recipe_.policy));
+  if (!within_.empty()) observer_.note(within_);
   if (setup_.step.update_in_backward && setup_.step.clip > 0)
     observer_.note(text("updates in backward: clipped by the norm of ",
                         setup_.step.clip_by == ClipBy::tensor ? "each parameter's own gradient" : "the step before"));
@@ -337,6 +342,9 @@ TrainOutcome train(const Recipe& asked, const RunOptions& options, TrainObserver
   resolve_defaults(recipe);
   std::unique_ptr<SafeTensors> checkpoint;
   CheckpointInfo before;
+  if (run.resume && run.budget > 0)
+    fail(Fault::usage, setting("budget"), " and ", setting("resume"),
+         " are both given, expected one of them: a run goes on as it began");
   if (run.resume) {
     checkpoint = open_checkpoint(run.out, run.from);
     before = read_checkpoint_info(*checkpoint);

@@ -58,11 +58,12 @@ std::vector<float> fit_positions(std::span<const float> found, const Grids& g, i
 void load(const Weights& weights, Device& device, const Param& p, const Grids& grids, PositionResize method) {
   if (weights.shape(p.name) != p.value.shape()) {
     const std::vector<float> values = fit_positions(weights.read(p.name), grids, p.value.cols(), method);
-    device.run().upload(p.value.data<void>(), values.data(), p.value.bytes());
-  } else if (const TensorView* same = weights.same(p.name)) {
+    assign(device, p, values);
+  } else if (const TensorView* same = weights.same(p.name); same && p.value.dtype() == DType::f32) {
     device.run().upload(p.value.data<void>(), same->bytes.data(), p.value.bytes());
+    weights.file().let_go(same->bytes);
   } else {
-    device.run().upload(p.value.data<void>(), weights.read(p.name).data(), p.value.bytes());
+    assign(device, p, weights.read(p.name));
   }
 }
 
@@ -99,7 +100,7 @@ static WeightsReport look(const Weights& weights, Parameters& parameters, const 
   for (const Param& p : parameters) {
     const bool replaced = p.head && head.from == HeadFrom::zero;
     if (!weights.has(p.name)) {
-      if (!replaced) report.missing.push_back(p.name);
+      if (!replaced && !p.low_rank) report.missing.push_back(p.name);
       continue;
     }
     const Shape found = weights.shape(p.name), &own = p.value.shape();
@@ -169,7 +170,7 @@ static void load_rows(const Weights& weights, Device& device, const Param& p, co
     const auto from = all.begin() + static_cast<std::ptrdiff_t>(static_cast<size_t>(row) * width);
     taken.insert(taken.end(), from, from + static_cast<std::ptrdiff_t>(width));
   }
-  device.run().upload(p.value.data<void>(), taken.data(), p.value.bytes());
+  assign(device, p, taken);
 }
 
 WeightsReport load_weights(const Weights& weights, Parameters& parameters, const LoadOptions& options) {
@@ -179,7 +180,7 @@ WeightsReport load_weights(const Weights& weights, Parameters& parameters, const
   const Grids places = grids(weights, parameters);
   for (Param& p : parameters) {
     if (p.head && head.from == HeadFrom::zero)
-      device.run().fill(p.value, 0);
+      assign(device, p, std::vector<float>(static_cast<size_t>(p.value.elements())));
     else if (!weights.has(p.name))
       parameters.draw(p);
     else if (p.head && head.from == HeadFrom::rows)
@@ -193,7 +194,11 @@ WeightsReport load_weights(const Weights& weights, Parameters& parameters, const
 void save_weights(const std::filesystem::path& path, const Parameters& parameters,
                   const std::map<std::string, std::string>& metadata) {
   TensorList list(parameters.device());
-  for (const Param& p : parameters) list.add(p.name, p.value);
+  for (const Param& p : parameters) {
+    if (p.low_rank) continue;
+    const auto added = std::ranges::find(parameters.low_rank(), &p, &LowRank::weight);
+    list.add(p, added == parameters.low_rank().end() ? nullptr : &*added);
+  }
   write_safetensors(path, list.tensors(), metadata);
 }
 

@@ -20,8 +20,8 @@ std::string refused(const std::string& spec) {
 // One linear layer.  Its spelling is "flat:SIDE[,classes=N]".
 class Flat final : public Model {
  public:
-  Flat(Device& device, int64_t in, int64_t classes, uint64_t seed, Values values)
-      : parameters_(device, seed, values), fc_(parameters_.head(), "fc", in, classes) {}
+  Flat(Device& device, int64_t in, int64_t classes, uint64_t seed, const ParameterOptions& options)
+      : parameters_(device, seed, options), fc_(parameters_.head(), "fc", in, classes) {}
   Tensor operator()(Tape& tape, const Tensor& images, const ForwardContext&) override {
     return fc_(tape, images.reshaped({images.shape()[0], images.elements() / images.shape()[0]}));
   }
@@ -45,8 +45,8 @@ class FlatSpec final : public ModelSpec {
   }
   ModelSpecPtr with_classes(int64_t count) const override { return std::make_shared<FlatSpec>(side_, count); }
   ModelSpecPtr with_dropout(float) const override { return with_image(0); }
-  std::unique_ptr<Model> make(Device& device, uint64_t seed, Values values) const override {
-    return std::make_unique<Flat>(device, side_ * side_, classes_, seed, values);
+  std::unique_ptr<Model> make(Device& device, uint64_t seed, const ParameterOptions& options) const override {
+    return std::make_unique<Flat>(device, side_ * side_, classes_, seed, options);
   }
 
  private:

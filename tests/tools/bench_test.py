@@ -68,6 +68,16 @@ def peers_take_turns_and_who_cannot_run_is_told_of(out: pathlib.Path) -> None:
     assert {row["name"] for row in rows if row["framework"] == "Shear"} >= {"full", "lean", "full, bf16"}
 
 
+def what_lies_below_the_activations_has_groups_of_its_own(out: pathlib.Path) -> None:
+    fake = out / "python3"
+    fake.write_text(FAKE_TORCH)
+    fake.chmod(0o700)
+    found = bench(out, "peers", *TURNS, "--python", str(fake), "--groups", "parts", "least", "--optimizer", "adamw")
+    assert found["optimizer"] == "adamw"
+    peaks = {row["name"]: row["peak_bytes"] for row in found["models"][0]["rows"]}
+    assert peaks["tokens"] > peaks["tokens, in backward"] > peaks["tokens, floor"]
+
+
 def operators_stand_beside_their_bounds(out: pathlib.Path) -> None:
     found = bench(out, "ops", "--threads", "1", "2", "--rounds", "1", "--seconds", "0", "--quick")
     assert [bound["threads"] for bound in found["bounds"]] == [1, 2]

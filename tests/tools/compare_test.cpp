@@ -72,6 +72,28 @@ TEST_CASE("compare reports every run, and exact policies have the gradient of fu
   CHECK(j["runs"][0]["loss"] != j["runs"][2]["loss"]);
 }
 
+TEST_CASE("compare runs on the lowest floor, with LoRA and beside the head alone") {
+  Shell shear;
+  write_idx(shear.dir / "data");
+  const Result r = shear(compare(shear, {"--json", "--model", "vit:image=8,patch=4,dim=40,depth=2,heads=2,channels=1",
+                                         "--policy", "full;tokens", "--seeds", "1", "--update", "in-backward",
+                                         "--state", "8bit", "--weights-as", "bf16+8", "--lora", "4", "--head-only"}));
+  REQUIRE_MESSAGE(r.status == 0, r.err);
+  const auto runs = r.json()["runs"];
+  REQUIRE(runs.size() == 3);
+  for (const auto& run : runs) {
+    CHECK(run["planned_peak_bytes"] == run["peak_bytes"]);
+    CHECK(run["gradient_bytes"] == 0);
+  }
+  CHECK(runs[0]["gradient_cosine"].get<double>() >= 0.999999);
+  CHECK(runs[1]["gradient_cosine"].get<double>() < 0.999999);
+  CHECK(runs[1]["gradient_cosine"].get<double>() > 0.1);
+  const std::string gradients = contents(shear.dir / "cmp/layers.csv");
+  CHECK(gradients.find("blocks.1.mlp.fc2.lora_a.weight") != std::string::npos);
+  CHECK(gradients.find("blocks.1.mlp.fc2.weight") == std::string::npos);
+  CHECK(runs[2]["optimizer_bytes"] < runs[0]["optimizer_bytes"]);  // LoRA's matrices are not there
+}
+
 TEST_CASE("the tables have a line per run and per parameter, the drawing a point per policy") {
   Shell shear;
   write_idx(shear.dir / "data");

@@ -81,3 +81,25 @@ TEST_CASE("more threads than the environment allows are a wrong flag") {
   shear.refused(shear.run_program("env", words), 2, {"--threads 3", "OMP_THREAD_LIMIT allows 2"});
   shear.refuses(2, shear.train("run", {"--threads", "100000"}), {"--threads 100000", "0 to 1024"});
 }
+
+TEST_CASE("a training's memory is its plan, the images in flight and little more, whatever it writes and reads back") {
+  if (sanitized) return;  // a sanitizer keeps what was given back
+  Shell shear;
+  write_idx(shear.dir / "data");
+  const std::string model = "vit:image=32,patch=16,dim=640,depth=6,heads=8,channels=1";  // 113 MiB as f32
+  for (const char* weights : {"f32", "bf16+8"}) {
+    CAPTURE(weights);
+    Args args = shear.train("run", {"--steps", "2", "--overwrite", "--json", "--threads", "2", "--policy", "tokens",
+                                    "--update", "in-backward", "--state", "8bit", "--weights-as", weights});
+    for (size_t i = 0; i + 1 < args.size(); ++i)
+      if (args[i] == "--model") args[i + 1] = model;
+    const Result r = shear(args);
+    REQUIRE_MESSAGE(r.status == 0, r.err);
+    const auto summary = nlohmann::json::parse(r.out);
+    const auto bytes = [&](const char* key) { return summary[key].get<double>() / (1 << 20); };
+    const double planned = bytes("planned_peak_bytes") + bytes("in_flight_bytes"), resident = bytes("rss_peak_bytes");
+    CHECK(planned > 100);
+    CHECK(resident < planned + 60);
+    CHECK(resident > 0.9 * planned);
+  }
+}

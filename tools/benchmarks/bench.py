@@ -11,7 +11,7 @@ import report
 
 
 def common(parser: argparse.ArgumentParser, models: list[str]) -> None:
-    known = ", ".join(peers.MODELS)
+    known = ", ".join(peers.MODELS | peers.LARGE)
     parser.add_argument("--models", nargs="+", default=models, metavar="MODEL", help=f"{known}, or as for shear train")
     parser.add_argument("--batch", type=int, help="images (default: 8, of the Fashion ViT 128)")
     parser.add_argument("--device", default="cpu", help="cpu or cuda (default: %(default)s)")
@@ -46,7 +46,9 @@ def main() -> None:
     one = commands.add_parser("peers", help=what, description=what)
     common(one, list(peers.MODELS))
     turns(one)
-    one.add_argument("--groups", nargs="+", choices=peers.GROUPS, default=list(peers.GROUPS), help="who takes turns")
+    every = peers.GROUPS | peers.MORE_GROUPS
+    one.add_argument("--groups", nargs="+", choices=every, default=list(peers.GROUPS), help="who takes turns")
+    one.add_argument("--optimizer", choices=["sgd", "adamw"], default="sgd", help="(default: %(default)s)")
     one.add_argument("--add", action="store_true", help="to the report in --out, in place of the same groups")
     one.add_argument("--python", help="an interpreter with PyTorch (default: this one, else one that is installed)")
 

@@ -27,14 +27,28 @@ TORCH = {
     "PyTorch, bf16": ["--how", "eager", "--precision", "bf16"],
     "PyTorch, torch.compile, bf16": ["--how", "compile", "--precision", "bf16"],
 }
+# How Shear does it, behind a policy and ", ".
+FLOOR = {"in backward": ["--update", "in-backward"], "8 bits": ["--state", "8bit"], "24 bits": ["--weights-as", "bf16+8"]}
+HOW = {
+    "": [],
+    "bf16": ["--precision", "bf16"],
+    **FLOOR,
+    "floor": [word for flags in FLOOR.values() for word in flags],
+    "LoRA": ["--lora", "8"],
+}
 # Who takes turns with whom: as many processes as a machine has memory for.  What is not PyTorch is a policy of Shear's,
-# perhaps with its precision.  What everything is measured against is in each group.
+# perhaps with how.  What everything is measured against is in each group.
 REFERENCE = EAGER
 GROUPS = {
     "exact": [EAGER, DEFAULTS, "PyTorch, torch.compile", "full", "lean"],
     "pruned": [EAGER, "PyTorch, checkpoint", "PyTorch, BackRazor by hooks", "full", "checkpoint", "backrazor"],
     "sampled": [EAGER, "full", "prebr", "prebr++", "tokens"],
     "bf16": [EAGER, "PyTorch, bf16", "PyTorch, torch.compile, bf16", "full", "full, bf16", "prebr++, bf16"],
+}
+# Asked for by name alone: what parameters, gradients and the optimizer's state cost.
+MORE_GROUPS = {
+    "parts": [EAGER, "tokens", "tokens, in backward", "tokens, 8 bits", "tokens, 24 bits", "tokens, floor"],
+    "least": [EAGER, "tokens, floor", "prebr++:sample=0.5,qkv=4, floor"],
 }
 
 MODELS = {
@@ -43,11 +57,15 @@ MODELS = {
     "ViT-B/16": ("vit_base_patch16_224", 8),
     "Fashion ViT": ("vit:image=28,patch=4,dim=192,depth=6,heads=3,classes=10,channels=1", 128),
 }
+LARGE = {  # asked for by name alone
+    "ViT-L/16": ("vit_large_patch16_224", 8),
+    "ViT-H/14": ("vit:image=224,patch=14,dim=1280,depth=32,heads=16,classes=1000", 4),
+}
 
 
 def model_of(title: str, batch: int | None) -> tuple[str, int]:
-    """What --model and --batch say for one of MODELS, or for a model that is spelled out."""
-    spec, usual = MODELS.get(title, (title, 8))
+    """What --model and --batch say for one of MODELS or LARGE, or for a model that is spelled out."""
+    spec, usual = (MODELS | LARGE).get(title, (title, 8))
     return spec, batch or usual
 
 
@@ -55,8 +73,8 @@ def contestant(row: str, flags: list[str], step: str, python: str) -> Contestant
     if row in TORCH:
         environment = {} if row == DEFAULTS else KEEP_PAGES
         return Contestant(row, [python, str(HERE / "torch_step.py"), *flags, *TORCH[row]], environment)
-    policy, _, precision = row.partition(", ")
-    return Contestant(row, [step, *flags, "--policy", policy, "--precision", precision or "f32"], SHEAR)
+    policy, _, how = row.partition(", ")
+    return Contestant(row, [step, *flags, "--policy", policy, *HOW[how]], SHEAR)
 
 
 # -- PyTorch ----------------------------------------------------------------------------------------------------------
@@ -166,14 +184,16 @@ def draw(found: dict) -> str:
         report.Panel("Peak resident memory, of PyTorch's", 0, 1.2, [0, 0.2, 0.4, 0.6, 0.8, 1, 1.2]),
     ]
     of = found["machine"]
-    subtitle = f"{of['cpu']}, {found['threads']} threads, SGD with momentum; 1 is PyTorch {found['torch']}, eager, f32"
+    by = "SGD with momentum" if found["optimizer"] == "sgd" else "AdamW"
+    subtitle = f"{of['cpu']}, {found['threads']} threads, {by}; 1 is PyTorch {found['torch']}, eager, f32"
     series = [f"{m['title']}, batch {m['batch']}" for m in models]
     return report.dots("The same training step in Shear and in PyTorch", subtitle, series, panels, groups)
 
 
 def begin(flags, version: str) -> dict:
     """An empty report; or, where results are added, the one that is there, if it is of the same machine and Shear."""
-    found = {"machine": report.machine(), "torch": version, "threads": flags.threads, "models": []}
+    found = {"machine": report.machine(), "torch": version, "threads": flags.threads}
+    found |= {"optimizer": flags.optimizer, "models": []}
     path = flags.out / "peers.json"
     if not flags.add or not path.exists():
         return found
@@ -183,6 +203,7 @@ def begin(flags, version: str) -> dict:
         ("revision", before["machine"]["revision"], found["machine"]["revision"]),
         ("PyTorch", before["torch"], version),
         ("threads", before["threads"], flags.threads),
+        ("optimizer", before["optimizer"], flags.optimizer),
     ]:
         if then != now:
             sys.exit(f"tools/bench: --add: {path} is of {what} {then}, this run of {now}; expected the same")
@@ -193,7 +214,7 @@ def begin(flags, version: str) -> dict:
 def run(flags, step: str, build: pathlib.Path) -> None:
     python, version = find_torch(flags.python, build)
     found = begin(flags, version)
-    print(f"{found['machine']['cpu']}, {flags.threads} threads; PyTorch {version}")
+    print(f"{found['machine']['cpu']}, {flags.threads} threads, {flags.optimizer}; PyTorch {version}")
     for title in flags.models:
         spec, batch = model_of(title, flags.batch)
         model = next((m for m in found["models"] if (m["title"], m["batch"]) == (title, batch)), None)
@@ -201,9 +222,10 @@ def run(flags, step: str, build: pathlib.Path) -> None:
             model = {"title": title, "model": spec, "batch": batch, "rows": []}
             found["models"].append(model)
         how = ["--model", spec, "--batch", str(batch), "--threads", str(flags.threads), "--device", flags.device]
+        how += ["--optimizer", flags.optimizer]
         for group in flags.groups:
             print(f"{title}, {group}", file=sys.stderr)
-            listed = [contestant(row, how, step, python) for row in GROUPS[group]]
+            listed = [contestant(row, how, step, python) for row in (GROUPS | MORE_GROUPS)[group]]
             results = take_turns(listed, flags.seconds, flags.rounds, flags.warm_up)
             reference = next(r for r in results if r.name == REFERENCE)
             if reference.error:

@@ -17,6 +17,7 @@ struct Flags {
   std::string model, policy = "full";
   int64_t batch = 8;
   OptimizerOptions optimizer{.name = "sgd"};
+  std::string state = "f32", update = "after", weights_as = "f32", lora;
   DeviceFlags device;
 };
 
@@ -40,18 +41,23 @@ void wait_for(Device& device, const Param& p) {
 
 void serve(const Flags& flags) {
   const ModelSpecPtr spec = parse_model(flags.model);
-  const Plan plan = plan_training({.model = spec,
-                                   .policy = flags.policy,
-                                   .batch = flags.batch,
-                                   .optimizer = flags.optimizer,
-                                   .precision = parse_precision(flags.device.precision),
-                                   .device = parse_device(flags.device.device),
-                                   .threads = flags.device.threads});
-  Device device(flags.device.make(), {.step_bytes = plan.step_bytes});
-  const std::unique_ptr<Model> model = spec->make(device, /*seed=*/1);
+  PlanOptions how{.model = spec,
+                  .policy = flags.policy,
+                  .batch = flags.batch,
+                  .optimizer = flags.optimizer,
+                  .weights_as = parse_weights_as(flags.weights_as),
+                  .lora = parse_lora(flags.lora),
+                  .update_in_backward = parse_update(flags.update),
+                  .precision = parse_precision(flags.device.precision),
+                  .device = parse_device(flags.device.device),
+                  .threads = flags.device.threads};
+  how.optimizer.state = parse_state(flags.state);
+  Device device(flags.device.make(), {.step_bytes = plan_training(how).step_bytes});
+  const std::unique_ptr<Model> model = spec->make(device, /*seed=*/1, {Values::drawn, how.weights_as, how.lora});
+  choose_trainable(model->parameters(), how.train);
   const auto policy = make_policy(flags.policy);
-  const auto optimizer = make_optimizer(device, model->parameters(), flags.optimizer);
-  const StepOptions options{.input = spec->input()};
+  const auto optimizer = make_optimizer(device, model->parameters(), how.optimizer);
+  const StepOptions options{.input = spec->input(), .update_in_backward = how.update_in_backward};
   TrainStep train(device, model->parameters(), std::ref(*model), *policy, *optimizer, options);
   const Batch batch = random_batch(*spec, flags.batch);
 
@@ -87,6 +93,10 @@ int main(int argc, char** argv) {
   app.add_option("--batch", flags.batch, "images per step")->capture_default_str()->check(CLI::PositiveNumber);
   app.add_option("--policy", flags.policy, "as for shear train")->capture_default_str();
   app.add_option("--optimizer", flags.optimizer.name, "sgd, with momentum, or adamw")->capture_default_str();
+  shear::tool::add_state(app, flags.state);
+  shear::tool::add_update(app, flags.update);
+  shear::tool::add_weights_as(app, flags.weights_as);
+  shear::tool::add_lora(app, flags.lora);
   flags.device.add(app);
   CLI11_PARSE(app, argc, argv);
   try {

@@ -116,6 +116,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--precision", choices=["f32", "bf16"], default="f32", help="bf16: under autocast")
+    parser.add_argument("--optimizer", choices=["sgd", "adamw"], default="sgd")
     parser.add_argument("--how", choices=["eager", "compile", "checkpoint", "backrazor"], default="eager")
     parser.add_argument("--prune", type=float, default=0.8, help="of backrazor: the share that is dropped")
     flags = parser.parse_args()
@@ -128,8 +129,9 @@ def main() -> None:
     model = Vit(config, flags.how == "checkpoint", saves).to(flags.device)
     if saves:
         saves.leave_alone(model.parameters())
-    fused = {"fused": True} if "fused" in inspect.signature(torch.optim.SGD).parameters else {}
-    optimizer = torch.optim.SGD(model.parameters(), lr=1e-3, momentum=0.9, **fused)
+    kind, how = (torch.optim.SGD, {"momentum": 0.9}) if flags.optimizer == "sgd" else (torch.optim.AdamW, {})
+    fused = {"fused": True} if "fused" in inspect.signature(kind).parameters else {}
+    optimizer = kind(model.parameters(), lr=1e-3, **how, **fused)
     images = torch.randn(flags.batch, config["channels"], config["image"], config["image"], device=flags.device)
     labels = torch.randint(config["classes"], (flags.batch,), device=flags.device)
     forward = torch.compile(model) if flags.how == "compile" else model

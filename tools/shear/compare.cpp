@@ -86,6 +86,7 @@ std::vector<ComparedRun> plan_runs(const CompareFlags& flags) {
     if (flags.scratch) add(other, recipe.policy + " (from scratch)", file_name(recipe.policy) + "-scratch");
     other = recipe;
     other.train = "head";
+    other.lora.clear();
     if (flags.head_only) add(other, recipe.policy + " (head only)", file_name(recipe.policy) + "-head");
   }
   return runs;

@@ -144,6 +144,23 @@ CLI::Option* add_trainable(CLI::App& app, std::string& train) {
       {"all", "head"}, false);
 }
 
+CLI::Option* add_weights_as(CLI::App& app, std::string& weights) {
+  return offer(app.add_option("--weights-as", weights,
+                              "how weights sleep between uses: f32, or in half (bf16) or three quarters (bf16+8) of "
+                              "its memory, rounded at random in updates")
+                   ->capture_default_str(),
+               {"f32", "bf16", "bf16+8"});
+}
+
+CLI::Option* add_lora(CLI::App& app, std::string& lora) {
+  return app
+      .add_option("--lora", lora,
+                  "freezes the linears that PATTERN names (all in blocks) and trains two matrices of this rank beside "
+                  "each, scaled by alpha / rank (alpha: as rank), and what --train names (the head); what is saved has "
+                  "them added up")
+      ->type_name("RANK[:alpha=A,on=PATTERN]");
+}
+
 CLI::Option* add_state(CLI::App& app, std::string& state) {
   return offer(app.add_option("--state", state, "of the optimizer: f32, or 8bit for a quarter of its memory")
                    ->capture_default_str(),

@@ -63,6 +63,8 @@ CLI::Option* offer_models(CLI::Option*);  // the names that are known
 CLI::Option* offer_policies(CLI::Option*);
 CLI::Option* add_trainable(CLI::App&, std::string& train);
 CLI::Option* add_state(CLI::App&, std::string& state);
+CLI::Option* add_weights_as(CLI::App&, std::string& weights);
+CLI::Option* add_lora(CLI::App&, std::string& lora);
 CLI::Option* add_update(CLI::App&, std::string& update);
 CLI::Option* offer_parts(CLI::Option*);  // of a data set
 struct Offered {

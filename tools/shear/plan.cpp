@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <iostream>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "command.h"
 #include "numbers.h"
@@ -14,7 +15,7 @@ namespace shear::tool {
 namespace {
 
 struct PlanFlags {
-  std::string model, policy, budget, update = "after", state = "f32";
+  std::string model, policy, budget, update = "after", state = "f32", weights_as = "f32", lora;
   DeviceFlags device;
   PlanOptions plan;
   bool saves = false, json = false;
@@ -23,8 +24,12 @@ struct PlanFlags {
 struct Row {
   std::string policy;
   Plan plan;
-  int64_t largest = 0;  // batch within the budget
+  int64_t largest = 0;                 // batch within the budget
+  std::optional<std::string> lowered;  // what it takes to come within the budget, see lower_floor
 };
+
+// What is there whatever the policy and the batch.
+size_t floor_of(const MemoryUse& use) { return use.parameters + use.gradients + use.optimizer; }
 
 std::vector<std::string> every_policy() {
   std::vector<std::string> names;
@@ -49,12 +54,18 @@ int run_plan(PlanFlags& flags) {
   if (options.batch % options.accumulate != 0)
     fail(Fault::usage, "--accumulate ", options.accumulate, ": expected a divisor of --batch ", options.batch);
   options.optimizer.state = parse_state(flags.state);
+  options.weights_as = parse_weights_as(flags.weights_as);
+  options.lora = parse_lora(flags.lora);
   options.update_in_backward = parse_update(flags.update);
   const size_t budget = flags.budget.empty() ? 0 : parse_bytes("--budget", flags.budget);
   std::vector<Row> rows;
   for (const std::string& policy : flags.policy.empty() ? every_policy() : split_policies(flags.policy)) {
     options.policy = policy;
-    rows.push_back({policy, plan_training(options), budget > 0 ? largest_batch(options, budget) : 0});
+    Row& row = rows.emplace_back(Row{policy, plan_training(options), 0, {}});
+    if (budget == 0) continue;
+    row.largest = largest_batch(options, budget);
+    PlanOptions lowered = options;
+    row.lowered = lower_floor(lowered, budget);
   }
   const auto fits = [&](const Row& r) { return r.plan.use.peak <= budget; };
   const auto choice = std::find_if(rows.begin(), rows.end(), fits);
@@ -65,12 +76,16 @@ int run_plan(PlanFlags& flags) {
       const MemoryUse& use = r.plan.use;
       nlohmann::ordered_json one{{"policy", r.policy},
                                  {"peak_bytes", use.peak},
+                                 {"floor_bytes", floor_of(use)},
                                  {"parameter_bytes", use.parameters},
                                  {"gradient_bytes", use.gradients},
                                  {"optimizer_bytes", use.optimizer},
                                  {"saved_bytes", use.saved},
                                  {"workspace_bytes", use.workspace}};
-      if (budget > 0) one["fits"] = fits(r), one["largest_batch"] = r.largest;
+      if (budget > 0) {
+        one["fits"] = fits(r), one["largest_batch"] = r.largest;
+        one["fits_with"] = r.lowered ? nlohmann::ordered_json(*r.lowered) : nlohmann::ordered_json();
+      }
       if (flags.saves)
         for (const PlannedSave& s : r.plan.saves)
           one["saves"].push_back({{"site", s.site},
@@ -91,15 +106,19 @@ int run_plan(PlanFlags& flags) {
     print(text(flags.model, ", batch ", options.batch,
                options.accumulate > 1 ? text(" in ", options.accumulate, " passes") : "", ", ", options.optimizer.name,
                options.optimizer.state == StateAs::codes ? " with its state in 8 bits" : "",
+               options.weights_as == WeightsAs::f32 ? "" : ", weights in " + flags.weights_as,
+               flags.lora.empty() ? "" : ", LoRA of rank " + std::to_string(options.lora.rank),
                options.update_in_backward ? ", updates in backward" : "", ": MiB at the peak of a training step"));
-    std::vector<std::string> header{"policy", "peak", "parameters", "gradients", "optimizer", "saved", "workspace"};
-    if (budget > 0) header.insert(header.end(), {"fits", "largest batch"});
+    std::vector<std::string> header{"policy",    "peak",      "floor", "parameters",
+                                    "gradients", "optimizer", "saved", "workspace"};
+    if (budget > 0) header.insert(header.end(), {"fits", "largest batch", "fits with"});
     Table table(header);
     for (const Row& r : rows) {
       const MemoryUse& use = r.plan.use;
-      std::vector<std::string> cells{r.policy,           mib(use.peak),  mib(use.parameters), mib(use.gradients),
-                                     mib(use.optimizer), mib(use.saved), mib(use.workspace)};
-      if (budget > 0) cells.insert(cells.end(), {fits(r) ? "yes" : "no", std::to_string(r.largest)});
+      std::vector<std::string> cells{r.policy,           mib(use.peak),      mib(floor_of(use)), mib(use.parameters),
+                                     mib(use.gradients), mib(use.optimizer), mib(use.saved),     mib(use.workspace)};
+      if (budget > 0)
+        cells.insert(cells.end(), {fits(r) ? "yes" : "no", std::to_string(r.largest), r.lowered.value_or("nothing")});
       table.add(std::move(cells));
     }
     std::cout << table;
@@ -138,6 +157,8 @@ void add_plan(CLI::App& app, Run& chosen) {
         {"adamw", "sgd"});
   add_recipe_number(*cmd, "--momentum", flags->plan.optimizer.momentum, "of sgd");
   add_state(*cmd, flags->state);
+  add_weights_as(*cmd, flags->weights_as);
+  add_lora(*cmd, flags->lora);
   add_update(*cmd, flags->update);
   add_trainable(*cmd, flags->plan.train);
   flags->device.add(*cmd);

@@ -57,6 +57,8 @@ void RecipeFlags::add_training(CLI::App& app) {
             ->group(optimization),
         {"norm", "previous", "tensor"});
   add_state(app, recipe.state)->group(optimization);
+  add_weights_as(app, recipe.weights_as)->group(optimization);
+  add_lora(app, recipe.lora)->group(optimization);
   add_update(app, recipe.update)->group(optimization);
   add_recipe_number(app, "--smoothing", recipe.smoothing, "of the labels")->group(optimization);
   add_recipe_number(app, "--dropout", recipe.dropout, "probability")->group(optimization);

@@ -18,7 +18,7 @@ namespace {
 
 struct TrainFlags {
   RecipeFlags recipe;
-  std::string out, resume;
+  std::string out, resume, budget;
   int64_t stop_after = 0;
   bool overwrite = false, json = false;
 };
@@ -100,6 +100,7 @@ int run_train(const CLI::App& app, TrainFlags& flags) {
   options.loader_threads = flags.recipe.loader_threads;
   if (!flags.recipe.memory_limit.empty())
     options.memory_limit = parse_bytes("--memory-limit", flags.recipe.memory_limit);
+  if (!flags.budget.empty()) options.budget = parse_bytes("--budget", flags.budget);
   options.device = parse_device(flags.recipe.device.device);
   options.stop_after = flags.stop_after;
   options.stop = &interrupted();
@@ -145,6 +146,11 @@ void add_train(CLI::App& app, Run& chosen) {
              "as if interrupted after this step; 0: go on to the end")
       ->group("Running");
   r.add_running(*cmd);
+  cmd->add_option("--budget", flags->budget,
+                  "memory of a step: 2GiB, 800MB; turns on what it takes of --update in-backward, --state 8bit and "
+                  "--weights-as bf16+8, in this order, and says so")
+      ->type_name("SIZE")
+      ->group("Running");
   cmd->add_flag("--json", flags->json, "prints the summary as one JSON object");
   cmd->footer(
       policy_help() +

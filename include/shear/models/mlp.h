@@ -29,7 +29,7 @@ ModelFamily mlp_family();
 class Mlp final : public Model {
  public:
   // widths: in, hidden ..., classes; at least two.  ReLU between layers.  Parameters are fc0.weight, fc0.bias, fc1...
-  Mlp(Device&, const std::vector<int64_t>& widths, uint64_t seed, Values = Values::drawn);
+  Mlp(Device&, const std::vector<int64_t>& widths, uint64_t seed, const ParameterOptions& = {});
 
   // x (B, ...) with widths[0] values each -> logits (B, classes).
   Tensor operator()(Tape&, const Tensor& x, const ForwardContext& = {}) override;

@@ -110,7 +110,7 @@ ModelFamily vit_family();
 
 class Vit final : public Model {
  public:
-  Vit(Device&, const VitConfig&, uint64_t seed, Values = Values::drawn);
+  Vit(Device&, const VitConfig&, uint64_t seed, const ParameterOptions& = {});
 
   // images (B, C, H, W) -> logits (B, classes).
   Tensor operator()(Tape&, const Tensor& images, const ForwardContext& = {}) override;

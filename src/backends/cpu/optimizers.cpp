@@ -1,10 +1,12 @@
 // Optimizer updates: one pass over a parameter, its gradient and its state.
+#include <array>
 #include <cmath>
 #include <limits>
 
 #include "backends/cpu/codes.h"
 #include "backends/cpu/cpu_backend.h"
 #include "backends/cpu/pieces.h"
+#include "backends/cpu/weights.h"
 #include "shear/error.h"
 
 namespace shear::cpu {
@@ -22,7 +24,6 @@ void each(int threads, View w, ConstView active, Update update) {
     });
     return;
   }
-  require(active.elements() == cols, "optimizer: ", active.elements(), " flags for ", cols, " columns");
   const float* on = active.row(0);
 #pragma omp parallel for num_threads(threads) schedule(static) if (n > worth_threads)
   for (int64_t r = 0; r < w.rows; ++r)
@@ -146,52 +147,123 @@ void each_of(int64_t first, int64_t count, ConstView active, Update update) {
     if (on[(first + i) % cols] != 0) update(i);
 }
 
-void check_coded(const char* name, View w, ConstView g, ConstView codes, ConstView scales, ConstView active) {
+// The weights of a block: where they lie, or awake in a room of their own.
+class BlockWeights {
+ public:
+  BlockWeights(const WeightView& w, int64_t block, int64_t first, int64_t n)
+      : of_(w), block_(block), first_(first), n_(n) {
+    if (!w.awake()) wake(w.value.row<uint16_t>(0) + first, fine(), n, room_.data());
+  }
+  float* data() { return of_.awake() ? of_.value.row(0) + first_ : room_.data(); }
+  void sleep() {
+    if (of_.awake()) return;
+    uint32_t up[state_block];
+    for (int64_t i = 0; i < n_; i += drawn) draw_words(i, up + i);
+    uint16_t* value = of_.value.row<uint16_t>(0) + first_;
+    if (uint8_t* behind = fine()) {
+#pragma omp simd
+      for (int64_t i = 0; i < n_; ++i) {
+        const SplitWeight w = split_weight(room_[static_cast<size_t>(i)], up[i] >> 8);
+        value[i] = w.coarse;
+        behind[i] = w.fine;
+      }
+    } else {
+#pragma omp simd
+      for (int64_t i = 0; i < n_; ++i) value[i] = short_weight(room_[static_cast<size_t>(i)], up[i]);
+    }
+  }
+
+ private:
+  uint8_t* fine() const { return of_.fine.data ? of_.fine.row<uint8_t>(0) + first_ : nullptr; }
+  // `drawn` words of 16 bits.
+  void draw_words(int64_t i, uint32_t* out) const {
+    float chance[drawn];
+    draw(of_.rounding, static_cast<uint32_t>((block_ * state_block + i) / 8), chance);
+#pragma omp simd
+    for (int64_t j = 0; j < drawn; ++j) out[j] = static_cast<uint32_t>(static_cast<int>(chance[j] * 0x1p16f));
+  }
+
+  const WeightView& of_;
+  int64_t block_, first_, n_;
+  std::array<float, state_block> room_;
+};
+
+// update_of(weights, first) updates each(i), i counted from `first`; the blocks of weights wake for it.
+template <class UpdateOf>
+void each_asleep(int threads, const WeightView& w, ConstView active, UpdateOf update_of) {
+  each_block(threads, w.elements(), [&](int64_t block, int64_t first, int64_t count) {
+    BlockWeights weights(w, block, first, count);
+    each_of(first, count, active, update_of(weights.data(), first));
+    weights.sleep();
+  });
+}
+
+void check_weights(const char* name, const WeightView& w, ConstView active) {
+  require(w.value.contiguous() && (!w.fine.data || (w.fine.contiguous() && w.fine.elements() == w.elements())), name,
+          ": weights of two sizes, or in rows apart");
+  require(!active.data || active.elements() == w.value.cols, name, ": ", active.elements(), " flags for ", w.value.cols,
+          " columns");
+}
+
+void check_coded(const char* name, const WeightView& w, ConstView g, ConstView codes, ConstView scales,
+                 ConstView active) {
   require(w.elements() == g.elements() && w.elements() == codes.elements() &&
               state_blocks(w.elements()) == scales.elements(),
           name, ": sizes differ");
-  require(!active.data || active.elements() == w.cols, name, ": ", active.elements(), " flags for ", w.cols,
-          " columns");
+  check_weights(name, w, active);
 }
 
 }  // namespace
 
-void CpuBackend::sgd(const SgdStep& s, View w, ConstView g, View velocity, ConstView active) {
+void CpuBackend::sgd(const SgdStep& s, const WeightView& w, ConstView g, View velocity, ConstView active) {
   require(w.elements() == g.elements() && w.elements() == velocity.elements(), "sgd: sizes differ");
-  each(threads_, w, active, Sgd{s, w.row(0), g.row(0), velocity.row(0)});
+  check_weights("sgd", w, active);
+  if (w.awake()) return each(threads_, w.value, active, Sgd{s, w.value.row(0), g.row(0), velocity.row(0)});
+  each_asleep(threads_, w, active, [&](float* weights, int64_t first) {
+    return Sgd{s, weights, g.row(0) + first, velocity.row(0) + first};
+  });
 }
 
-void CpuBackend::adamw(const AdamWStep& s, View w, ConstView g, View first, View second, ConstView active) {
-  require(w.elements() == g.elements() && w.elements() == first.elements() && w.elements() == second.elements(),
+void CpuBackend::adamw(const AdamWStep& s, const WeightView& w, ConstView g, View m, View v, ConstView active) {
+  require(w.elements() == g.elements() && w.elements() == m.elements() && w.elements() == v.elements(),
           "adamw: sizes differ");
-  each(threads_, w, active, AdamW(s, w.row(0), g.row(0), first.row(0), second.row(0)));
+  check_weights("adamw", w, active);
+  if (w.awake()) return each(threads_, w.value, active, AdamW(s, w.value.row(0), g.row(0), m.row(0), v.row(0)));
+  each_asleep(threads_, w, active, [&](float* weights, int64_t first) {
+    return AdamW(s, weights, g.row(0) + first, m.row(0) + first, v.row(0) + first);
+  });
 }
 
-void CpuBackend::sgd_coded(const SgdStep& s, View w, ConstView g, View velocity, View scales, ConstView active) {
+void CpuBackend::sgd_coded(const SgdStep& s, const WeightView& w, ConstView g, View velocity, View scales,
+                           ConstView active) {
   check_coded("sgd_coded", w, g, velocity, scales, active);
   each_block(threads_, w.elements(), [&](int64_t block, int64_t first, int64_t count) {
+    BlockWeights weights(w, block, first, count);
     Awake v;
     uint8_t* codes = velocity.row<uint8_t>(0) + first;
     float& scale = scales.row(0)[block];
     v.decode_signed(codes, count, scale);
-    each_of(first, count, active, Sgd{s, w.row(0) + first, g.row(0) + first, v.values});
+    each_of(first, count, active, Sgd{s, weights.data(), g.row(0) + first, v.values});
     scale = v.encode_signed(count, codes);
+    weights.sleep();
   });
 }
 
-void CpuBackend::adamw_coded(const AdamWStep& s, const StreamKey& rounding, View w, ConstView g, View first_moment,
-                             View m_scales, View second_moment, View v_scales, ConstView active) {
+void CpuBackend::adamw_coded(const AdamWStep& s, const StreamKey& rounding, const WeightView& w, ConstView g,
+                             View first_moment, View m_scales, View second_moment, View v_scales, ConstView active) {
   check_coded("adamw_coded", w, g, first_moment, m_scales, active);
   check_coded("adamw_coded", w, g, second_moment, v_scales, active);
   each_block(threads_, w.elements(), [&](int64_t block, int64_t first, int64_t count) {
+    BlockWeights weights(w, block, first, count);
     Awake m, v;
     uint8_t *m_codes = first_moment.row<uint8_t>(0) + first, *v_codes = second_moment.row<uint8_t>(0) + first;
     float &m_scale = m_scales.row(0)[block], &v_scale = v_scales.row(0)[block];
     m.decode_signed(m_codes, count, m_scale);
     v.decode_unsigned(v_codes, count, v_scale);
-    each_of(first, count, active, AdamW(s, w.row(0) + first, g.row(0) + first, m.values, v.values));
+    each_of(first, count, active, AdamW(s, weights.data(), g.row(0) + first, m.values, v.values));
     m_scale = m.encode_signed(count, m_codes);
     v_scale = v.encode_unsigned(count, rounding, block, v_codes);
+    weights.sleep();
   });
 }
 

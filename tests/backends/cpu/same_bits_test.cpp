@@ -196,6 +196,11 @@ void add_elementwise(std::vector<Op>& ops) {
       b.adamw_coded({0.1f, 0.9f, 0.999f, 1e-8f, 0.01f, 0.7f, 0.3f, 0.2f},
                     {1, static_cast<uint32_t>(Purpose::test), 2, 3}, w, o.in(r, c), codes(), of_m, codes(), of_v,
                     active);
+      // And as weights of 24 bits.
+      const View coarse(o.out((r + 1) / 2, c).data, r, c, c, DType::bf16), fine = codes();
+      b.sgd({0.1f, 0.9f, 0.01f, 0.7f, true}, {coarse, fine, {1, static_cast<uint32_t>(Purpose::test), 2, 4}},
+            o.in(r, c), o.out(r, c), active);
+      b.wake_weights(coarse, fine, o.out(r, c));
     });
 }
 

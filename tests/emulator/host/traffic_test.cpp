@@ -145,6 +145,15 @@ TEST_CASE("the kernels of the loss and the optimizers move the bytes that their 
   check_bytes("adamw_coded_kernel", elements, 16.07, 18.25, [&](Side& s) {
     s.run().adamw_coded(adamw, {}, s(o.a), s(o.b), s(m), s(scales), s(v), s(more_scales), ConstView{});
   });
+  const std::vector<uint8_t> two(static_cast<size_t>(2 * elements), 63);
+  const auto coarse = [&](Side& s) { return View(s(two).data, 1, elements, elements, DType::bf16); };
+  check_bytes("update_kernel", elements, 16, 16,
+              [&](Side& s) { s.run().sgd(sgd, {coarse(s)}, s(o.b), s(o.c), ConstView{}); });
+  check_bytes("update_kernel", elements, 18, 18, [&](Side& s) {
+    s.run().sgd(sgd, {coarse(s), s(m)}, s(o.b), s(o.c), ConstView{});
+  });
+  check_bytes("wake_weights_kernel", elements, 6, 6, [&](Side& s) { s.run().wake_weights(coarse(s), {}, s(o.y)); });
+  check_bytes("wake_weights_kernel", elements, 7, 7, [&](Side& s) { s.run().wake_weights(coarse(s), s(m), s(o.y)); });
 }
 
 TEST_CASE("attention's kernels move the bytes that their comments say") {
