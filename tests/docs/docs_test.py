@@ -135,7 +135,8 @@ def unknown_flags(page: Page, known: Help) -> Iterator[tuple[int, str]]:
     if not known:
         return
     anybodys = set().union(*known.values())
-    for script in (p for p in (ROOT / "tools").iterdir() if p.is_file()):
+    tools = ROOT / "tools"
+    for script in (p for p in [*tools.iterdir(), *tools.glob("benchmarks/*.py")] if p.is_file()):
         anybodys |= set(re.findall(r"--[a-z][\w-]*", script.read_text()))
     groups = [(n, span.split()) for n, span in page.spans() if span.startswith("--")]
     groups += [(n, words) for n, words in page.commands() if words[0].startswith("tools/")]
