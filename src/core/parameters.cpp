@@ -125,7 +125,7 @@ void Parameters::draw(Param& p) {
 
 const LowRank* Parameters::adapt(const std::string& name, Param& weight) {
   const Lora& lora = options_.lora;
-  if (lora.rank == 0 || !(fits(lora.on, name) || fits(lora.on + ".*", name))) return nullptr;
+  if (lora.rank == 0 || !takes(lora.on, name)) return nullptr;
   const int64_t out = weight.value.rows(), in = weight.value.cols();
   if (lora.rank > std::min(out, in))
     fail(Fault::usage, setting("lora"), " ", lora.rank, ": ", weight.name, " is ", weight.value.shape(),

@@ -4,6 +4,7 @@
 #include <charconv>
 #include <cstdint>
 #include <optional>
+#include <string>
 
 namespace shear {
 
@@ -65,6 +66,10 @@ bool fits(std::string_view pattern, std::string_view text) {
   }
   while (take(pattern, "*")) continue;
   return pattern.empty();
+}
+
+bool takes(std::string_view pattern, std::string_view name) {
+  return fits(pattern, name) || fits(std::string(pattern) + ".*", name);
 }
 
 }  // namespace shear

@@ -9,9 +9,7 @@ namespace shear {
 namespace {
 
 // By its own name, or by that of a site or a block that it is of.
-bool named(std::string_view pattern, const Param& p) {
-  return pattern == "head" ? p.head : fits(pattern, p.name) || fits(text(pattern, ".*"), p.name);
-}
+bool named(std::string_view pattern, const Param& p) { return pattern == "head" ? p.head : takes(pattern, p.name); }
 
 // What a pattern without a star may have meant.
 std::string meant(std::string_view pattern, const Parameters& parameters) {

@@ -46,3 +46,12 @@ TEST_CASE("a range that is none stands for its own characters") {
   CHECK_FALSE(fits("{8..}", "8"));
   CHECK_FALSE(fits("{8.11}", "8"));
 }
+
+TEST_CASE("a pattern takes a name, and whatever is in what it names") {
+  CHECK(takes("blocks.1.attn.qkv.weight", "blocks.1.attn.qkv.weight"));
+  CHECK(takes("blocks.{0..1}.attn", "blocks.1.attn.qkv.weight"));
+  CHECK(takes("*.attn", "blocks.1.attn.qkv"));
+  CHECK_FALSE(takes("blocks.1", "blocks.10.attn.qkv.weight"));
+  CHECK_FALSE(takes("blocks.1.attn.qkv.weight", "blocks.1.attn.qkv"));
+  CHECK_FALSE(takes("", "blocks"));
+}

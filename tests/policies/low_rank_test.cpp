@@ -2,7 +2,6 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
-#include <cmath>
 
 #include "backend.h"
 #include "errors.h"
@@ -10,6 +9,7 @@
 #include "shear/policies.h"
 #include "shear/train.h"
 #include "temp_dir.h"
+#include "vit_run.h"
 
 using namespace shear;
 using namespace shear::test;
@@ -68,15 +68,6 @@ struct Adapted {
   }
 };
 
-double relative(const std::vector<float>& found, const std::vector<float>& expected) {
-  double off = 0, size = 0;
-  for (size_t i = 0; i < found.size(); ++i) {
-    off += std::pow(static_cast<double>(found[i]) - static_cast<double>(expected[i]), 2);
-    size += std::pow(static_cast<double>(expected[i]), 2);
-  }
-  return std::sqrt(off / size);
-}
-
 // (n, k) x (k, m), either of them transposed.
 std::vector<float> product(const std::vector<float>& a, bool a_turned, const std::vector<float>& b, bool b_turned,
                            size_t n, size_t k, size_t m, double scale) {
@@ -105,7 +96,7 @@ TEST_CASE("LoRA computes what the weight with its product added computes, and ha
     for (const Param& p : merged.model.parameters()) assign(merged.device, p, read_floats(file, *file.find(p.name)));
     lora.step(0);
     merged.step(0);
-    CHECK(relative(lora.outputs, merged.outputs) < 1e-5);
+    CHECK(relative_error(lora.outputs, merged.outputs) < 1e-5);
     REQUIRE(lora.model.parameters().low_rank().size() == 8);
     for (const LowRank& l : lora.model.parameters().low_rank()) {
       CAPTURE(l.weight->name);
@@ -113,15 +104,15 @@ TEST_CASE("LoRA computes what the weight with its product added computes, and ha
       const auto out = static_cast<size_t>(l.weight->value.rows()), in = static_cast<size_t>(l.weight->value.cols());
       const std::vector<float> whole = merged.gradient(l.weight->name);
       // y = s B A x: dA = s B' dW, dB = s dW A'
-      CHECK(relative(lora.gradient(l.a->name), product(lora.values(l.b->name), true, whole, false, 3, out, in, 2)) <
-            1e-4);
-      CHECK(relative(lora.gradient(l.b->name), product(whole, false, lora.values(l.a->name), true, out, in, 3, 2)) <
-            1e-4);
+      CHECK(relative_error(lora.gradient(l.a->name),
+                           product(lora.values(l.b->name), true, whole, false, 3, out, in, 2)) < 1e-4);
+      CHECK(relative_error(lora.gradient(l.b->name),
+                           product(whole, false, lora.values(l.a->name), true, out, in, 3, 2)) < 1e-4);
       CHECK_FALSE(l.weight->trainable);
       CHECK_FALSE(l.weight->grad);
     }
     for (const char* head : {"head.weight", "head.bias"})
-      CHECK(relative(lora.gradient(head), merged.gradient(head)) < 1e-4);
+      CHECK(relative_error(lora.gradient(head), merged.gradient(head)) < 1e-4);
   }
 }
 
@@ -176,8 +167,8 @@ TEST_CASE("no policy of columns leaves out any of LoRA's, and no bandit learns o
     if (spec.find("qkv=16") == spec.npos) continue;  // whose dX is not exact
     for (const LowRank& l : pruned.model.parameters().low_rank()) {
       CAPTURE(l.a->name);
-      CHECK(relative(pruned.gradient(l.a->name), full.gradient(l.a->name)) < 0.1);
-      CHECK(relative(pruned.gradient(l.b->name), full.gradient(l.b->name)) < 0.1);
+      CHECK(relative_error(pruned.gradient(l.a->name), full.gradient(l.a->name)) < 0.1);
+      CHECK(relative_error(pruned.gradient(l.b->name), full.gradient(l.b->name)) < 0.1);
     }
   }
 }

@@ -72,7 +72,9 @@ def what_lies_below_the_activations_has_groups_of_its_own(out: pathlib.Path) -> 
     fake = out / "python3"
     fake.write_text(FAKE_TORCH)
     fake.chmod(0o700)
-    found = bench(out, "peers", *TURNS, "--python", str(fake), "--groups", "parts", "least", "--optimizer", "adamw")
+    larger = ["--models", "vit:image=8,patch=4,dim=40,depth=2,heads=2,classes=3,channels=1"]  # matrices of 4,800
+    groups = ["--groups", "parts", "least", "--optimizer", "adamw"]
+    found = bench(out, "peers", *TURNS, "--python", str(fake), *groups, *larger)
     assert found["optimizer"] == "adamw"
     peaks = {row["name"]: row["peak_bytes"] for row in found["models"][0]["rows"]}
     assert peaks["tokens"] > peaks["tokens, in backward"] > peaks["tokens, floor"]
@@ -97,6 +99,7 @@ def main() -> None:
     tests = [
         policies_are_measured_against_full_and_their_bytes_are_the_planned_ones,
         peers_take_turns_and_who_cannot_run_is_told_of,
+        what_lies_below_the_activations_has_groups_of_its_own,
     ]
     if sys.argv[4] == "with":
         tests.append(operators_stand_beside_their_bounds)

@@ -34,7 +34,6 @@ HOW = {
     "bf16": ["--precision", "bf16"],
     **FLOOR,
     "floor": [word for flags in FLOOR.values() for word in flags],
-    "LoRA": ["--lora", "8"],
 }
 # Who takes turns with whom: as many processes as a machine has memory for.  What is not PyTorch is a policy of Shear's,
 # perhaps with how.  What everything is measured against is in each group.
