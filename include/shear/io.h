@@ -144,6 +144,9 @@ void add_checksums(std::span<const TensorToWrite>, std::map<std::string, std::st
 // Whether the file has them.  Throws Fault::input, naming what is not as it was written.
 enum class Verify : bool { header, all };  // all: reads the whole file
 bool verify_checksums(const TensorFile&, Verify = Verify::all);
+// As verify_checksums of the SafeTensors at that path, but through a buffer of 4 MiB: what a map of the whole file
+// takes counts where a process's address space is limited.
+bool verify_safetensors(const std::filesystem::path&);
 
 // One value of the short types to and from f32; rounds to nearest even.
 float f16_to_f32(uint16_t);

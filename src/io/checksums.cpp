@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <fstream>
 #include <new>
 #include <nlohmann/json.hpp>
 
@@ -39,19 +40,77 @@ uint64_t header_sum(std::vector<std::string> tensors, const std::map<std::string
   return XXH3_64bits(all.data(), all.size());
 }
 
-// A share at a time, so that no more than that of the file is resident.
+constexpr size_t share = size_t{4} << 20;  // of a file, at a time: no more than that need be resident
+
+class Sum {
+ public:
+  Sum() : state_(XXH3_createState(), XXH3_freeState) {
+    if (!state_) throw std::bad_alloc();
+    XXH3_64bits_reset(state_.get());
+  }
+  void add(std::span<const std::byte> bytes) { XXH3_64bits_update(state_.get(), bytes.data(), bytes.size()); }
+  uint64_t value() const { return XXH3_64bits_digest(state_.get()); }
+
+ private:
+  std::unique_ptr<XXH3_state_t, XXH_errorcode (*)(XXH3_state_t*)> state_;
+};
+
 uint64_t sum_of(const TensorFile& file, std::span<const std::byte> bytes) {
-  constexpr size_t share = size_t{4} << 20;
-  const std::unique_ptr<XXH3_state_t, XXH_errorcode (*)(XXH3_state_t*)> state(XXH3_createState(), XXH3_freeState);
-  if (!state) throw std::bad_alloc();
-  XXH3_64bits_reset(state.get());
+  Sum sum;
   while (!bytes.empty()) {
     const auto now = bytes.first(std::min(share, bytes.size()));
-    XXH3_64bits_update(state.get(), now.data(), now.size());
+    sum.add(now);
     file.let_go(now);
     bytes = bytes.subspan(now.size());
   }
-  return XXH3_64bits_digest(state.get());
+  return sum.value();
+}
+
+// A file's bytes in their order, through a buffer: a map of it would count against a limit of address space.
+class Stream {
+ public:
+  explicit Stream(const std::filesystem::path& path) : path_(path), file_(path, std::ios::binary), room_(share) {}
+
+  void read(std::span<std::byte> out) {
+    if (!file_.read(reinterpret_cast<char*>(out.data()), static_cast<std::streamsize>(out.size())))
+      fail(Fault::input, "cannot read ", path_.string(), " again");
+  }
+  uint64_t sum_of_next(uint64_t bytes) {
+    Sum sum;
+    while (bytes > 0) {
+      const auto now = std::span(room_).first(std::min<uint64_t>(share, bytes));
+      read(now);
+      sum.add(now);
+      bytes -= now.size();
+    }
+    return sum.value();
+  }
+
+ private:
+  std::filesystem::path path_;
+  std::ifstream file_;
+  std::vector<std::byte> room_;
+};
+
+// `tensors` as the file has them, in the order of their bytes; `sum`: of one's, asked for in that order.
+template <class Tensors, class SumOf>
+bool verify(const std::filesystem::path& path, const std::map<std::string, std::string>& metadata,
+            const Tensors& tensors, Verify how_much, SumOf sum) {
+  const auto found = metadata.find(key);
+  if (found == metadata.end()) return false;
+  const auto damaged = [&](const std::string& what) {
+    fail(Fault::input, path.string(), ": ", what,
+         " is not what was written (its checksum differs), expected a file without damage");
+  };
+  const nlohmann::json all = nlohmann::json::parse(found->second, nullptr, false);
+  if (!all.is_object() || !all.contains("tensors") || !all["tensors"].is_object()) damaged("its list of checksums");
+  std::vector<std::string> header;
+  for (const auto& t : tensors) header.push_back(said(t.name, t.dtype, t.shape));
+  if (all.value("header", nlohmann::json()) != hex(header_sum(std::move(header), metadata))) damaged("its header");
+  if (how_much == Verify::header) return true;
+  for (const auto& t : tensors)
+    if (all["tensors"].value(t.name, nlohmann::json()) != hex(sum(t))) damaged(in_quotes(t.name));
+  return true;
 }
 
 }  // namespace
@@ -71,22 +130,21 @@ void add_checksums(std::span<const TensorToWrite> tensors, std::map<std::string,
 }
 
 bool verify_checksums(const TensorFile& file, Verify how_much) {
-  const auto found = file.metadata().find(key);
-  if (found == file.metadata().end()) return false;
-  const auto damaged = [&](const std::string& what) {
-    fail(Fault::input, file.path().string(), ": ", what,
-         " is not what was written (its checksum differs), expected a file without damage");
-  };
-  const nlohmann::json all = nlohmann::json::parse(found->second, nullptr, false);
-  if (!all.is_object() || !all.contains("tensors") || !all["tensors"].is_object()) damaged("its list of checksums");
-  std::vector<std::string> header;
-  for (const TensorView& t : file.tensors()) header.push_back(said(t.name, t.dtype, t.shape));
-  if (all.value("header", nlohmann::json()) != hex(header_sum(std::move(header), file.metadata())))
-    damaged("its header");
-  if (how_much == Verify::header) return true;
-  for (const TensorView& t : file.tensors())
-    if (all["tensors"].value(t.name, nlohmann::json()) != hex(sum_of(file, t.bytes))) damaged(in_quotes(t.name));
-  return true;
+  return verify(file.path(), file.metadata(), file.tensors(), how_much,
+                [&](const TensorView& t) { return sum_of(file, t.bytes); });
+}
+
+bool verify_safetensors(const std::filesystem::path& path) {
+  const uint64_t bytes = std::filesystem::file_size(path);
+  Stream stream(path);
+  std::vector<std::byte> first(std::min<uint64_t>(bytes, header_length_bytes));
+  stream.read(first);
+  std::vector<std::byte> json(header_length(first, bytes, path.string()));
+  stream.read(json);
+  const Header header = parse_header({reinterpret_cast<const char*>(json.data()), json.size()}, path.string());
+  check_layout(header.entries, bytes - header_length_bytes - json.size(), path.string());
+  return verify(path, header.metadata, header.entries, Verify::all,
+                [&](const HeaderEntry& e) { return stream.sum_of_next(e.end - e.begin); });
 }
 
 }  // namespace shear

@@ -3,11 +3,15 @@
 
 #include <algorithm>
 #include <array>
+#include <cstring>
 #include <limits>
 #include <nlohmann/json.hpp>
+#include <numeric>
+#include <optional>
 #include <tuple>
 #include <utility>
 
+#include "io/tensor_bytes.h"
 #include "shear/error.h"
 
 namespace shear {
@@ -189,6 +193,20 @@ class HeaderReader {
 
 std::string in_quotes(std::string_view s) { return text('"', clipped(s), '"'); }
 
+size_t header_length(std::span<const std::byte> first, uint64_t file_bytes, const std::string& file) {
+  if (file_bytes < header_length_bytes)
+    fail(Fault::input, file, ": ", file_bytes, " bytes, expected at least the ", header_length_bytes,
+         " that begin a safetensors file");
+  uint64_t length;
+  std::memcpy(&length, first.data(), header_length_bytes);
+  if (length > Header::max_bytes)
+    fail(Fault::input, file, ": the header claims ", length, " bytes, expected at most ", Header::max_bytes);
+  if (length > file_bytes - header_length_bytes)
+    fail(Fault::input, file, ": the header claims ", length, " bytes, but only ", file_bytes - header_length_bytes,
+         " follow its length");
+  return static_cast<size_t>(length);
+}
+
 Header parse_header(std::string_view json, const std::string& file) {
   if (json.empty() || json.front() != '{')
     fail(Fault::input, file, ": the header begins with ", in_quotes(json.substr(0, 1)), ", expected \"{\"");
@@ -198,7 +216,48 @@ Header parse_header(std::string_view json, const std::string& file) {
   Header header;
   HeaderReader reader(file, header);
   Json::sax_parse(json.begin(), json.end(), &reader);
+  // By their places: std's moves of entries would be exported, for what they return is named shear::.
+  std::vector<HeaderEntry> in_text = std::move(header.entries);
+  std::vector<size_t> order(in_text.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) {
+    return std::tie(in_text[a].begin, in_text[a].end) < std::tie(in_text[b].begin, in_text[b].end);
+  });
+  header.entries.clear();
+  for (const size_t i : order) header.entries.push_back(std::move(in_text[i]));
   return header;
+}
+
+// Whether the shape and the type make as many bytes as the offsets span.
+static void check_size(const HeaderEntry& e, const std::string& path) {
+  const std::optional<uint64_t> bytes = bytes_of(e.dtype, e.shape);
+  if (!bytes)
+    fail(Fault::input, path, ": tensor ", in_quotes(e.name), ": the bytes of ", name(e.dtype), " ", e.shape,
+         " are too many to count");
+  if (*bytes != e.end - e.begin)
+    fail(Fault::input, path, ": tensor ", in_quotes(e.name), ": data_offsets span ", e.end - e.begin, " bytes, but ",
+         name(e.dtype), " ", e.shape, " takes ", *bytes);
+}
+
+void check_layout(const std::vector<HeaderEntry>& entries, uint64_t data_bytes, const std::string& path) {
+  for (const HeaderEntry& e : entries) check_size(e, path);
+  uint64_t filled = 0;
+  const HeaderEntry* before = nullptr;
+  for (const HeaderEntry& e : entries) {
+    if (e.end > data_bytes)
+      fail(Fault::input, path, ": tensor ", in_quotes(e.name), " ends at byte ", e.end, " of the data, but only ",
+           data_bytes, " follow the header");
+    if (e.begin < filled)
+      fail(Fault::input, path, ": tensor ", in_quotes(e.name), " begins at byte ", e.begin, " of the data, inside ",
+           in_quotes(before->name), ", which ends at ", filled);
+    if (e.begin > filled)
+      fail(Fault::input, path, ": tensor ", in_quotes(e.name), " begins at byte ", e.begin, " of the data, expected ",
+           filled, ": the bytes between belong to no tensor");
+    filled = e.end;
+    before = &e;
+  }
+  if (filled < data_bytes)
+    fail(Fault::input, path, ": ", data_bytes, " bytes follow the header, but the tensors end at ", filled);
 }
 
 std::string write_header(const Header& header, const std::string& file) {

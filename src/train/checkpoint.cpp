@@ -75,8 +75,7 @@ void save_checkpoint(const fs::path& path, const Parameters& parameters, Optimiz
     tensors.push_back(
         {std::string(policy_prefix) + s.name, DType::f32, {static_cast<int64_t>(s.values.size())}, s.values.data()});
   add_checksums(tensors, metadata);
-  const auto check = [](const fs::path& written) { verify_checksums(SafeTensors(written)); };
-  write_safetensors(path, tensors, metadata, {.check = check, .keep_old_as = previous});
+  write_safetensors(path, tensors, metadata, {.check = verify_safetensors, .keep_old_as = previous});
 }
 
 void save_result(const fs::path& path, const Parameters& parameters, const CheckpointInfo& info) {

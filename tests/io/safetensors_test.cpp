@@ -3,6 +3,7 @@
 
 #include <cmath>
 #include <cstring>
+#include <fstream>
 #include <limits>
 #include <numeric>
 #include <string>
@@ -148,4 +149,36 @@ TEST_CASE("what cannot be written is refused, and no file appears") {
 
   write_safetensors(file, std::vector{a});
   CHECK(SafeTensors(file).tensors().size() == 1);
+}
+
+TEST_CASE("a file verified through a buffer is judged as a mapped one is") {
+  const TempDir dir;
+  const fs::path path = dir / "sums.safetensors";
+  std::vector<unsigned char> data((size_t{4} << 20) + 12);  // more than is read at a time
+  std::iota(data.begin(), data.end(), static_cast<unsigned char>(7));
+  const std::vector<TensorToWrite> tensors{{"large", DType::u8, {static_cast<int64_t>(data.size())}, data.data()},
+                                           {"small", DType::f32, {3}, data.data()},
+                                           {"none", DType::f32, {0}, nullptr}};
+  write_safetensors(path, tensors);
+  CHECK_FALSE(verify_safetensors(path));
+  std::map<std::string, std::string> metadata{{"made", "here"}};
+  add_checksums(tensors, metadata);
+  write_safetensors(path, tensors, metadata);
+  CHECK(verify_safetensors(path));
+
+  const std::string whole = contents(path);
+  const auto both_refuse = [&](const std::string& bytes) {
+    std::ofstream(path, std::ios::binary) << bytes;
+    const std::string said = sentence(Fault::input, [&] { verify_checksums(SafeTensors(path)); });
+    CHECK(said == sentence(Fault::input, [&] { verify_safetensors(path); }));
+  };
+  for (const size_t at :
+       {size_t{0}, size_t{9}, size_t{60}, whole.size() - data.size(), whole.size() - 20, whole.size() - 1}) {
+    CAPTURE(at);
+    std::string damaged = whole;
+    damaged[at] = static_cast<char>(damaged[at] ^ 4);
+    both_refuse(damaged);
+  }
+  for (const size_t bytes : {size_t{0}, size_t{5}, size_t{40}, whole.size() - 1}) both_refuse(whole.substr(0, bytes));
+  both_refuse(whole + "x");
 }

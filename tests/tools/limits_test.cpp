@@ -1,4 +1,6 @@
 // Little address space, few descriptors, few threads: the user's surroundings are no fault of ours.
+#include <cstdlib>
+
 #include "shell.h"
 
 using namespace shear;
@@ -86,6 +88,7 @@ TEST_CASE("a training's memory is its plan, the images in flight and little more
   if (sanitized) return;  // a sanitizer keeps what was given back
   Shell shear;
   write_idx(shear.dir / "data");
+  constexpr int margin = 60;                                                             // MiB, for threads and heaps
   const std::string model = "vit:image=32,patch=16,dim=640,depth=6,heads=8,channels=1";  // 113 MiB as f32
   for (const char* weights : {"f32", "bf16+8"}) {
     CAPTURE(weights);
@@ -101,5 +104,20 @@ TEST_CASE("a training's memory is its plan, the images in flight and little more
     CHECK(planned > 100);
     CHECK(resident < planned + 60);
     CHECK(resident > 0.9 * planned);
+
+    // So is its address space, beside what the executable and its libraries take of it, which the refusal of a limit
+    // tells: the checkpoint, larger than what is added here, is read back through a buffer.
+    REQUIRE(std::filesystem::file_size(shear.dir / "run" / "last.safetensors") > 2 * size_t{margin} << 20);
+    const auto limit = [](double mebibytes) { return "-v " + std::to_string(static_cast<int>(mebibytes) * 1024); };
+    ::setenv("MALLOC_ARENA_MAX", "1", 1);  // else glibc takes 64 MiB of addresses for a thread, where it can
+    const Result refused = under(shear, limit(planned + 20), args);
+    REQUIRE(refused.status == 4);
+    const std::string words = "(ulimit -v) has ";
+    const size_t told = refused.err.find(words);
+    REQUIRE_MESSAGE(told != std::string::npos, refused.err);
+    const double taken = planned + 20 - std::stod(refused.err.substr(told + words.size()));
+    const Result limited = under(shear, limit(planned + taken + margin), args);
+    ::unsetenv("MALLOC_ARENA_MAX");
+    CHECK_MESSAGE(limited.status == 0, limited.err);
   }
 }
