@@ -1,9 +1,11 @@
-// Values as affine codes of 8, 4 or 2 bits: offset + scale * code.  Low bits come first.
+// Values as affine codes of 8, 4, 3 or 2 bits: offset + scale * code.  Low bits come first.
 //
-// Bytes moved, for 8, 4 and 2 bits, with 8 a row for the affine map: `encode_kernel` at least 5.04, 4.54, 4.29, counted
-// 9.33, 8.83, 8.75: a row's range is found in a pass before, and its values come from the cache the second time.
-// Columns of a choice: see pack.cu.  `decode_kernel` at least the same, counted 5.33: a warp reads 8 to 32 bytes of
-// codes at once, of sectors of 32.
+// Bytes moved, for 8, 4, 3 and 2 bits, with 8 a row for the affine map: `encode_kernel` at least 5.04, 4.54, 4.42 and
+// 4.29, counted 9.33, 8.83, 9.08 and 8.75: a row's range is found in a pass before, and its values come from the cache
+// the second time.  Columns of a choice: see pack.cu.  `decode_kernel` at least the same, counted 5.33: a warp reads 8
+// to 32 bytes of codes at once, of sectors of 32; and 6.83 for 3 bits, some of whose codes lie in two bytes.
+// `encode_groups_kernel`, of 3 bits with 4 bytes for each 64, at least 4.44, counted 4.96, for it reads a row once;
+// `decode_groups_kernel` at least 4.44, counted 7.5.
 //
 // Ranges have the CPU's bits, and codes too where its compiler rounds a product and the sum after it once (fma), as
 // this does.  Slopes are within 1e-6 of the CPU's.  At the border between two codes one may take this and the other
@@ -40,8 +42,65 @@ __device__ __forceinline__ Affine range_of(const SourceRow& row, int64_t cols, f
   return {low, (high - low) / top};
 }
 
-// A warp takes a row.  Lane l of a tile draws block l % 8 of the 64 values at 64 * (l / 8), and so rounds every eighth
-// of them: its codes go to shared memory, whence they are taken in order.
+// What a warp has at hand of a row: lane l of a tile draws block l % 8 of the 64 values at 64 * (l / 8), and so rounds
+// every eighth of them.
+struct TileLane {
+  int lane, block, chunk;
+
+  __device__ __forceinline__ TileLane()
+      : lane(threadIdx.x % 32), block(threadIdx.x % 8), chunk(static_cast<int>(threadIdx.x % 32) / 8) {}
+  __device__ __forceinline__ int at(int i) const { return chunk * drawn + i * 8 + block; }
+};
+
+__device__ __forceinline__ float inverse_of(float scale) {
+  constexpr float smallest = std::numeric_limits<float>::min();
+  return scale >= smallest ? 1.f / scale : 0.f;
+}
+
+// How a lane's i-th value is rounded: up at random, or from the half on.
+__device__ __forceinline__ float rounding_up(const std::array<uint32_t, 4>& words, int i, bool at_random) {
+  const uint32_t half = i % 2 == 0 ? words[i / 2] & 0xffff : words[i / 2] >> 16;
+  return at_random ? (static_cast<float>(half) + 0.5f) * 0x1p-16f : 0.5f;
+}
+
+// Codes of a tile, one byte each, to where they lie in order; what fills up the last byte is zero.
+template <int Bits>
+__device__ __forceinline__ void write_codes(const uint8_t* bytes, int n, int lane, uint8_t* to) {
+  if constexpr (Bits == 3) {
+    for (int i = lane; i < (n * 3 + 7) / 8; i += 32) {
+      const int first = i * 8 / 3;  // of the four codes that hold the bits of a byte
+      uint32_t bits = 0;
+#pragma unroll
+      for (int k = 0; k < 4; ++k)
+        if (first + k < tile) bits |= static_cast<uint32_t>(bytes[first + k]) << (3 * k);
+      to[i] = static_cast<uint8_t>(bits >> (i * 8 - first * 3));
+    }
+  } else {
+    constexpr int in_byte = 8 / Bits;
+    for (int i = lane; i < (n + in_byte - 1) / in_byte; i += 32) {
+      uint32_t byte = 0;
+#pragma unroll
+      for (int k = 0; k < in_byte; ++k) byte |= static_cast<uint32_t>(bytes[i * in_byte + k]) << (Bits * k);
+      to[i] = static_cast<uint8_t>(byte);
+    }
+  }
+}
+
+template <int Bits>
+__device__ __forceinline__ uint32_t code_at(const uint8_t* codes, int64_t c) {
+  if constexpr (Bits == 3) {
+    const int64_t byte = c * 3 / 8;
+    const int shift = static_cast<int>(c * 3 % 8);
+    uint32_t bits = codes[byte];
+    if (shift > 5) bits |= static_cast<uint32_t>(codes[byte + 1]) << 8;
+    return bits >> shift & 7;
+  } else {
+    constexpr int in_byte = 8 / Bits;
+    return codes[c / in_byte] >> (c % in_byte * Bits) & ((1 << Bits) - 1);
+  }
+}
+
+// A warp takes a row.  Codes go to shared memory, whence they are taken in order.
 template <int Bits>
 __global__ void __launch_bounds__(pack_threads)
     encode_kernel(Source source, int64_t rows, int64_t cols, bool on_grid, SlopeGrid grid, bool at_random,
@@ -49,42 +108,95 @@ __global__ void __launch_bounds__(pack_threads)
   __shared__ uint8_t room[pack_warps][tile];
   const int64_t r = row_of_warp();
   if (r >= rows) return;
-  const int lane = threadIdx.x % 32, block = lane % 8, group = lane / 8;
+  const TileLane of;
   uint8_t* const of_warp = room[threadIdx.x / 32];
-  constexpr float top = (1 << Bits) - 1, smallest = std::numeric_limits<float>::min();
+  constexpr float top = (1 << Bits) - 1;
   const SourceRow row = source.row(r);
   const Affine map = on_grid ? Affine{grid.offset, grid.scale} : range_of(row, cols, top);
-  if (lane == 0) affine[2 * r] = map.offset, affine[2 * r + 1] = map.scale;
-  const float inverse = map.scale >= smallest ? 1.f / map.scale : 0.f;
+  if (of.lane == 0) affine[2 * r] = map.offset, affine[2 * r + 1] = map.scale;
+  const float inverse = inverse_of(map.scale);
   const int64_t draws = (cols + drawn - 1) / drawn;  // rows begin with numbers of their own
-  auto counter = static_cast<uint32_t>((r * draws + group) * 8 + block);
-  constexpr int in_byte = 8 / Bits;
+  auto counter = static_cast<uint32_t>((r * draws + of.chunk) * 8 + of.block);
   uint8_t* to = codes + r * row_bytes;
-  for (int64_t first = 0; first < cols; first += tile, to += tile / in_byte, counter += tile / drawn * 8) {
+  for (int64_t first = 0; first < cols; first += tile, to += tile / 8 * Bits, counter += tile / drawn * 8) {
     const std::array<uint32_t, 4> words = at_random ? stream.four(counter) : std::array<uint32_t, 4>{};
     const int n = cols - first < tile ? static_cast<int>(cols - first) : tile;
     float values[8];
 #pragma unroll
-    for (int i = 0; i < 8; ++i) {
-      const int at = group * drawn + i * 8 + block;
-      values[i] = at < n ? row.raw(first + at) : 0.f;
-    }
+    for (int i = 0; i < 8; ++i) values[i] = of.at(i) < n ? row.raw(first + of.at(i)) : 0.f;
 #pragma unroll
     for (int i = 0; i < 8; ++i) {
-      const int at = group * drawn + i * 8 + block;
-      const uint32_t half = i % 2 == 0 ? words[i / 2] & 0xffff : words[i / 2] >> 16;
-      const float up = at_random ? (static_cast<float>(half) + 0.5f) * 0x1p-16f : 0.5f;
-      float code = 0;  // what fills up the last byte
-      if (at < n) code = fminf(fmaxf(fmaf(slope_of(row.slope, values[i]) - map.offset, inverse, up), 0.f), top);
-      of_warp[at] = static_cast<uint8_t>(code);
+      float code = 0;
+      if (of.at(i) < n)
+        code = fminf(
+            fmaxf(fmaf(slope_of(row.slope, values[i]) - map.offset, inverse, rounding_up(words, i, at_random)), 0.f),
+            top);
+      of_warp[of.at(i)] = static_cast<uint8_t>(code);
     }
     __syncwarp();
-    for (int i = lane; i < (n + in_byte - 1) / in_byte; i += 32) {
-      uint32_t byte = 0;
+    write_codes<Bits>(of_warp, n, of.lane, to);
+    __syncwarp();
+  }
+}
+
+// The smallest or, of what is negated, minus the largest in lanes whose numbers differ in these bits alone.
+__device__ __forceinline__ float min_over(float v, int first_bit, int end_bit) {
+  for (int bit = first_bit; bit < end_bit; bit *= 2) v = fminf(v, __shfl_xor_sync(all_lanes, v, bit));
+  return v;
+}
+
+// A warp takes a row, and reads it once: the eight lanes that have 64 columns find their ranges, in halves where a
+// group has 32, together with their neighbours where it has 128 or 256.
+template <int Bits>
+__global__ void __launch_bounds__(pack_threads)
+    encode_groups_kernel(Source source, int64_t rows, int64_t cols, int group, bool at_random, StreamKey stream,
+                         int64_t row_bytes, uint8_t* codes, CodeRange* ranges) {
+  __shared__ uint8_t room[pack_warps][tile];
+  const int64_t r = row_of_warp();
+  if (r >= rows) return;
+  const TileLane of;
+  uint8_t* const of_warp = room[threadIdx.x / 32];
+  constexpr float top = (1 << Bits) - 1;
+  const SourceRow row = source.row(r);
+  const int64_t draws = (cols + drawn - 1) / drawn;  // rows begin with numbers of their own
+  auto counter = static_cast<uint32_t>((r * draws + of.chunk) * 8 + of.block);
+  const int halves = group == 32 ? 2 : 1, last_bit = group <= drawn ? 8 : group / drawn * 8;
+  uint8_t* to = codes + r * row_bytes;
+  CodeRange* of_row = ranges + r * ((cols + group - 1) / group);
+  for (int64_t first = 0; first < cols; first += tile, to += tile / 8 * Bits, counter += tile / drawn * 8) {
+    const std::array<uint32_t, 4> words = at_random ? stream.four(counter) : std::array<uint32_t, 4>{};
+    const int n = cols - first < tile ? static_cast<int>(cols - first) : tile;
+    float values[8], low[2] = {INFINITY, INFINITY}, minus_high[2] = {INFINITY, INFINITY};
 #pragma unroll
-      for (int k = 0; k < in_byte; ++k) byte |= static_cast<uint32_t>(of_warp[i * in_byte + k]) << (Bits * k);
-      to[i] = static_cast<uint8_t>(byte);
+    for (int i = 0; i < 8; ++i) {
+      const bool there = of.at(i) < n;
+      values[i] = there ? row.raw(first + of.at(i)) : 0.f;
+      if (there) low[i / 4] = fminf(low[i / 4], values[i]), minus_high[i / 4] = fminf(minus_high[i / 4], -values[i]);
     }
+    if (halves == 1) {
+      low[0] = low[1] = fminf(low[0], low[1]);
+      minus_high[0] = minus_high[1] = fminf(minus_high[0], minus_high[1]);
+    }
+    float offset[2], inverse[2];
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+      const CodeRange range =
+          code_range(min_over(low[half], 1, last_bit), -min_over(minus_high[half], 1, last_bit), top);
+      offset[half] = range.offset();
+      inverse[half] = inverse_of(range.scale());
+      const int column = of.chunk * drawn + half * 32;  // where the range begins, if it does here
+      if (of.block == 0 && column < n && half < halves && column % group == 0) of_row[(first + column) / group] = range;
+    }
+#pragma unroll
+    for (int i = 0; i < 8; ++i) {
+      float code = 0;
+      if (of.at(i) < n)
+        code =
+            fminf(fmaxf(fmaf(values[i] - offset[i / 4], inverse[i / 4], rounding_up(words, i, at_random)), 0.f), top);
+      of_warp[of.at(i)] = static_cast<uint8_t>(code);
+    }
+    __syncwarp();
+    write_codes<Bits>(of_warp, n, of.lane, to);
     __syncwarp();
   }
 }
@@ -101,11 +213,23 @@ __global__ void __launch_bounds__(pack_threads)
   const float offset = affine[2 * r], scale = affine[2 * r + 1];
   const float zero = -offset / scale;
   const bool has_zero = zero >= 0 && zero <= 255 && zero == floorf(zero);
-  constexpr int in_byte = 8 / Bits;
   for (int64_t c = threadIdx.x % 32; c < cols; c += 32) {
-    const uint32_t code = from[c / in_byte] >> (c % in_byte * Bits) & ((1 << Bits) - 1);
-    const float v = static_cast<float>(code);
+    const float v = static_cast<float>(code_at<Bits>(from, c));
     out[i * stride + c] = has_zero ? (v - zero) * scale : fmaf(scale, v, offset);
+  }
+}
+
+template <int Bits>
+__global__ void __launch_bounds__(pack_threads)
+    decode_groups_kernel(const uint8_t* codes, const CodeRange* ranges, int group, int64_t first_row, int64_t rows,
+                         int64_t cols, int64_t row_bytes, float* out, int64_t stride) {
+  const int64_t i = row_of_warp(), r = first_row + i;
+  if (i >= rows) return;
+  const uint8_t* const from = codes + r * row_bytes;
+  const CodeRange* const of_row = ranges + r * ((cols + group - 1) / group);
+  for (int64_t c = threadIdx.x % 32; c < cols; c += 32) {
+    const CodeRange range = of_row[c / group];
+    out[i * stride + c] = fmaf(range.scale(), static_cast<float>(code_at<Bits>(from, c)), range.offset());
   }
 }
 

@@ -1,10 +1,10 @@
 // LayerNorm, and RMSNorm where `mean` is null: forward, the same again from kept statistics, and its gradient.
 //
 // Bytes moved: `layernorm_kernel` at least 8.06, counted 24.33: it looks at a row three times (mean, variance, result),
-// the second and third from the cache, and so at gamma and beta.  `layernorm_apply_kernel` at least 8.06, counted
-// 16.33.  `layernorm_grad_kernel` at least 12.05, counted 30.67, with two looks at x, dy and gamma; its sums for gamma
-// and beta gather in shared memory and add `partitions` rows of 8 bytes a column, which is little where rows are many:
-// at these 394 rows 17.25, counted 35.86.
+// the second and third from the cache, and so at gamma and beta.  `layernorm_apply_kernel` at least 8.06,
+// counted 16.33; `layernorm_weigh_kernel` at least 8.04, counted 12.17.  `layernorm_grad_kernel` at least 12.05,
+// counted 30.67, with two looks at x, dy and gamma; its sums for gamma and beta gather in shared memory and add
+// `partitions` rows of 8 bytes a column, which is little where rows are many: at these 394 rows 17.25, counted 35.86.
 #pragma once
 #include <cuda_runtime.h>
 
@@ -13,6 +13,7 @@
 #include "kernels/dynamic.cuh"
 #include "kernels/reduce.cuh"
 #include "kernels/short_types.cuh"
+#include "shear/kernels/arguments.h"
 
 namespace shear::cuda {
 
@@ -60,6 +61,19 @@ __global__ void __launch_bounds__(warps * 32)
   const float m = mean ? mean[r] : 0.f, s = rstd[r];
   for (int64_t c = threadIdx.x % 32; c < cols; c += 32)
     y[r * y_stride + c] = normalised(x[r * x_stride + c], m, s, gamma[c], beta ? beta[c] : 0.f);
+}
+
+template <bool Back>
+__global__ void __launch_bounds__(warps * 32)
+    layernorm_weigh_kernel(int64_t rows, int64_t cols, const float* x, int64_t x_stride, const float* mean,
+                           const float* gamma, float* y, int64_t y_stride) {
+  const int64_t r = int64_t{blockIdx.x} * warps + threadIdx.x / 32;
+  if (r >= rows) return;
+  const float m = mean ? mean[r] : 0.f;
+  for (int64_t c = threadIdx.x % 32; c < cols; c += 32) {
+    const float v = x[r * x_stride + c], weight = fabsf(gamma[c]) + least_norm_weight;
+    y[r * y_stride + c] = Back ? v / weight + m : (v - m) * weight;
+  }
 }
 
 struct Pair {

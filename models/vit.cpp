@@ -175,6 +175,7 @@ Tensor Vit::Attention::operator()(Tape& tape, Tensor h, const Vit& vit) const {
 
 Vit::Block::Block(Parameters& p, const VitConfig& c, int index)
     : site(block_name(index)),
+      row_site(block_name(index) + ".class_token"),
       act_site(block_name(index) + ".mlp.act"),
       add1_site(block_name(index) + ".add1"),
       add2_site(block_name(index) + ".add2"),
@@ -209,6 +210,10 @@ Tensor Vit::Block::operator()(Tape& tape, Tensor x, const Vit& vit, const Forwar
   Tensor h = c.norm_after ? x : norm1(tape, x);  // (B, N, D)
   h = qkv(tape, h);                              // (B, N, 3, H, D / H)
   h = attention(tape, std::move(h), vit);        // (B, N, D)
+  if (c.ends_in_class_token(index)) {            // (B, D) from here on
+    x = take_token(tape, row_site, x, 0);
+    h = take_token(tape, row_site, h, 0);
+  }
   if (attention_norm) h = (*attention_norm)(tape, h);
   x = add_branch(proj, scale1, norm1, add1_site, std::move(x), std::move(h), 0);
   h = fc1(tape, c.norm_after ? x : norm2(tape, x));  // (B, N, mlp * D), twice that where it is gated
@@ -220,6 +225,7 @@ Tensor Vit::Block::operator()(Tape& tape, Tensor x, const Vit& vit, const Forwar
 
 Vit::ParallelBlock::ParallelBlock(Parameters& p, const VitConfig& c, int index)
     : site(block_name(index)),
+      row_site(block_name(index) + ".class_token"),
       qkv_site(block_name(index) + ".attn.qkv"),
       mlp_site(block_name(index) + ".mlp"),
       act_site(block_name(index) + ".mlp.act"),
@@ -253,6 +259,8 @@ Tensor Vit::ParallelBlock::operator()(Tape& tape, Tensor x, const Vit& vit, cons
   Tensor wide = take_columns(tape, mlp_site, h, 0, c.mlp_width());
   h = take_columns(tape, qkv_site, h, c.mlp_width(), 3 * c.dim);
   h = attention(tape, std::move(h), vit);  // (B, N, D)
+  if (c.ends_in_class_token(index))        // (B, D) from here on
+    for (Tensor* all : {&x, &h, &wide}) *all = take_token(tape, row_site, *all, 0);
   wide = gelu(tape, act_site, std::move(wide), c.gelu);
   wide = drop(wide, 1);
   Tensor onto = c.dropout == 0 ? std::exchange(x, {}) : Tensor{};
@@ -384,7 +392,7 @@ Tensor Vit::pooled(Tape& tape, Tensor x) const {
   // The head sees the class token alone, and a norm works on each token by itself: taking the token first gives the
   // same logits, and the norm keeps B rows for its gradient instead of B * N.
   if (config_.pool == Pool::token) {
-    x = take_token(tape, "cls_token", x, 0);
+    if (x.shape().rank() == 3) x = take_token(tape, "cls_token", x, 0);
     return normed(x);
   }
   if (config_.last_norm == LastNorm::tokens) x = normed(x);

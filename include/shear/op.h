@@ -54,8 +54,9 @@ class OpScope {
     tape_.record(out, grad, std::span(params_).first(count_));
   }
   template <class Make>
-  void recipe(const Tensor& out, std::initializer_list<Saved> sources, Make make) const {
-    tape_.recipe(out, sources, make);
+  void recipe(const Tensor& out, std::initializer_list<Saved> sources, Make make,
+              InSources how = InSources::nonlinear) const {
+    tape_.recipe(out, sources, make, how);
   }
 
  private:

@@ -11,18 +11,44 @@
 
 namespace SHEAR_API shear {
 
+// Offset and scale of a group of codes, a bf16 each.  Rounded outwards: no value of the group lies below the first code
+// or above the last, so that what is rounded at random is right in the mean.
+struct CodeRange {
+  uint16_t offset_bits, scale_bits;
+
+  constexpr float offset() const { return std::bit_cast<float>(uint32_t{offset_bits} << 16); }
+  constexpr float scale() const { return std::bit_cast<float>(uint32_t{scale_bits} << 16); }
+};
+// Nan stays nan; what lies beyond the range of bf16 is infinite.
+constexpr uint16_t bf16_not_above(float x) {
+  const auto bits = std::bit_cast<uint32_t>(x);
+  if (x != x) return static_cast<uint16_t>(bits >> 16 | 0x40u);
+  return static_cast<uint16_t>((bits >> 16) + (x < 0 && (bits & 0xffffu) != 0 ? 1 : 0));
+}
+constexpr CodeRange code_range(float low, float high, float last_code) {
+  CodeRange range{bf16_not_above(low), 0};
+  range.scale_bits = static_cast<uint16_t>(bf16_not_above(-((high - range.offset()) / last_code)) ^ 0x8000u);
+  return range;
+}
+
 // Without a mask every value is there, row by row.  With one, of each sample's sample_rows rows the `kept` largest
 // magnitudes are (f32 or f16), and a set bit says where; ties go to the lowest index, row by row.  Where a row is
 // `parts` tensors side by side (the queries, keys and values of one linear), each part of each sample has its own
 // `kept` largest: values are (samples, parts, kept), in row order, and each part of a row begins a new mask word.
+//
+// Affine codes lie row by row, low bits first, each row from a byte of its own.  What maps them back is a pair for each
+// row, or, with a `group` (of code_groups), one for each so many columns: what a pair spans is then small, and so is
+// the error.
 struct PackedView {
   Code code = Code::f32;
-  int64_t rows = 0, cols = 0, sample_rows = 0, kept = 0, parts = 1;
+  int64_t rows = 0, cols = 0, sample_rows = 0, kept = 0, parts = 1, group = 0;
   void* values = nullptr;
-  uint32_t* bits = nullptr;  // (rows, parts, mask_words()) or null: no mask
-  float* affine = nullptr;   // (rows, 2): offset and scale of the codes, or null
+  uint32_t* bits = nullptr;       // (rows, parts, mask_words()) or null: no mask
+  float* affine = nullptr;        // (rows, 2): offset and scale of the codes, or null
+  CodeRange* of_group = nullptr;  // (rows, groups()) in place of it, where there is a group
 
   bool masked() const { return bits != nullptr; }
+  int64_t groups() const { return group > 0 ? (cols + group - 1) / group : 0; }  // of a row
   int64_t part_cols() const { return cols / parts; }
   int64_t mask_words() const { return (part_cols() + 31) / 32; }        // of one part of one row
   int64_t row_bytes() const { return (cols * bits_of(code) + 7) / 8; }  // of a row without a mask

@@ -13,13 +13,17 @@
 namespace SHEAR_API shear {
 
 struct Philox {
+  static constexpr int rounds = 10;
+  static constexpr uint32_t multiplier_0 = 0xD2511F53u, multiplier_2 = 0xCD9E8D57u;
+  static constexpr uint32_t weyl_0 = 0x9E3779B9u, weyl_1 = 0xBB67AE85u;
+
   static constexpr std::array<uint32_t, 4> block(std::array<uint32_t, 4> c, uint32_t k0, uint32_t k1) {
-    for (int round = 0; round < 10; ++round) {
-      const uint64_t a = uint64_t{0xD2511F53u} * c[0], b = uint64_t{0xCD9E8D57u} * c[2];
+    for (int round = 0; round < rounds; ++round) {
+      const uint64_t a = uint64_t{multiplier_0} * c[0], b = uint64_t{multiplier_2} * c[2];
       c = {static_cast<uint32_t>(b >> 32) ^ c[1] ^ k0, static_cast<uint32_t>(b),
            static_cast<uint32_t>(a >> 32) ^ c[3] ^ k1, static_cast<uint32_t>(a)};
-      k0 += 0x9E3779B9u;
-      k1 += 0xBB67AE85u;
+      k0 += weyl_0;
+      k1 += weyl_1;
     }
     return c;
   }

@@ -25,13 +25,24 @@ struct Recomputed {  // nothing: made again, a band of rows at a time, from valu
 struct Packed {
   Code code = Code::f32;
   int64_t rows = 0, cols = 0, sample_rows = 0, kept = 0, parts = 1;  // kept: values per sample and part
-  Tensor values;                                                     // rows * row_bytes, or (samples, parts, kept)
+  int64_t group = 0;
+  Tensor values;  // rows * row_bytes, or (samples, parts, kept)
   Tensor bits;    // (rows, parts, ceil(cols / parts / 32)) U32, a set bit: kept; empty: all of them
-  Tensor affine;  // (rows, 2): offset and scale of u8, u4, u2 codes
+  Tensor affine;  // of u8, u4, u3, u2 codes: (rows, 2) F32, offset and scale; with a group (rows, groups, 2) BF16
 
   PackedView view() const {
-    return {
-        code, rows, cols, sample_rows, kept, parts, values.data<void>(), bits.data<uint32_t>(), affine.data<float>()};
+    const bool grouped = group > 0;
+    return {code,
+            rows,
+            cols,
+            sample_rows,
+            kept,
+            parts,
+            group,
+            values.data<void>(),
+            bits.data<uint32_t>(),
+            grouped ? nullptr : affine.data<float>(),
+            grouped ? affine.data<CodeRange>() : nullptr};
   }
 };
 // Some columns; the others were never stored.  Each group of rows_per_group rows has a choice of its own.

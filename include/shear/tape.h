@@ -58,6 +58,10 @@ struct Saved {
   bool valid() const { return id >= 0; }
 };
 
+// How what a recipe makes depends on those of its sources that a policy may let sleep lossy: where it is linear in
+// them, it is right in the mean as they are.
+enum class InSources : bool { nonlinear, linear };
+
 // One line of the report: what was asked for a value, and what became of it.
 struct SaveRow {
   std::string_view site, op;
@@ -113,7 +117,7 @@ class Tape {
   // How `out` can be made again: a trivially copyable `make(Backward&, first_row, View band)` that opens only
   // `sources`.  Used where a later save of `out` is answered with Recompute.
   template <class Make>
-  void recipe(const Tensor& out, std::initializer_list<Saved> sources, Make make);
+  void recipe(const Tensor& out, std::initializer_list<Saved> sources, Make make, InSources how = InSources::nonlinear);
   // Remembers the gradient of `out`, a trivially copyable `grad(Backward&)` with a member `Slot y`.  `params`: those
   // whose gradients it has a share of.
   template <class Grad>
@@ -188,6 +192,7 @@ class Tape {
     alignas(8) std::array<char, closure_bytes> make;
     std::array<Saved, 4> sources;
     uint64_t serial;
+    InSources how;
   };
 
   class Observation;
@@ -319,7 +324,7 @@ void Backward::again(Saved input, Slot x, Slot y, int block, const Body& body) {
 }
 
 template <class Make>
-void Tape::recipe(const Tensor& out, std::initializer_list<Saved> sources, Make make) {
+void Tape::recipe(const Tensor& out, std::initializer_list<Saved> sources, Make make, InSources how) {
   static_assert(std::is_trivially_copyable_v<Make>, "a recipe holds tickets, params and numbers - never a Tensor");
   static_assert(sizeof(Make) <= closure_bytes);
   Recipe& r = recipes_.emplace_back();
@@ -328,6 +333,7 @@ void Tape::recipe(const Tensor& out, std::initializer_list<Saved> sources, Make 
     (*static_cast<const Make*>(m))(bw, first, band);
   };
   r.serial = out.serial();
+  r.how = how;
   std::memcpy(r.make.data(), &make, sizeof make);
   size_t i = 0;
   for (Saved s : sources) r.sources[i++] = s;

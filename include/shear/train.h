@@ -141,6 +141,21 @@ int64_t largest_batch(PlanOptions, size_t budget);
 // fits as it is.  Where even all of them do not, returns nothing and leaves the options alone.
 std::optional<std::string> lower_floor(PlanOptions&, size_t budget);
 
+// Policy "auto", chosen for a budget: full, else lean, else that of all spellings of codes which has the least error
+// and whose step fits; where even the shortest codes do not, as few of lower_floor beside them as do.  checkpoint is
+// not among them: it is exact and small, and a third slower.
+struct PolicyChoice {
+  std::string policy;
+  double error = 0;     // relative, of the gradients of block weights, as it is expected
+  std::string lowered;  // flags, see lower_floor; mostly empty
+  Plan plan;
+};
+// Sets the options to what it chose.  Where nothing fits, returns nothing and sets the policy to the shortest codes.
+std::optional<PolicyChoice> choose_policy(PlanOptions&, size_t budget);
+bool is_auto(std::string_view policy);
+// The relative error of block weights' gradients under "codes:bits=,qkv=,gelu=,group=", as it was on a DINOv2 ViT-S.
+double usual_code_error(int bits, int qkv, int gelu, int group);
+
 // A sentence on what would make the step fit: another policy, more passes, a lower floor.  Empty where nothing known
 // would.
 std::string what_would_fit(PlanOptions, size_t budget);
@@ -322,6 +337,27 @@ struct GradientCosine {
 // its policy's last state: the mean over the first batches of its first epoch, neither augmented nor dropped out.
 // Nothing where stopped.
 std::optional<GradientCosine> gradient_cosine(const std::filesystem::path& run_directory, const CosineOptions&);
+
+// What a policy does to the gradient of weights as they are, against `full` on the same batches.
+struct GradientFidelity {
+  std::string policy;
+  MemoryUse planned;  // of a step with the recipe's optimizer
+  // |found - exact| / |exact| and cosine, all batches as one vector: of all that is trained, and of the weights of
+  // linears in blocks alone.
+  double error = 0, cosine = 1, block_error = 0, block_cosine = 1;
+  double step_seconds = 0;  // median of forward and backward, and of handing the gradients over: without an update
+};
+struct GradientFidelities {
+  std::string model;
+  int64_t batch = 0;
+  std::vector<GradientFidelity> policies;  // `full` first, asked for or not
+};
+// At the weights that a run of the recipe begins with, over the first batches of its first epoch, neither augmented nor
+// dropped out, as planned too; what a policy learns from one batch it goes by in the next.  Nothing where stopped.
+// Throws Fault::usage where no weight of a linear in blocks is trained, Fault::input where no gradient reaches one, and
+// as `train` does.
+std::optional<GradientFidelities> gradient_fidelity(const Recipe&, const RunOptions&, int64_t batches,
+                                                    std::span<const std::string> policies, TrainObserver&);
 
 size_t rss_peak_bytes();  // of this process, as the kernel counts it
 

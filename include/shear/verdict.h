@@ -53,6 +53,7 @@ struct Pack {
   double keep = 1;  // share of each sample's values that is kept, the largest magnitudes; 1: all, no mask
   Code code = Code::f16;
   bool stochastic = false;  // codes rounded at random, without bias
+  int group = 0;            // columns that share a pair of offset and scale, of code_groups; 0: a row does
 };
 struct TopColumns {  // the columns of largest norm
   double keep;
@@ -117,10 +118,12 @@ struct ParamInfo {
 // The question that an op puts to the policy, through the tape.
 struct SaveRequest : Place {
   Role role = Role::other;
-  Shape shape{};                                                             // of the value, its columns last
-  Forms accepts = Form::dense;                                               // what this op's backward can open
-  const ParamInfo* weight = nullptr;                                         // whose gradient wants it, or null
-  enum class Recipe : uint8_t { none, lossy, exact } recipe = Recipe::none;  // how its sources sleep, where it has one
+  Shape shape{};                      // of the value, its columns last
+  Forms accepts = Form::dense;        // what this op's backward can open
+  const ParamInfo* weight = nullptr;  // whose gradient wants it, or null
+  // How its sources sleep, where it has a recipe: at least one lossy; so, and the recipe is linear in those, right in
+  // the mean as they are; exact.
+  enum class Recipe : uint8_t { none, lossy, linear, exact } recipe = Recipe::none;
   int64_t parts = 1;          // tensors side by side in its rows, each pruned by itself
   Slope slope = Slope::none;  // the function that it goes through
 };

@@ -135,7 +135,9 @@ bool verify_checksums(const TensorFile& file, Verify how_much) {
 }
 
 bool verify_safetensors(const std::filesystem::path& path) {
-  const uint64_t bytes = std::filesystem::file_size(path);
+  std::error_code error;
+  const uint64_t bytes = std::filesystem::file_size(path, error);
+  if (error) fail(Fault::input, "cannot read ", path.string(), ": ", error.message());
   Stream stream(path);
   std::vector<std::byte> first(std::min<uint64_t>(bytes, header_length_bytes));
   stream.read(first);

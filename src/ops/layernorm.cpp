@@ -17,10 +17,26 @@ ConstView part(ConstView statistics, int64_t first, int64_t n) {
 ConstView held(Backward& bw, Saved s) { return s.valid() ? ConstView(bw.dense(s)) : ConstView(); }
 ConstView values(const Param* p) { return p ? ConstView(p->value) : ConstView(); }
 
+// The input, or where it is `weighed`, see layernorm_weigh, what it came to.
+struct Input {
+  Saved saved;
+  bool weighed;
+
+  // Rows as they were taken, in `room` if they do not lie there as they were; weighed ones, which codes are of, come
+  // back from the values before the norm rounded them in a run of bf16.
+  ConstView rows(Backward& bw, ConstView mean, const Param& gamma, int64_t first, View room) const {
+    const ConstView in = rows_as_taken(bw, bw.open(saved), first, room);
+    if (!weighed) return in;
+    bw.run().layernorm_unweigh(in, part(mean, first, room.rows), gamma.value, room);
+    return room;
+  }
+};
+
 struct LayerNormGrad {
   Slot x, y;
   Param *gamma, *beta;
-  Saved input, mean, rstd;
+  Input input;
+  Saved mean, rstd;
 
   void operator()(Backward& bw) const {
     const Tensor& dy = bw.grad(y);
@@ -44,23 +60,34 @@ struct LayerNormGrad {
       dx = sink.into, beta_dx = sink.beta;
     }
     const ConstView means = held(bw, mean), rstds = bw.dense(rstd);
-    each_band(bw, bw.open(input), dy.rows(), dy.cols(), band_rows, [&](int64_t first, int64_t n, ConstView in) {
+    const auto grad = [&](int64_t first, int64_t n, ConstView in) {
       bw.run().layernorm_grad(in, part(means, first, n), part(rstds, first, n), gamma->value,
                               ConstView(dy).band(first, n), beta_dx, dx.data ? dx.band(first, n) : dx,
                               first == 0 ? beta_params : 1.f, dgamma, dbeta, scratch);
-    });
+    };
+    if (input.weighed) {
+      Tensor room = bw.scratch({std::min(band_rows, dy.rows()), dy.cols()});
+      for (int64_t first = 0; first < dy.rows(); first += band_rows) {
+        const int64_t n = std::min(band_rows, dy.rows() - first);
+        grad(first, n, input.rows(bw, means, *gamma, first, View(room).band(0, n)));
+      }
+    } else {
+      each_band(bw, bw.open(input.saved), dy.rows(), dy.cols(), band_rows, grad);
+    }
     bw.close(rstd);
     if (mean.valid()) bw.close(mean);
-    bw.close(input);
+    bw.close(input.saved);
   }
 };
 
 struct RemakeLayerNorm {
-  Saved input, mean, rstd;
+  Input input;
+  Saved mean, rstd;
   const Param *gamma, *beta;
 
   void operator()(Backward& bw, int64_t first, View band) const {
-    bw.run().layernorm_apply(rows_as_taken(bw, bw.open(input), first, band), part(held(bw, mean), first, band.rows),
+    const ConstView means = held(bw, mean);
+    bw.run().layernorm_apply(input.rows(bw, means, *gamma, first, band), part(means, first, band.rows),
                              part(bw.dense(rstd), first, band.rows), gamma->value, values(beta), band);
   }
 };
@@ -73,11 +100,19 @@ Tensor norm(Tape& tape, std::string_view name, Site site, const Tensor& x, Param
   Tensor y = tape.empty(x.shape()), mean = beta ? tape.empty({x.rows()}) : Tensor(), rstd = tape.empty({x.rows()});
   tape.run().layernorm(x, gamma.value, values(beta), epsilon, y, mean, rstd);
   if (op.wanted()) {
-    const Saved input = op.save(x, Role::norm_input, Form::packed);
+    Tensor weighed;
+    if (op.wants(Way::weighed_norm_input)) {
+      weighed = tape.empty(x.shape());
+      tape.run().layernorm_weigh(x, beta ? ConstView(mean) : ConstView(), gamma.value, weighed);
+    }
+    const Input input{op.save(weighed ? weighed : x, Role::norm_input, Form::packed), static_cast<bool>(weighed)};
     const Saved m = beta ? op.hold(mean) : Saved{}, r = op.hold(rstd);
     op.record(y, LayerNormGrad{x.slot, {}, &gamma, beta, input, m, r});
     const RemakeLayerNorm again{input, m, r, &gamma, beta};
-    beta ? op.recipe(y, {input, m, r}, again) : op.recipe(y, {input, r}, again);
+    if (beta)
+      op.recipe(y, {input.saved, m, r}, again, InSources::linear);
+    else
+      op.recipe(y, {input.saved, r}, again, InSources::linear);
   }
   return y;
 }

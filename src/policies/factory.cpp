@@ -28,6 +28,8 @@ constexpr std::array entries{
     Entry{{"prebr++", "prebr, with attention recomputed from pruned queries, keys and values", "as prebr"},
           make_prebackrazor},
     Entry{{"tokens", "a stratified sample of each image's tokens, unbiased", "keep=0.5,bits=4"}, make_tokens},
+    Entry{{"codes", "every value in few bits, rounded at random, unbiased", "bits=3,group=64,qkv=4,gelu=4"},
+          make_codes},
 };
 
 }  // namespace
@@ -40,6 +42,9 @@ std::unique_ptr<MemoryPolicy> make_policy(std::string_view spec, uint64_t seed) 
     if (e.doc.name == keys.policy()) return e.make(keys);
     names.emplace_back(e.doc.name);
   }
+  if (keys.policy() == "auto")
+    fail(Fault::usage, "policy auto: is chosen for a budget, in train and plan, expected ", setting("budget"),
+         " there");
   fail(Fault::usage, "policy ", keys.policy(), ": unknown", did_you_mean(keys.policy(), names), ", expected one of ",
        listed(names));
 }

@@ -66,7 +66,7 @@ Code PolicyKeys::bits(const std::string& key, Code otherwise) {
   const double asked = number(key, bits_of(otherwise), 2, 32);
   for (const Code c : all_codes)
     if (format_of(c).by_bits && bits_of(c) == asked) return c;
-  fail(Fault::usage, "policy ", policy_, ": ", key, "=", asked, ", expected 2, 4, 8, 16 or 32");
+  fail(Fault::usage, "policy ", policy_, ": ", key, "=", asked, ", expected 2, 3, 4, 8, 16 or 32");
 }
 
 void PolicyKeys::done() const {

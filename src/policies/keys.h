@@ -25,7 +25,7 @@ class PolicyKeys {
   // One of several words, of which the first is the default.
   std::string choice(const std::string& key, std::initializer_list<std::string_view> words);
   bool flag(const std::string& key, bool otherwise) { return number(key, otherwise ? 1 : 0, 0, 1) != 0; }
-  Code bits(const std::string& key, Code otherwise);  // 32, 16, 8, 4 or 2
+  Code bits(const std::string& key, Code otherwise);  // 32, 16, 8, 4, 3 or 2
   void done() const;
 
  private:

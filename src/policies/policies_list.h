@@ -15,6 +15,7 @@ std::unique_ptr<MemoryPolicy> make_backrazor(PolicyKeys&);
 std::unique_ptr<MemoryPolicy> make_prebackrazor_minus(PolicyKeys&);
 std::unique_ptr<MemoryPolicy> make_prebackrazor(PolicyKeys&);  // and PreBR++
 std::unique_ptr<MemoryPolicy> make_tokens(PolicyKeys&);
+std::unique_ptr<MemoryPolicy> make_codes(PolicyKeys&);
 
 // What lean answers: made again where that is exact, else kept.
 Verdict lean_verdict(const SaveRequest&);

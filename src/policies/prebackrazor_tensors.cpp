@@ -1,7 +1,8 @@
 // PreBackRazor by tensors, as its public release has it: of the weights of one shape some are drawn, and the linears of
 // the others store nothing of their input and have no weight gradient; dX and db stay exact.
 //
-// A draw takes as many of each shape every time, so that bytes follow from shapes.  The moment of the peak does not.
+// A draw takes as many of each shape every time.  The bytes follow from shapes, but for the last block's where the head
+// reads the class token alone; the moment of the peak does not.
 #include <algorithm>
 #include <cmath>
 #include <deque>
@@ -45,7 +46,7 @@ class SampledTensors final : public PreBackRazor {
     }
   }
 
-  bool steady() const override { return false; }  // the same bytes, but not from the same blocks
+  bool steady() const override { return false; }  // as many, but not in the same blocks
 
   void observe(GradientView& gradient) override {
     if (!observing()) return;

@@ -40,6 +40,8 @@ Packed pack_as(Tape& tape, const PackSource& source, int64_t rows, int64_t cols,
   p.sample_rows = rows_per_sample;
   p.parts = parts;
   p.kept = share_of(how.keep, rows_per_sample * (cols / parts));
+  require(how.group == 0 || std::find(code_groups.begin(), code_groups.end(), how.group) != code_groups.end(),
+          "pack: a group of ", how.group, " columns, expected 32, 64, 128 or 256");
   const bool masked = how.keep < 1;
   require(!masked || format_of(how.code).masks, "pack: a mask goes with f32 or f16, not with ", bits_of(how.code),
           "-bit codes");
@@ -50,7 +52,11 @@ Packed pack_as(Tape& tape, const PackSource& source, int64_t rows, int64_t cols,
     p.bits = saved(tape, {rows, parts, (cols / parts + 31) / 32}, DType::u32);
   } else {
     p.values = saved(tape, {rows, (cols * bits_of(how.code) + 7) / 8}, DType::u8);
-    if (format_of(how.code).scheme == Scheme::affine) p.affine = saved(tape, {rows, 2}, DType::f32);
+    if (format_of(how.code).scheme == Scheme::affine) {
+      p.group = how.group;
+      p.affine = p.group > 0 ? saved(tape, {rows, (cols + p.group - 1) / p.group, 2}, DType::bf16)
+                             : saved(tape, {rows, 2}, DType::f32);
+    }
   }
   Tensor scratch = tape.empty({tape.run().pack_scratch(cols)});
   tape.run().pack(source, p.view(), scratch);

@@ -224,7 +224,7 @@ SaveRequest::Recipe Tape::quality(const Recipe* recipe) const {
     if (!packed) return SaveRequest::Recipe::none;  // a part of the rows or columns makes nothing
     // In a run of this precision bf16 is how a kept value sleeps, and how it was taken.
     const bool as_kept = packed->code == Code::bf16 && device_.run().precision() == Precision::bf16;
-    if (!as_kept) quality = SaveRequest::Recipe::lossy;
+    if (!as_kept) quality = recipe->how == InSources::linear ? SaveRequest::Recipe::linear : SaveRequest::Recipe::lossy;
   }
   return quality;
 }

@@ -46,7 +46,7 @@ Setup prepare(const Recipe& recipe, const RunOptions& run, const ModelCard* stor
   if (!recipe.model.empty())
     parse_model(with_classes(recipe.model, 1))
         ->with_dropout(static_cast<float>(recipe.dropout));  // a wrong flag is told of before anything is read
-  make_policy(recipe.policy);
+  if (!is_auto(recipe.policy) || run.budget == 0) make_policy(recipe.policy);
   if (!stored && !recipe.weights.empty()) s.weights = std::make_unique<const Weights>(recipe.weights);
   DataOptions read = recipe.read;
   read.own = run.out;
@@ -118,6 +118,20 @@ Setup prepare(const Recipe& recipe, const RunOptions& run, const ModelCard* stor
   return s;
 }
 
+void load_first_weights(Setup& setup, const Recipe& recipe, Parameters& parameters, TrainObserver& observer) {
+  if (!setup.weights) return;
+  LoadOptions options{
+      .matching = Matching::fine_tuning, .allow_mismatch = recipe.allow_mismatch, .classes = setup.card.classes};
+  if (!recipe.positions.empty()) options.positions = parse_position_resize(recipe.positions);
+  for (const std::string& line : setup.weights->describe(*setup.model, setup.card.preprocess)) observer.note(line);
+  if (const std::string guess = setup.weights->heads_guess(*setup.model, recipe.model); !guess.empty())
+    observer.warn(guess);
+  const WeightsReport report = load_weights(*setup.weights, parameters, options);
+  for (const std::string& note : report.notes) observer.note(note);
+  for (const std::string& warning : report.warnings) observer.warn(warning);
+  setup.weights.reset();
+}
+
 std::string mib(size_t bytes) {
   std::ostringstream out;
   out << std::fixed << std::setprecision(1) << static_cast<double>(bytes) / (1 << 20) << " MiB";
@@ -126,7 +140,18 @@ std::string mib(size_t bytes) {
 
 std::string keep_within(Setup& setup, Recipe& recipe, size_t budget) {
   PlanOptions& options = setup.plan_options;
-  const auto flags = lower_floor(options, budget);
+  std::optional<std::string> flags;
+  std::string told;
+  if (is_auto(recipe.policy)) {
+    if (const auto choice = choose_policy(options, budget)) {
+      flags = choice->lowered;
+      recipe.policy = choice->policy;
+      told = text("policy ", choice->policy, " (of what fits, that of least gradient error: ",
+                  choice->error == 0 ? "none" : text("about ", std::round(100 * choice->error), "%"), ")");
+    }
+  } else {
+    flags = lower_floor(options, budget);
+  }
   if (!flags) {
     const std::string help = what_would_fit(options, budget);
     fail(Fault::memory, setting("budget"), " ", mib(budget), ": a training step of ", options.batch, " images under ",
@@ -140,7 +165,9 @@ std::string keep_within(Setup& setup, Recipe& recipe, size_t budget) {
   if (options.optimizer.state == StateAs::codes) recipe.state = "8bit";
   if (options.weights_as == WeightsAs::split) recipe.weights_as = "bf16+8";
   setup.step.update_in_backward = options.update_in_backward;
-  return text(setting("budget"), " ", mib(budget), ": ", flags->empty() ? "the step fits as it is" : "takes " + *flags);
+  if (told.empty() || !flags->empty())
+    told += text(told.empty() ? "" : ", ", flags->empty() ? "the step fits as it is" : "takes " + *flags);
+  return text(setting("budget"), " ", mib(budget), ": ", told);
 }
 
 Plan plan_within(Setup& setup, size_t limit) {

@@ -23,6 +23,10 @@ struct Setup {
 // Fault::usage with a sentence for whatever does not fit together.
 Setup prepare(const Recipe&, const RunOptions&, const ModelCard* stored, Progress& progress);
 
+// The weights that a run begins with, where it does not begin from scratch; they are closed then.  Says what became of
+// them.
+void load_first_weights(Setup&, const Recipe&, Parameters&, TrainObserver&);
+
 std::string mib(size_t bytes);  // "1.5 MiB", for a sentence
 
 // Turns on what it takes of lower_floor, in the recipe too; says what.  Throws Fault::memory where that does not do.

@@ -136,19 +136,7 @@ Training::Training(const Recipe& recipe, const RunOptions& run, std::unique_ptr<
 }
 
 void Training::begin() {
-  if (setup_.weights) {
-    LoadOptions options{
-        .matching = Matching::fine_tuning, .allow_mismatch = recipe_.allow_mismatch, .classes = setup_.card.classes};
-    if (!recipe_.positions.empty()) options.positions = parse_position_resize(recipe_.positions);
-    for (const std::string& line : setup_.weights->describe(*setup_.model, setup_.card.preprocess))
-      observer_.note(line);
-    if (const std::string guess = setup_.weights->heads_guess(*setup_.model, recipe_.model); !guess.empty())
-      observer_.warn(guess);
-    const WeightsReport report = load_weights(*setup_.weights, model_->parameters(), options);
-    for (const std::string& note : report.notes) observer_.note(note);
-    for (const std::string& warning : report.warnings) observer_.warn(warning);
-    setup_.weights.reset();
-  }
+  load_first_weights(setup_, recipe_, model_->parameters(), observer_);
   // The first checkpoint is written before the first step: a directory that cannot hold one is told of now.  An earlier
   // run is forgotten once it stands.
   save();

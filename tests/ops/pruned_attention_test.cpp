@@ -144,6 +144,7 @@ const std::vector<std::string> every_policy{"full",
                                             "prebr",
                                             "prebr++",
                                             "tokens",
+                                            "codes",
                                             "prebr:granularity=tensor",
                                             "tokens@*.mlp.*|lean"};
 

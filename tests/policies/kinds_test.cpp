@@ -57,7 +57,7 @@ constexpr Kind kinds[] = {
 // An emulated device takes seconds for a policy: of each way to sleep one there.
 std::vector<std::string> policies_here(std::vector<std::string> all) {
   if (test_device() == DeviceKind::cpu) return all;
-  return {"checkpoint", "backrazor", "prebr++:sample=0.5,period=2", "tokens"};
+  return {"checkpoint", "backrazor", "prebr++:sample=0.5,period=2", "tokens", "codes"};
 }
 
 bool among(const std::vector<std::string>& names, const std::string& name) {

@@ -37,7 +37,8 @@ TEST_CASE("every documented policy can be made by its name") {
 TEST_CASE("an unknown policy or key is refused with what is known") {
   CHECK(sentence(Fault::usage, [] { make_policy("ful"); }) ==
         "policy ful: unknown (did you mean full?), expected one of full, lean, checkpoint, backrazor, prebr-, prebr, "
-        "prebr++, tokens");
+        "prebr++, tokens, codes");
+  CHECK(sentence(Fault::usage, [] { make_policy("auto"); }).find("is chosen for a budget") != std::string::npos);
   CHECK(sentence(Fault::usage, [] { make_policy("lean:prune=0.5"); }) == "policy lean: unknown key prune, it has none");
   CHECK(sentence(Fault::usage, [] { make_policy("full:"); }) ==
         "policy full:: expected key=value after the colon, found nothing");
@@ -51,7 +52,8 @@ TEST_CASE("a key's value that makes no sense is refused with what would") {
   CHECK(refused("prebr:draw=often") == "policy prebr: draw=often, expected fixed or bernoulli");
   CHECK(refused("prebr:sample=0.2,pmin=0.3") == "policy prebr: pmin=0.3, expected a number from 1e-06 to 0.2");
   CHECK(refused("prebr++:granularity=tensor,groups=2") == "policy prebr: groups goes with granularity=column");
-  CHECK(refused("tokens:bits=7") == "policy tokens: bits=7, expected 2, 4, 8, 16 or 32");
+  CHECK(refused("tokens:bits=7") == "policy tokens: bits=7, expected 2, 3, 4, 8, 16 or 32");
+  CHECK(refused("codes:group=48") == "policy codes: group=48, expected 32, 64, 128, 256, or 0 for a row");
   CHECK(refused("backrazor:norm=4") == "policy backrazor: unknown key norm, expected one of prune");
   CHECK(refused("full:attention=flat") == "policy full: attention=flat, expected tiled or materialised");
 }
@@ -77,7 +79,7 @@ TEST_CASE("policies by site: the first whose pattern fits decides, and the last 
 }
 
 TEST_CASE("a pruning policy names what it has no rule for, and what lies in no block") {
-  for (const char* spec : {"backrazor", "prebr-", "prebr", "prebr++", "tokens"}) {
+  for (const char* spec : {"backrazor", "prebr-", "prebr", "prebr++", "tokens", "codes"}) {
     CAPTURE(spec);
     const auto policy = make_policy(spec);
     policy->prepare({});

@@ -18,7 +18,9 @@ namespace {
 const VitConfig small{.image = 20, .patch = 5, .dim = 21, .depth = 2, .heads = 3, .classes = 7, .channels = 3};
 constexpr int64_t batch = 3;
 
-bool draws(std::string_view policy) { return policy.find("prebr") == 0 ? policy[5] != '-' : policy.starts_with("tok"); }
+bool draws(std::string_view policy) {
+  return policy.find("prebr") == 0 ? policy[5] != '-' : policy.starts_with("tok") || policy.starts_with("codes");
+}
 
 std::unique_ptr<VitRun> vit(std::string_view policy, const VitConfig& config = small, uint64_t seed = 1) {
   return std::make_unique<VitRun>(test_backend(2), config, batch, policy, seed);
@@ -209,7 +211,7 @@ TEST_CASE("a draw lasts its period, tokens are drawn in every step, and what is 
   };
   for (const char* policy : {"full", "checkpoint", "backrazor", "prebr-"}) CHECK(changes(policy) == ".....");
   for (const char* policy : {"prebr:period=2", "prebr++:period=2,groups=2"}) CHECK(changes(policy) == ".x.x.");
-  for (const char* policy : {"tokens", "tokens@blocks.*.mlp.*|lean", "tokens@blocks.*.mlp.*|checkpoint"})
+  for (const char* policy : {"tokens", "tokens@blocks.*.mlp.*|lean", "tokens@blocks.*.mlp.*|checkpoint", "codes"})
     CHECK(changes(policy) == "xxxxx");
 }
 

@@ -184,8 +184,9 @@ TEST_CASE("GELU's gradient under a packed slope is the slope, rounded to its cod
     return (f(v + h) - f(v - h)) / (2 * h);
   };
   for (const GeluForm form : {GeluForm::exact, GeluForm::tanh, GeluForm::quick})
-    for (const Grid& grid : {Grid{Code::u8, -0.13, 0.005, 255}, Grid{Code::u4, -2. / 12, 1. / 12, 15},
-                             Grid{Code::u2, 0, 0.5, 3}, Grid{Code::f16, 0, 0, 0}}) {
+    for (const Grid& grid :
+         {Grid{Code::u8, -0.13, 0.005, 255}, Grid{Code::u4, -2. / 12, 1. / 12, 15}, Grid{Code::u3, -1. / 6, 1. / 6, 7},
+          Grid{Code::u2, -0.06, 0.33, 3}, Grid{Code::f16, 0, 0, 0}}) {
       CAPTURE(bits_of(grid.code));
       Device device(test_backend(2));
       Scripted policy(PackSlope{grid.code});
@@ -287,7 +288,7 @@ TEST_CASE("sampling's error averages out as one over the root of the draws, and 
        {"prebr:prune=0.5,sample=0.5,learn=0,period=1", "prebr:prune=0.5,sample=0.5,learn=0,period=1,draw=bernoulli",
         "prebr:prune=0.7,sample=0.3,learn=0,period=1,groups=2",
         "prebr++:prune=0.5,sample=0.5,learn=0,period=1,granularity=tensor", "tokens:bits=8", "tokens:bits=4,keep=0.3",
-        "tokens:bits=4,keep=1"}) {
+        "tokens:bits=4,keep=1", "codes:bits=2", "codes:bits=2,group=0", "codes:group=32"}) {
     CAPTURE(spec);
     const auto rms = errors(spec);
     CAPTURE(rms[0]);

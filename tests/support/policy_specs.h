@@ -26,6 +26,9 @@ inline const std::vector<std::string> lossy{
     "tokens:bits=16",
     "tokens@blocks.*.mlp.*|lean",
     "tokens@blocks.*.mlp.*|checkpoint",
+    "codes",
+    "codes:bits=2,group=32,qkv=3,gelu=2",
+    "codes@blocks.*.mlp.*|lean",
     "prebr:granularity=tensor,sample=0.5,period=2@blocks.*.mlp.*|tokens",
 };
 
@@ -44,6 +47,7 @@ inline const std::vector<std::string> whole{
     "tokens:prune=0,keep=1",
     "tokens:prune=0,keep=1,bits=16",
     "tokens:prune=0,keep=1@blocks.*.mlp.*|lean",
+    "codes:bits=16,qkv=16,gelu=16",
 };
 
 inline std::vector<std::string> every_policy() {

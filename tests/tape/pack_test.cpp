@@ -117,7 +117,7 @@ TEST_CASE("a value in a short code comes back within half a step of its row") {
   auto values = normal_values(rows * cols, 5);
   std::fill_n(values.begin(), cols, 3.25f);  // a row without a range
   const Tensor x = bench.tensor({rows, cols}, values);
-  for (const Code code : {Code::u8, Code::u4, Code::u2}) {
+  for (const Code code : {Code::u8, Code::u4, Code::u3, Code::u2}) {
     const auto back = bench.unpacked(pack_all(bench.tape, x, {1, code, false}, {}));
     for (int64_t r = 0; r < rows; ++r) {
       const auto first = values.begin() + r * cols;

@@ -100,6 +100,24 @@ TEST_CASE("plan tells the bytes of each policy, and the first that fits") {
   CHECK(choose(full - 1).json()["choice"] == "lean");
   CHECK(choose(lean).json()["policies"][1]["largest_batch"] == 8);
   CHECK(choose(lean).json()["policies"][0]["fits"] == false);
+  Args automatic = plan;
+  automatic[6] = "full;auto";
+  automatic.insert(automatic.end(), {"--budget", std::to_string(lean - 1)});
+  const auto found = shear(automatic).json();
+  REQUIRE(found["policies"].size() == 2);
+  CHECK(found["policies"][1]["policy"] == "auto");
+  CHECK(found["policies"][1]["fits"] == true);
+  CHECK(found["policies"][1]["gradient_error"].get<double>() > 0);
+  CHECK(found["choice"] == found["policies"][1]["chosen"]);
+  // Where it takes more than a policy, that is told beside it.
+  const auto shortest = shear({"plan", "--model", "vit_tiny_patch16_224", "--batch", "8", "--policy",
+                               "codes:bits=2,group=256,qkv=2,gelu=2", "--optimizer", "sgd", "--json"})
+                            .json()["policies"][0]["peak_bytes"]
+                            .get<int64_t>();
+  automatic.back() = std::to_string(shortest - 1);
+  CHECK(shear(automatic).json()["choice_with"] == "--update in-backward");
+  automatic.erase(automatic.end() - 2, automatic.end());
+  shear.refuses(2, automatic, {"policy auto", "expected --budget"});
   const Result none = choose(lean - 1);
   CHECK(none.status == 4);
   CHECK(none.json()["choice"].is_null());

@@ -307,3 +307,60 @@ TEST_CASE("what stands in a drawing is escaped, ticks are round, labels do not c
     for (size_t k = 0; k < i; ++k)
       CHECK((std::abs(places[i].x - places[k].x) >= width || std::abs(places[i].y - places[k].y) >= 1.2 * 14 - 0.01));
 }
+
+static Args gradients(const Shell& shear, const Args& more) {
+  Args args = compare(shear, more);
+  const auto at = std::find(args.begin(), args.end(), "--seeds");
+  args.erase(at, at + 2);
+  args.push_back("--gradients-only");
+  return args;
+}
+
+TEST_CASE("compare --gradients-only trains nothing and tells each policy's error, cosine, bytes and time") {
+  Shell shear;
+  write_idx(shear.dir / "data");
+  const Args args = gradients(shear, {"--json", "--policy", "lean;codes;codes:bits=2;prebr"});
+  const Result r = shear(args);
+  REQUIRE_MESSAGE(r.status == 0, r.err);
+  const auto j = r.json();
+  CHECK(nlohmann::json::parse(contents(shear.dir / "cmp/gradients.json")) == j);
+  CHECK(contents(shear.dir / "cmp/gradients.svg").starts_with("<svg"));
+  CHECK_FALSE(fs::exists(shear.dir / "cmp/runs"));
+  REQUIRE(j["policies"].size() == 5);
+  const auto of = [&](size_t i, const char* key) { return j["policies"][i][key].get<double>(); };
+  CHECK(j["policies"][0]["policy"] == "full");  // the measure, asked for or not
+  for (const size_t exact : {0u, 1u}) {
+    CHECK(of(exact, "gradient_error") == 0);
+    CHECK(of(exact, "gradient_cosine") == doctest::Approx(1));
+    CHECK(of(exact, "block_error") == 0);
+  }
+  CHECK(of(2, "block_error") > 0.01);
+  CHECK(of(3, "block_error") > 1.5 * of(2, "block_error"));
+  CHECK(of(4, "block_error") > of(3, "block_error"));
+  CHECK(of(2, "block_cosine") > of(3, "block_cosine"));
+  for (size_t i = 0; i < 5; ++i) CHECK(of(i, "step_seconds_median") > 0);
+  // The plan's bytes, with the recipe's optimizer.
+  const auto plan = shear({"plan", "--model", whole_model, "--batch", "16", "--policy", "codes", "--json"}).json();
+  CHECK(j["policies"][2]["saved_bytes"] == plan["policies"][0]["saved_bytes"]);
+  // The same again, and a table for people.
+  const auto again = shear(args).json();
+  for (size_t i = 0; i < 5; ++i) CHECK(again["policies"][i]["gradient_error"] == j["policies"][i]["gradient_error"]);
+  const Result table = shear({"compare", "--gradients-only", "--data", shear.path("data"), "--model", tiny_model,
+                              "--batch", "16", "--cosine-batches", "1", "--threads", "1"});
+  CHECK(table.status == 0);
+  CHECK(table.out.find("of block weights") != std::string::npos);
+  shear.refuses(2, gradients(shear, {"--head-only"}), {"--head-only", "--gradients-only"});
+  shear.refuses(2, compare(shear, {"--gradients-only"}), {"--seeds", "--gradients-only"});
+  shear.refuses(3, gradients(shear, {"--out", "/proc/shear"}), {"--out /proc/shear", "cannot make"});
+}
+
+TEST_CASE("a gradient that reaches no weight in blocks is no measure of a policy") {
+  Shell shear;
+  write_idx(shear.dir / "data");
+  shear.refuses(2, gradients(shear, {"--train", "head"}), {"--train head", "expected"});
+  // A head that does not know all classes is replaced by zeros, through which nothing comes back.
+  REQUIRE(shear(shear.train("run", {"--steps", "1"})).status == 0);
+  write_idx_part(shear.dir / "more", "train", 96, 8, 12, 1);
+  shear.refuses(3, gradients(shear, {"--data", shear.path("more"), "--weights", shear.path("run/model.safetensors")}),
+                {"run/model.safetensors: the gradient", "is zero", "expected"});
+}

@@ -20,7 +20,7 @@ struct CompareFlags {
   std::string policies = "full;lean", out;
   int64_t seeds = 3;
   int64_t cosine_batches = 4;
-  bool scratch = false, head_only = false, overwrite = false, json = false;
+  bool seeds_given = false, scratch = false, head_only = false, gradients_only = false, overwrite = false, json = false;
 };
 
 // A policy as the name of a file: "prebr:prune=0.9,sample=0.3" -> "prebr_prune=0.9_sample=0.3".  A file system takes
@@ -112,12 +112,53 @@ int complete(ComparedRun& run, const CompareFlags& flags, const std::string& whi
   return 0;
 }
 
+void make_directory(const fs::path& out) {  // none where nothing is named
+  std::error_code error;
+  if (!out.empty()) fs::create_directories(out, error);
+  if (error) fail(Fault::input, "--out ", out.string(), ": cannot make this directory: ", error.message());
+}
+
+class Said final : public TrainObserver {
+  void note(const std::string& line) override { say(line); }
+  void warn(const std::string& line) override { say(line); }
+};
+
+int compare_gradients(const CompareFlags& flags) {
+  for (const auto& [given, flag] : {std::pair(flags.scratch, "--scratch"), std::pair(flags.head_only, "--head-only"),
+                                    std::pair(flags.overwrite, "--overwrite"), std::pair(flags.seeds_given, "--seeds")})
+    if (given) fail(Fault::usage, flag, ": nothing is trained, expected it without --gradients-only");
+  const std::vector<std::string> policies = split_policies(flags.policies);
+  for (const std::string& policy : policies) make_policy(policy);
+  Recipe recipe = flags.recipe.read();
+  resolve_defaults(recipe);
+  RunOptions run;
+  run.threads = flags.recipe.device.threads;
+  run.loader_threads = flags.recipe.loader_threads;
+  run.device = parse_device(flags.recipe.device.device);
+  if (!flags.recipe.memory_limit.empty()) run.memory_limit = parse_bytes("--memory-limit", flags.recipe.memory_limit);
+  run.stop = &interrupted();
+  make_directory(flags.out);
+  catch_interrupts();
+  Said said;
+  const auto found = gradient_fidelity(recipe, run, flags.cosine_batches, policies, said);
+  if (!found) return 130;
+  const nlohmann::ordered_json json = gradients_json(*found, flags.cosine_batches);
+  if (!flags.out.empty()) {
+    write_text_atomically(fs::path(flags.out) / "gradients.json", json_text(json) + '\n');
+    write_text_atomically(fs::path(flags.out) / "gradients.svg", gradients_svg(*found));
+  }
+  if (flags.json)
+    print_json(json);
+  else
+    std::cout << gradients_table(*found);
+  return 0;
+}
+
 int run_compare(const CompareFlags& flags) {
+  if (flags.gradients_only) return compare_gradients(flags);
   std::vector<ComparedRun> runs = plan_runs(flags);
   for (const ComparedRun& r : runs) standing(r, flags.overwrite);  // a run with other options is told of now
-  std::error_code error;
-  fs::create_directories(fs::path(flags.out) / "runs", error);
-  if (error) fail(Fault::input, "--out ", flags.out, ": cannot make this directory: ", error.message());
+  make_directory(fs::path(flags.out) / "runs");
   catch_interrupts();
   for (size_t i = 0; i < runs.size(); ++i) {
     const std::string which = text('[', i + 1, '/', runs.size(), "] ", runs[i].policy, ", seed ", runs[i].recipe.seed);
@@ -152,13 +193,18 @@ void add_compare(CLI::App& app, Run& chosen) {
   offer_policies(cmd->add_option("--policy", flags->policies, "separated by ';'; ratios are to the first")
                      ->capture_default_str()
                      ->type_name("P[;P...]"));
-  add_number(*cmd, "--seeds", flags->seeds, {1, 1000}, "runs per policy, with seeds from --seed on");
+  const CLI::Option* seeds =
+      add_number(*cmd, "--seeds", flags->seeds, {1, 1000}, "runs per policy, with seeds from --seed on");
   cmd->add_option("--out", flags->out,
                   "runs/, compare.json, compare.csv, layers.csv and compare.svg; goes on from there")
       ->type_name("DIR REQUIRED");
   cmd->add_flag("--overwrite", flags->overwrite, "begins runs anew that are there with other options");
   cmd->add_flag("--scratch", flags->scratch, "adds the first policy without --weights");
   cmd->add_flag("--head-only", flags->head_only, "adds the first policy with the head trained alone");
+  cmd->add_flag(
+      "--gradients-only", flags->gradients_only,
+      "trains nothing: the gradient's error, bytes and time under each policy, at the weights as they are, in "
+      "a table, and with --out in gradients.json and gradients.svg");
   add_number(*cmd, "--cosine-batches", flags->cosine_batches, {1, 1e6},
              "on which gradients are compared with those of full");
   flags->recipe.add_training(*cmd);
@@ -166,7 +212,10 @@ void add_compare(CLI::App& app, Run& chosen) {
   cmd->add_flag("--json", flags->json, "prints compare.json");
   cmd->footer(policy_help() + example("shear compare --data photos/ --weights vit_small.safetensors --policy "
                                       "\"full;prebr++\" --seeds 2 --epochs 5 --batch 32 --out compare/"));
-  cmd->callback([&chosen, flags] { chosen = [flags] { return run_compare(*flags); }; });
+  cmd->callback([&chosen, flags, seeds] {
+    flags->seeds_given = seeds->count() > 0;
+    chosen = [flags] { return run_compare(*flags); };
+  });
 }
 
 }  // namespace shear::tool

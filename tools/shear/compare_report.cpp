@@ -5,8 +5,6 @@
 #include <cmath>
 #include <limits>
 
-#include "svg.h"
-
 namespace shear::tool {
 
 namespace {
@@ -147,37 +145,87 @@ static std::pair<double, double> range_of(const std::vector<double>& values) {
   return {std::floor(low / step) * step, (std::floor(*most / step) + 1) * step};
 }
 
-std::string comparison_svg(const std::vector<PolicyRow>& rows, const std::string& title) {
+std::string scatter_svg(const Scatter& scatter) {
   static constexpr const char* colors[] = {"#1f5fa8", "#c2410c", "#15803d", "#7e22ce", "#a16207",
                                            "#0e7490", "#be123c", "#4d5562", "#4338ca", "#65720c"};
-  std::vector<double> memory, time;
-  for (const PolicyRow& r : rows) memory.push_back(r.metered / 0x1p20), time.push_back(1e3 * r.step_seconds);
-  const auto [x_low, x_high] = range_of(memory);
-  const auto [y_low, y_high] = range_of(time);
+  std::vector<double> xs, ys;
+  for (const Labelled& dot : scatter.dots) xs.push_back(dot.at.x), ys.push_back(dot.at.y);
+  const auto [x_low, x_high] = range_of(xs);
+  const auto [y_low, y_high] = range_of(ys);
   const Axes axes{{84, 60}, 760, 440, x_low, x_high, y_low, y_high};
-  Svg svg(880, 570, title);
-  svg.write({84, 26}, "Memory and time of a training step, with the accuracy reached", {.size = 16, .bold = true});
-  svg.write({84, 47}, title, {.size = std::min(13., 13 * 760 / text_width(title, 13)), .color = "#555555"});
+  Svg svg(880, 570, scatter.title);
+  svg.write({84, 26}, scatter.heading, {.size = 16, .bold = true});
+  svg.write({84, 47}, scatter.title,
+            {.size = std::min(13., 13 * 760 / text_width(scatter.title, 13)), .color = "#555555"});
   axes.draw(svg, {.x = round_ticks(x_low, x_high, 8), .y = round_ticks(y_low, y_high, 6), .size = 13});
-  svg.write({84 + 380, 552}, "memory of a training step at its peak, MiB", {.size = 14, .anchor = Anchor::middle});
-  svg.write({24, 60 + 220}, "time of a step, ms (median)", {.size = 14, .anchor = Anchor::middle, .upright = true});
+  svg.write({84 + 380, 552}, scatter.x_axis, {.size = 14, .anchor = Anchor::middle});
+  svg.write({24, 60 + 220}, scatter.y_axis, {.size = 14, .anchor = Anchor::middle, .upright = true});
   std::vector<Labelled> labels;
-  for (size_t i = 0; i < rows.size(); ++i)
-    labels.push_back({axes.at(memory[i], time[i]), rows[i].policy + "  " + fixed(100 * rows[i].accuracy, 1) + "%"});
+  for (const Labelled& dot : scatter.dots) labels.push_back({axes.at(dot.at.x, dot.at.y), dot.text});
   constexpr double size = 14;
   const std::vector<Point> places = place_labels(labels, axes, size);
-  for (size_t i = 0; i < rows.size(); ++i) {
+  for (size_t i = 0; i < labels.size(); ++i) {
     const Point p = labels[i].at, at = places[i];
     const Point near{std::clamp(p.x, at.x, at.x + text_width(labels[i].text, size)),
                      std::clamp(p.y, at.y - 0.9 * size, at.y + 0.3 * size)};
     if (std::hypot(near.x - p.x, near.y - p.y) > 16) svg.line(p, near, "#9a9a9a");
   }
-  for (size_t i = 0; i < rows.size(); ++i) {
+  for (size_t i = 0; i < labels.size(); ++i) {
     const char* color = colors[i % std::size(colors)];
     svg.circle(labels[i].at, 5, color);
     svg.write(places[i], labels[i].text, {.size = size, .color = color, .bold = true});
   }
   return svg.done();
+}
+
+std::string comparison_svg(const std::vector<PolicyRow>& rows, const std::string& title) {
+  Scatter scatter{"Memory and time of a training step, with the accuracy reached",
+                  title,
+                  "memory of a training step at its peak, MiB",
+                  "time of a step, ms (median)",
+                  {}};
+  for (const PolicyRow& r : rows)
+    scatter.dots.push_back(
+        {{r.metered / 0x1p20, 1e3 * r.step_seconds}, r.policy + "  " + fixed(100 * r.accuracy, 1) + "%"});
+  return scatter_svg(scatter);
+}
+
+Table gradients_table(const GradientFidelities& found) {
+  Table table({"policy", "error", "cosine", "of block weights", "cosine", "peak MiB", "of full", "saved MiB", "step ms",
+               "of full"});
+  const GradientFidelity& full = found.policies.front();
+  for (const GradientFidelity& f : found.policies)
+    table.add({f.policy, fixed(f.error, 3), fixed(f.cosine, 4), fixed(f.block_error, 3), fixed(f.block_cosine, 4),
+               mib(f.planned.peak),
+               fixed(static_cast<double>(f.planned.peak) / static_cast<double>(full.planned.peak), 3),
+               mib(f.planned.saved), fixed(1e3 * f.step_seconds, 1), fixed(f.step_seconds / full.step_seconds, 2)});
+  return table;
+}
+
+nlohmann::ordered_json gradients_json(const GradientFidelities& found, int64_t batches) {
+  nlohmann::ordered_json j{{"model", found.model}, {"batch", found.batch}, {"batches", batches}};
+  for (const GradientFidelity& f : found.policies)
+    j["policies"].push_back({{"policy", f.policy},
+                             {"gradient_error", f.error},
+                             {"gradient_cosine", f.cosine},
+                             {"block_error", f.block_error},
+                             {"block_cosine", f.block_cosine},
+                             {"peak_bytes", f.planned.peak},
+                             {"saved_bytes", f.planned.saved},
+                             {"workspace_bytes", f.planned.workspace},
+                             {"step_seconds_median", f.step_seconds}});
+  return j;
+}
+
+std::string gradients_svg(const GradientFidelities& found) {
+  Scatter scatter{"What a step remembers, and how far its gradient is from the exact one",
+                  text(found.model, ", batch ", found.batch),
+                  "memory of a training step at its peak, MiB",
+                  "relative error of the gradients of block weights",
+                  {}};
+  for (const GradientFidelity& f : found.policies)
+    scatter.dots.push_back({{static_cast<double>(f.planned.peak) / 0x1p20, f.block_error}, f.policy});
+  return scatter_svg(scatter);
 }
 
 }  // namespace shear::tool

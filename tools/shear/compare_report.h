@@ -1,6 +1,7 @@
 // What `shear compare` found, for people and for programs.
 #pragma once
 #include "compare_runs.h"
+#include "svg.h"
 #include "table.h"
 
 namespace shear::tool {
@@ -22,5 +23,17 @@ nlohmann::ordered_json comparison_json(const std::vector<ComparedRun>&, const st
 std::string comparison_csv(const std::vector<ComparedRun>&);  // a line per run, the keys of the JSON
 std::string layers_csv(const std::vector<ComparedRun>&);      // policy, seed, parameter, cosine
 std::string comparison_svg(const std::vector<PolicyRow>&, const std::string& title);  // memory against step time
+
+// Of --gradients-only.
+Table gradients_table(const GradientFidelities&);
+nlohmann::ordered_json gradients_json(const GradientFidelities&, int64_t batches);
+std::string gradients_svg(const GradientFidelities&);  // memory against error
+
+// Dots with a name each.
+struct Scatter {
+  std::string heading, title, x_axis, y_axis;
+  std::vector<Labelled> dots;  // in the units of the axes
+};
+std::string scatter_svg(const Scatter&);
 
 }  // namespace shear::tool

@@ -187,8 +187,9 @@ std::string policy_help() {
     help += '\n';
   }
   help +=
-      "All but backrazor and the exact ones also take the bits of LayerNorm's inputs (norm=8) and GELU's slopes "
+      "All but backrazor, codes and the exact ones also take the bits of LayerNorm's inputs (norm=8) and GELU's slopes "
       "(gelu=4), and of queries, keys and values kept whole (qkv=4; without it, but in tokens, they are pruned).\n"
+      "auto, with a --budget of train or plan: full, lean or codes, of what fits the one of least gradient error.\n"
       "By site, the first that fits: \"tokens@blocks.*.mlp.*|prebr++@blocks.*|full\"\n\n";
   return help;
 }

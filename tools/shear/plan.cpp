@@ -22,11 +22,14 @@ struct PlanFlags {
 };
 
 struct Row {
-  std::string policy;
+  std::string asked, policy;  // policy: what is planned, for auto what it chose
   Plan plan;
   int64_t largest = 0;                 // batch within the budget
   std::optional<std::string> lowered;  // what it takes to come within the budget, see lower_floor
+  std::optional<PolicyChoice> chosen;  // of auto
 };
+
+std::string label(const Row& r) { return r.asked == r.policy ? r.policy : r.asked + ": " + r.policy; }
 
 // What is there whatever the policy and the batch.
 size_t floor_of(const MemoryUse& use) { return use.parameters + use.gradients + use.optimizer; }
@@ -61,7 +64,16 @@ int run_plan(PlanFlags& flags) {
   std::vector<Row> rows;
   for (const std::string& policy : flags.policy.empty() ? every_policy() : split_policies(flags.policy)) {
     options.policy = policy;
-    Row& row = rows.emplace_back(Row{policy, plan_training(options), 0, {}});
+    if (is_auto(policy) && budget > 0) {
+      PlanOptions with = options;
+      Row& row = rows.emplace_back(Row{policy, {}, {}, 0, {}, choose_policy(with, budget)});
+      row.policy = with.policy;
+      row.plan = row.chosen ? row.chosen->plan : plan_training(with);
+      row.largest = largest_batch(with, budget);
+      if (row.chosen) row.lowered = row.chosen->lowered;
+      continue;
+    }
+    Row& row = rows.emplace_back(Row{policy, policy, plan_training(options), 0, {}, {}});
     if (budget == 0) continue;
     row.largest = largest_batch(options, budget);
     PlanOptions lowered = options;
@@ -74,7 +86,7 @@ int run_plan(PlanFlags& flags) {
     nlohmann::ordered_json j{{"model", flags.model}, {"batch", options.batch}};
     for (const Row& r : rows) {
       const MemoryUse& use = r.plan.use;
-      nlohmann::ordered_json one{{"policy", r.policy},
+      nlohmann::ordered_json one{{"policy", r.asked},
                                  {"peak_bytes", use.peak},
                                  {"floor_bytes", floor_of(use)},
                                  {"parameter_bytes", use.parameters},
@@ -86,6 +98,7 @@ int run_plan(PlanFlags& flags) {
         one["fits"] = fits(r), one["largest_batch"] = r.largest;
         one["fits_with"] = r.lowered ? nlohmann::ordered_json(*r.lowered) : nlohmann::ordered_json();
       }
+      if (r.chosen) one["chosen"] = r.chosen->policy, one["gradient_error"] = r.chosen->error;
       if (flags.saves)
         for (const PlannedSave& s : r.plan.saves)
           one["saves"].push_back({{"site", s.site},
@@ -100,6 +113,7 @@ int run_plan(PlanFlags& flags) {
     if (budget > 0) {
       j["budget_bytes"] = budget;
       j["choice"] = choice == rows.end() ? nlohmann::ordered_json() : nlohmann::ordered_json(choice->policy);
+      if (choice != rows.end() && choice->chosen) j["choice_with"] = choice->chosen->lowered;
     }
     print_json(j);
   } else {
@@ -115,7 +129,7 @@ int run_plan(PlanFlags& flags) {
     Table table(header);
     for (const Row& r : rows) {
       const MemoryUse& use = r.plan.use;
-      std::vector<std::string> cells{r.policy,           mib(use.peak),      mib(floor_of(use)), mib(use.parameters),
+      std::vector<std::string> cells{label(r),           mib(use.peak),      mib(floor_of(use)), mib(use.parameters),
                                      mib(use.gradients), mib(use.optimizer), mib(use.saved),     mib(use.workspace)};
       if (budget > 0)
         cells.insert(cells.end(), {fits(r) ? "yes" : "no", std::to_string(r.largest), r.lowered.value_or("nothing")});
@@ -123,7 +137,9 @@ int run_plan(PlanFlags& flags) {
     }
     std::cout << table;
     if (budget > 0 && choice != rows.end())
-      std::cout << "Within " << human_bytes(budget) << ": " << choice->policy << '\n';
+      std::cout << "Within " << human_bytes(budget) << ": " << label(*choice)
+                << (choice->chosen && !choice->chosen->lowered.empty() ? " with " + choice->chosen->lowered : "")
+                << '\n';
     if (flags.saves)
       for (const Row& r : rows) print_saves(r);
   }

@@ -82,6 +82,9 @@ struct VitConfig {
   bool pools_class_token() const {
     return pool == Pool::token || pool == Pool::token_and_mean || pool == Pool::two_heads;
   }
+  // Whether of the last block only the class token is read: behind its attention the other rows are not computed, nor
+  // kept.  Not under dropout, whose draws are those of all rows.
+  bool ends_in_class_token(int block) const { return pool == Pool::token && dropout == 0 && block + 1 == depth; }
   int64_t features() const { return pool == Pool::token_and_mean ? 2 * dim : dim; }  // that the head sees
   int64_t mlp_width() const { return hidden > 0 ? hidden : mlp * dim; }
   bool operator==(const VitConfig&) const = default;
@@ -150,7 +153,7 @@ class Vit final : public Model {
     Block(Parameters&, const VitConfig&, int index);
     Tensor operator()(Tape&, Tensor x, const Vit&, const ForwardContext&, int index) const;
 
-    std::string site, act_site, add1_site, add2_site, drop_site;
+    std::string site, row_site, act_site, add1_site, add2_site, drop_site;
     Norm norm1;
     Linear qkv;
     Attention attention;
@@ -167,7 +170,7 @@ class Vit final : public Model {
     ParallelBlock(Parameters&, const VitConfig&, int index);
     Tensor operator()(Tape&, Tensor x, const Vit&, const ForwardContext&, int index) const;
 
-    std::string site, qkv_site, mlp_site, act_site, join_site, add_site, drop_site;
+    std::string site, row_site, qkv_site, mlp_site, act_site, join_site, add_site, drop_site;
     Norm norm;
     Linear in;  // the MLP's hidden values, queries, keys and values
     Attention attention;
@@ -188,7 +191,8 @@ class Vit final : public Model {
   template <class B>
   static std::deque<B> make_blocks(Parameters&, const VitConfig&, bool there);
   template <class B>
-  Tensor through(Tape&, const std::deque<B>&, Tensor x, const ForwardContext&) const;  // (B, N, D) -> (B, N, D)
+  // (B, N, D) -> (B, N, D), or (B, D) where the last one ends in the class token.
+  Tensor through(Tape&, const std::deque<B>&, Tensor x, const ForwardContext&) const;
   Param* embedding(const char* name, int64_t tokens, Init);  // (1, tokens, dim), null where there are none
   std::optional<AttentionPool> pool_if(bool there);
   Tensor pooled(Tape&, Tensor x) const;  // (B, N, D) -> (B, D)

@@ -101,8 +101,7 @@ struct Awake {
     const Range of = range(n);
     const float inverse = of.inverse;
     float chance[state_block];
-    for (int64_t i = 0; i < n; i += drawn)
-      draw(rounding, static_cast<uint32_t>((block * state_block + i) / 8), chance + i);
+    draw(rounding, static_cast<uint32_t>(block * state_block / 8), n, chance);
 #pragma omp simd
     for (int64_t i = 0; i < n; ++i) {
       const float share = values[i] * inverse;
@@ -158,7 +157,7 @@ class BlockWeights {
   void sleep() {
     if (of_.awake()) return;
     uint32_t up[state_block];
-    for (int64_t i = 0; i < n_; i += drawn) draw_words(i, up + i);
+    draw_halves(of_.rounding, static_cast<uint32_t>(block_ * state_block / 8), n_, up);
     uint16_t* value = of_.value.row<uint16_t>(0) + first_;
     if (uint8_t* behind = fine()) {
 #pragma omp simd
@@ -175,13 +174,6 @@ class BlockWeights {
 
  private:
   uint8_t* fine() const { return of_.fine.data ? of_.fine.row<uint8_t>(0) + first_ : nullptr; }
-  // `drawn` words of 16 bits.
-  void draw_words(int64_t i, uint32_t* out) const {
-    float chance[drawn];
-    draw(of_.rounding, static_cast<uint32_t>((block_ * state_block + i) / 8), chance);
-#pragma omp simd
-    for (int64_t j = 0; j < drawn; ++j) out[j] = static_cast<uint32_t>(static_cast<int>(chance[j] * 0x1p16f));
-  }
 
   const WeightView& of_;
   int64_t block_, first_, n_;

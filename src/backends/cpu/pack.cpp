@@ -30,13 +30,16 @@ void pack_row(const PackSource& source, const PackedView& out, int64_t r, const 
     case Scheme::affine:
       break;
   }
+  const int bits = bits_of(out.code);
+  const auto codes = reinterpret_cast<uint8_t*>(to);
+  if (out.group > 0)
+    return encode_groups(x, out.cols, bits, out.group, source.rounding, r, codes, out.of_group + r * out.groups());
   const bool slope = source.slope != Slope::none;
   const SlopeGrid grid = slope_grid(out.code);
-  const int bits = bits_of(out.code);
   const Affine affine = slope ? Affine{grid.offset, grid.scale} : range_of(x, out.cols, bits);
   out.affine[2 * r] = affine.offset;
   out.affine[2 * r + 1] = affine.scale;
-  encode_row(x, out.cols, bits, affine, slope ? nullptr : source.rounding, r, reinterpret_cast<uint8_t*>(to));
+  encode_row(x, out.cols, bits, affine, slope ? nullptr : source.rounding, r, codes);
 }
 
 void unpack_row(const PackedView& in, int64_t r, float* out) {
@@ -52,8 +55,10 @@ void unpack_row(const PackedView& in, int64_t r, float* out) {
     case Scheme::affine:
       break;
   }
-  decode_row(reinterpret_cast<const uint8_t*>(from), in.cols, bits_of(in.code),
-             {in.affine[2 * r], in.affine[2 * r + 1]}, out);
+  const auto codes = reinterpret_cast<const uint8_t*>(from);
+  const int bits = bits_of(in.code);
+  if (in.group > 0) return decode_groups(codes, in.cols, bits, in.group, in.of_group + r * in.groups(), out);
+  decode_row(codes, in.cols, bits, {in.affine[2 * r], in.affine[2 * r + 1]}, out);
 }
 
 // One part of one sample, in two passes: which magnitudes are kept, and their values.

@@ -161,7 +161,7 @@ TEST_CASE("codes rounded at random are right on average, column by column, and t
   for (int64_t i = 0; i < rows * cols; ++i) x[at(i)] = one[at(i % cols)];
   const auto [low, high] = std::minmax_element(one.begin(), one.end());
   const StreamKey key{11, static_cast<uint32_t>(Purpose::policy), 2, 3};
-  for (const Code code : {Code::u8, Code::u4, Code::u2}) {
+  for (const Code code : {Code::u8, Code::u4, Code::u3, Code::u2}) {
     CAPTURE(bits_of(code));
     PackSource source = source_of(x, rows, cols);
     source.rounding = &key;
@@ -216,7 +216,7 @@ TEST_CASE("codes come back within half a step of their row, whatever its range")
   const int64_t cols = 300;
   for (const float size : {1e-44f, 1e-37f, 1.f, 1e37f})
     for (const float offset : {0.f, 3.f})
-      for (const Code code : {Code::u8, Code::u4, Code::u2}) {
+      for (const Code code : {Code::u8, Code::u4, Code::u3, Code::u2}) {
         CAPTURE(size);
         Floats x = normal_values(2 * cols, 8);
         for (int64_t i = 0; i < 2 * cols; ++i)

@@ -34,9 +34,11 @@ class Operands {
     return {index.data(), 1, chosen, chosen, DType::i32};
   }
   // Room for rows x cols in that code, `kept` of each sample where it is not 0.
-  PackedView asleep(Code code, int64_t rows, int64_t cols, int64_t sample_rows, int64_t kept = 0, int64_t parts = 1) {
+  PackedView asleep(Code code, int64_t rows, int64_t cols, int64_t sample_rows, int64_t kept = 0, int64_t parts = 1,
+                    int64_t group = 0) {
     PackedView p;
     p.code = code, p.rows = rows, p.cols = cols, p.sample_rows = sample_rows, p.kept = kept, p.parts = parts;
+    p.group = group;
     const auto zeros = [&](int64_t n) {
       const View v = out(1, n);
       std::fill_n(v.row(0), n, 0.f);
@@ -44,7 +46,10 @@ class Operands {
     };
     p.values = zeros(kept > 0 ? rows / sample_rows * parts * kept : rows * cols);
     if (kept > 0) p.bits = reinterpret_cast<uint32_t*>(zeros(rows * parts * p.mask_words()));
-    p.affine = zeros(2 * rows);
+    if (group > 0)
+      p.of_group = reinterpret_cast<CodeRange*>(zeros(rows * p.groups()));
+    else
+      p.affine = zeros(2 * rows);
     return p;
   }
   std::vector<float> results() const {
@@ -120,6 +125,8 @@ void add_norms(std::vector<Op>& ops) {
                                   rstd = o.out(1, r), dy = o.in(r, c);
                        b.layernorm(x, gamma, shift, 1e-6f, o.out(r, c), mean, rstd);
                        b.layernorm_apply(x, mean, rstd, gamma, shift, o.out(r, c));
+                       b.layernorm_weigh(x, mean, gamma, o.out(r, c));
+                       b.layernorm_unweigh(x, mean, gamma, o.out(r, c));
                        b.layernorm_grad(x, mean, rstd, gamma, dy, beta, o.out(r, c), beta, o.out(1, c), o.out(1, c),
                                         o.scratch(b.layernorm_scratch(c)));
                        b.layernorm_grad(x, mean, rstd, gamma, dy, 0, {}, beta, o.out(1, c), {},
@@ -264,14 +271,17 @@ void add_rotation(std::vector<Op>& ops) {
 void add_sleep(std::vector<Op>& ops) {
   const int64_t rows = 340, cols = 150, sample = 17;
   const StreamKey key{1, static_cast<uint32_t>(Purpose::test), 0, 0};
-  for (const Code code : {Code::f32, Code::f16, Code::bf16, Code::u8, Code::u4, Code::u2})
-    for (const bool drawn : {false, true})
-      ops.push_back({"codes of " + std::to_string(bits_of(code)) + " bits", [=](Backend& b, Operands& o) {
-                       const View x = o.in(rows, cols);
-                       const PackedView to = o.asleep(code, rows, cols, sample);
-                       b.pack({.x = x, .rounding = drawn ? &key : nullptr}, to, o.scratch(b.pack_scratch(cols)));
-                       b.unpack(to, 5, o.out(rows - 5, cols));
-                     }});
+  for (const Code code : all_codes)
+    for (const int group : {0, 32, 64})
+      for (const bool drawn : {false, true}) {
+        if (group > 0 && format_of(code).scheme != Scheme::affine) continue;
+        ops.push_back({"codes of " + std::to_string(bits_of(code)) + " bits", [=](Backend& b, Operands& o) {
+                         const View x = o.in(rows, cols);
+                         const PackedView to = o.asleep(code, rows, cols, sample, 0, 1, group);
+                         b.pack({.x = x, .rounding = drawn ? &key : nullptr}, to, o.scratch(b.pack_scratch(cols)));
+                         b.unpack(to, 5, o.out(rows - 5, cols));
+                       }});
+      }
   for (const Code code : {Code::f32, Code::f16})
     for (const bool coarse : {false, true})  // many values are equal: which of them are kept?
       ops.push_back({"masks", [=](Backend& b, Operands& o) {

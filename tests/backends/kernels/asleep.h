@@ -41,6 +41,11 @@ inline PackedView shape_of(Code code, int64_t rows, int64_t cols, int64_t sample
   return v;
 }
 
+inline PackedView grouped(PackedView shape, int64_t group) {
+  shape.group = group;
+  return shape;
+}
+
 class Asleep {
  public:
   Asleep(Backend& backend, const Nap& nap) : side_(backend), view_(nap.shape) {
@@ -49,7 +54,10 @@ class Asleep {
     view_.values = values_.make(backend, nap.masked() ? kept_bytes : view_.rows * view_.row_bytes());
     if (nap.masked())
       view_.bits = static_cast<uint32_t*>(bits_.make(backend, 4 * view_.rows * view_.parts * view_.mask_words()));
-    if (bits_of(view_.code) <= 8) view_.affine = static_cast<float*>(affine_.make(backend, 8 * view_.rows));
+    if (view_.group > 0)
+      view_.of_group = static_cast<CodeRange*>(affine_.make(backend, 4 * view_.rows * view_.groups()));
+    else if (bits_of(view_.code) <= 8)
+      view_.affine = static_cast<float*>(affine_.make(backend, 8 * view_.rows));
     PackSource source;
     source.x = side_(nap.x);
     if (!nap.rows.empty()) source.row_index = static_cast<const int32_t*>(side_(nap.rows).data);
@@ -62,7 +70,13 @@ class Asleep {
 
   std::vector<uint8_t> values() { return values_.read<uint8_t>(side_.run()); }
   std::vector<uint32_t> bits() { return bits_.read<uint32_t>(side_.run()); }
-  std::vector<float> affine() { return affine_.read<float>(side_.run()); }
+  // Offset and scale, row by row and group by group.
+  std::vector<float> affine() {
+    if (view_.group == 0) return affine_.read<float>(side_.run());
+    std::vector<float> pairs;
+    for (const CodeRange& r : affine_.read<CodeRange>(side_.run())) pairs.insert(pairs.end(), {r.offset(), r.scale()});
+    return pairs;
+  }
   Matrix woken(int64_t first, int64_t rows, int64_t gap = 0) {
     const Matrix out(rows, view_.cols, gap, 0);
     Side side(side_.run());

@@ -1,13 +1,14 @@
-// Packing of whole rows: in f32 and f16 and in codes of 8, 4 and 2 bits, against a reference written here and against
-// the other backend.
+// Packing of whole rows: in f32 and f16 and in codes of 8, 4, 3 and 2 bits, against a reference written here and
+// against the other backend.
 #include "asleep.h"
+#include "shear/io.h"
 
 using namespace shear;
 using namespace shear::test;
 
 namespace {
 
-constexpr Code codes[] = {Code::u8, Code::u4, Code::u2};
+constexpr Code codes[] = {Code::u8, Code::u4, Code::u3, Code::u2};
 
 // A number in (0, 1) for the i-th value of a row: 16 bits of the block of 64 values that it lies in.
 float rounding_of(const StreamKey& key, int64_t row, int64_t cols, int64_t i) {
@@ -23,26 +24,46 @@ struct Coded {
   Matrix woken;
 };
 
+// The largest bf16 that is not above x.
+float bf16_below(float x) {
+  uint16_t bits = f32_to_bf16(x);
+  if (bf16_to_f32(bits) > x) bits = static_cast<uint16_t>(bits == 0 ? 0x8001 : x > 0 ? bits - 1 : bits + 1);
+  return bf16_to_f32(bits);
+}
+
+// A range: of a row as it is, of a group in bf16 and no less.
+std::pair<float, float> map_of(float low, float high, float top, bool grouped) {
+  if (!grouped) return {low, (high - low) / top};
+  const float offset = bf16_below(low);
+  return {offset, -bf16_below(-((high - offset) / top))};
+}
+
 Coded coded_by_hand(const Nap& nap) {
   const auto [rows, cols] = std::pair(nap.shape.rows, nap.shape.cols);
-  const int bits = bits_of(nap.shape.code), in_byte = 8 / bits;
+  const int bits = bits_of(nap.shape.code);
+  const int64_t group = nap.shape.group > 0 ? nap.shape.group : cols;
   const float top = static_cast<float>((1 << bits) - 1);
   Coded out{std::vector<uint8_t>(at(rows * nap.shape.row_bytes())), {}, Matrix(rows, cols, 0, 0)};
-  for (int64_t r = 0; r < rows; ++r) {
-    float low = nap.value(r, 0), high = low;
-    for (int64_t c = 0; c < cols; ++c) low = std::min(low, nap.value(r, c)), high = std::max(high, nap.value(r, c));
-    const float scale = (high - low) / top;
-    out.affine.insert(out.affine.end(), {low, scale});
-    const float inverse = scale >= std::numeric_limits<float>::min() ? 1 / scale : 0, zero = -low / scale;
-    for (int64_t c = 0; c < cols; ++c) {
-      const float up = nap.rounding ? rounding_of(*nap.rounding, r, cols, c) : 0.5f;
-      const float code = std::floor(std::clamp(std::fma(nap.value(r, c) - low, inverse, up), 0.f, top));
-      out.values[at(r * nap.shape.row_bytes() + c / in_byte)] |=
-          static_cast<uint8_t>(static_cast<int>(code) << (c % in_byte * bits));
-      const bool has_zero = zero >= 0 && zero <= 255 && zero == std::floor(zero);
-      out.woken(r, c) = has_zero ? (code - zero) * scale : std::fma(scale, code, low);
+  for (int64_t r = 0; r < rows; ++r)
+    for (int64_t begin = 0; begin < cols; begin += group) {
+      const int64_t end = std::min(begin + group, cols);
+      float least = nap.value(r, begin), most = least;
+      for (int64_t c = begin; c < end; ++c)
+        least = std::min(least, nap.value(r, c)), most = std::max(most, nap.value(r, c));
+      const auto [low, scale] = map_of(least, most, top, nap.shape.group > 0);
+      out.affine.insert(out.affine.end(), {low, scale});
+      const float inverse = scale >= std::numeric_limits<float>::min() ? 1 / scale : 0, zero = -low / scale;
+      for (int64_t c = begin; c < end; ++c) {
+        const float up = nap.rounding ? rounding_of(*nap.rounding, r, cols, c) : 0.5f;
+        const float code = std::floor(std::clamp(std::fma(nap.value(r, c) - low, inverse, up), 0.f, top));
+        for (int64_t bit = 0; bit < bits; ++bit)
+          if (static_cast<int>(code) >> bit & 1)
+            out.values[at(r * nap.shape.row_bytes() + (c * bits + bit) / 8)] |=
+                static_cast<uint8_t>(1 << (c * bits + bit) % 8);
+        const bool has_zero = nap.shape.group == 0 && zero >= 0 && zero <= 255 && zero == std::floor(zero);
+        out.woken(r, c) = has_zero ? (code - zero) * scale : std::fma(scale, code, low);
+      }
     }
-  }
   return out;
 }
 
@@ -64,7 +85,8 @@ void check_coded(const Nap& nap) {
   int64_t different = 0;
   for (int64_t r = 0; r < nap.shape.rows; ++r)
     for (int64_t c = 0; c < nap.shape.cols; ++c) {
-      const double scale = static_cast<double>(expected.affine[at(2 * r + 1)]),
+      const int64_t pair = nap.shape.group > 0 ? r * nap.shape.groups() + c / nap.shape.group : r;
+      const double scale = static_cast<double>(expected.affine[at(2 * pair + 1)]),
                    apart = std::abs(expected.woken.at(r, c) - on_cpu.at(r, c));
       different += apart > 0.5 * scale;
       CHECK(apart <= 1.0001 * scale);
@@ -87,6 +109,55 @@ TEST_CASE("codes, their ranges and what comes back are the reference's, rounded 
         check_coded({.x = x, .shape = shape_of(code, s.rows, s.cols, s.rows, 0), .rounding = rounding});
       }
   });
+}
+
+TEST_CASE("codes with a range for each group of columns are the reference's, rounded to the nearest or at random") {
+  for (const Size& s : {Size{5, 1, 0}, Size{3, 33, 2}, Size{4, 65, 0}, Size{7, 200, 3}, Size{3, 517, 0}}) {
+    CAPTURE(s.cols);
+    Matrix x(s.rows, s.cols, s.gap, 1);
+    for (int64_t c = 0; c < s.cols; ++c)
+      x(0, c) = c < 40 ? 1.3f : -1e4f * x(0, c);  // one value alone, and far from zero
+    for (const Code code : codes)
+      for (const int group : code_groups)
+        for (const StreamKey* rounding : {static_cast<const StreamKey*>(nullptr), &key}) {
+          CAPTURE(bits_of(code));
+          CAPTURE(group);
+          CAPTURE((rounding != nullptr));
+          check_coded(
+              {.x = x, .shape = grouped(shape_of(code, s.rows, s.cols, s.rows, 0), group), .rounding = rounding});
+        }
+  }
+}
+
+TEST_CASE(
+    "a group's range holds all of its values, and a group with an infinity wakes as nan, the others as they are") {
+  const int64_t rows = 40, cols = 192;
+  for (const float size : {1e-37f, 1.f, 3e5f, 1e37f}) {
+    CAPTURE(size);
+    Matrix x(rows, cols, 0, 6, size);
+    for (int64_t r = 0; r < rows; ++r)
+      for (int64_t c = 0; c < cols; ++c) x(r, c) = static_cast<float>(x.at(r, c)) + (r % 3 == 0 ? 20 * size : 0.f);
+    const Nap nap{.x = x, .shape = grouped(shape_of(Code::u3, rows, cols, rows, 0), 64)};
+    Asleep asleep(tested_backend(), nap);
+    const std::vector<float> affine = asleep.affine();
+    const Matrix woken = asleep.woken();
+    for (int64_t r = 0; r < rows; ++r)
+      for (int64_t c = 0; c < cols; ++c) {
+        const auto low = static_cast<double>(affine[at(2 * (3 * r + c / 64))]),
+                   scale = static_cast<double>(affine[at(2 * (3 * r + c / 64) + 1)]);
+        CHECK(x.at(r, c) >= low);
+        CHECK(x.at(r, c) <= low + 7 * scale * (1 + 1e-6));
+        CHECK(std::abs(woken.at(r, c) - x.at(r, c)) <= 0.5001 * scale + 1e-6 * std::abs(x.at(r, c)));
+      }
+  }
+  Matrix x(3, 192, 0, 3);
+  x(0, 70) = std::numeric_limits<float>::infinity(), x(1, 190) = -std::numeric_limits<float>::infinity();
+  for (Backend* backend : {&tested_backend(), &other_backend()}) {
+    const Matrix woken = Asleep(*backend, {.x = x, .shape = grouped(shape_of(Code::u3, 3, 192, 3, 0), 64)}).woken();
+    for (int64_t r = 0; r < 3; ++r)
+      for (int64_t c = 0; c < 192; ++c)
+        CHECK(std::isfinite(woken.at(r, c)) == !((r == 0 && c / 64 == 1) || (r == 1 && c / 64 == 2)));
+  }
 }
 
 TEST_CASE("codes take rows of any range, and one value alone") {
@@ -166,8 +237,8 @@ TEST_CASE("in f32, f16 and bf16 whole rows sleep in the same bits on every backe
 
 TEST_CASE("any band of codes, halves or floats that is woken equals those rows of the whole") {
   const Matrix x(60, 101, 0, 3);
-  for (const Code code : {Code::f32, Code::f16, Code::bf16, Code::u8, Code::u4, Code::u2})
-    check_bands({.x = x, .shape = shape_of(code, 60, 101, 20, 0)});
+  for (const Code code : all_codes) check_bands({.x = x, .shape = shape_of(code, 60, 101, 20, 0)});
+  for (const Code code : codes) check_bands({.x = x, .shape = grouped(shape_of(code, 60, 101, 20, 0), 32)});
 }
 
 TEST_CASE("rows and columns that were chosen are packed, each group's columns by a choice of its own") {
@@ -204,7 +275,7 @@ TEST_CASE("a slope lies on its grid, within 1e-6 of the exact one before it is r
       const double t = std::tanh(std::sqrt(2 / pi) * (v + 0.044715 * v * v * v));
       return 0.5 * (1 + t) + 0.5 * v * (1 - t * t) * std::sqrt(2 / pi) * (1 + 3 * 0.044715 * v * v);
     };
-    for (const Code code : {Code::f32, Code::f16, Code::u8, Code::u4, Code::u2}) {
+    for (const Code code : {Code::f32, Code::f16, Code::u8, Code::u4, Code::u3, Code::u2}) {
       CAPTURE(bits_of(code));
       const bool coded = bits_of(code) <= 8;
       const Nap nap{.x = x,
@@ -223,7 +294,7 @@ TEST_CASE("a slope lies on its grid, within 1e-6 of the exact one before it is r
           const double exact = slope(x.at(r, c)), wanted = coded ? std::clamp(exact, offset, top) : exact;
           const double tolerance = coded ? 0.5 * scale + 1e-6 : code == Code::f16 ? 5e-4 + 1e-6 : 1e-6;
           CHECK(std::abs(woken.at(r, c) - wanted) <= tolerance);
-          if (coded && std::abs(x.at(r, c)) > 14) CHECK(woken.at(r, c) == (x.at(r, c) < 0 ? 0 : 1));
+          if (coded && code != Code::u2 && std::abs(x.at(r, c)) > 14) CHECK(woken.at(r, c) == (x.at(r, c) < 0 ? 0 : 1));
           different += woken.at(r, c) != of_other.at(r, c);
         }
       if (coded) CHECK(different <= 3);  // of 903

@@ -154,6 +154,29 @@ TEST_CASE("LayerNorm is that of the reference, and made again from its statistic
   });
 }
 
+TEST_CASE("a norm's input weighed by gamma is that of the reference, and comes back, in place, centred or not") {
+  for_sizes([](const Size& s) {
+    if (s.cols == 0) return;
+    const Matrix x(s.rows, s.cols, s.gap, 1), mean(1, s.rows, 0, 3), y(s.rows, s.cols, s.gap + 1, 4),
+        uncentred(s.rows, s.cols, s.gap, 5);
+    Matrix gamma(1, s.cols, 0, 2);
+    gamma(0, 0) = 0;  // which a code of the output alone would lose
+    Both both([&](Side& at) {
+      at.run().layernorm_weigh(at(x), at(mean), at(gamma), at(y));
+      at.run().layernorm_weigh(at(x), {}, at(gamma), at(uncentred));
+    });
+    const auto weight = [&](int64_t c) { return std::abs(gamma.at(0, c)) + 1. / 16; };
+    both.check(y, [&](int64_t r, int64_t c) { return (x.at(r, c) - mean.at(0, r)) * weight(c); });
+    both.check(uncentred, [&](int64_t r, int64_t c) { return x.at(r, c) * weight(c); });
+    Both back([&](Side& at) {
+      at.run().layernorm_unweigh(at(x), at(mean), at(gamma), at(y));
+      at.run().layernorm_unweigh(at(x), {}, at(gamma), at(x));
+    });
+    back.check(y, [&](int64_t r, int64_t c) { return x.at(r, c) / weight(c) + mean.at(0, r); });
+    back.check(x, [&](int64_t r, int64_t c) { return x.at(r, c) / weight(c); });
+  });
+}
+
 TEST_CASE("under bf16 LayerNorm and its statistics are those of the rounded input") {
   for_sizes([](const Size& s) {
     if (s.cols == 0) return;

@@ -1,0 +1,76 @@
+// codes: every row and column is there, in few bits: each group of a row's values has an offset and a scale of its own
+// and is rounded at random, so that weight gradients are right in the mean.
+//
+// Where the columns that PreBackRazor keeps buy time, bits buy fidelity: each halves the error.  A LayerNorm and the
+// linear behind it share one code, of the norm's input weighed by its gamma.  GELU keeps its slope.  Queries, keys and
+// values are rounded to the nearest: what attention makes of them is not linear, and half the error is worth more
+// there. Beyond the paper; nearest relatives: ActNN (Chen et al. 2021), GACT (Liu et al. 2022), MS-BP (Yang et al.
+// 2024).
+#include "policies/policies_list.h"
+
+#include "shear/error.h"
+
+#include <algorithm>
+
+namespace shear {
+
+namespace {
+
+class Codes final : public MemoryPolicy {
+ public:
+  explicit Codes(PolicyKeys& keys)
+      : name_(keys.spec()),
+        code_(keys.bits("bits", Code::u3)),
+        qkv_(keys.bits("qkv", Code::u4)),
+        slope_(keys.bits("gelu", Code::u4)),
+        group_(group_of(keys)) {
+    keys.done();
+  }
+
+  std::string name() const override { return name_; }
+  bool wants(Way way, const Place& at) const override { return way == Way::weighed_norm_input && at.in_block(); }
+
+  Verdict decide(const SaveRequest& request) override {
+    if (!request.in_block()) return Keep{"outside the blocks, which alone are pruned"};
+    switch (request.role) {
+      case Role::linear_input:
+        if (request.recipe >= SaveRequest::Recipe::linear) return Recompute{.exact = false};
+        return coded(code_, true);
+      case Role::norm_input:
+        return coded(code_, true);
+      case Role::activation_input:
+        if (request.slope != Slope::none) return PackSlope{slope_};
+        return coded(slope_, false);
+      case Role::qkv:
+      case Role::probabilities:
+        return coded(qkv_, false);
+      case Role::other:
+        break;
+    }
+    return Keep{"the policy has no rule for such a value"};
+  }
+
+ private:
+  Verdict coded(Code code, bool at_random) const {
+    const bool affine = format_of(code).scheme == Scheme::affine;
+    return Pack{.code = code, .stochastic = affine && at_random, .group = affine ? group_ : 0};
+  }
+
+  static int group_of(PolicyKeys& keys) {
+    const double group = keys.number("group", 64, 0, code_groups.back());
+    const auto known = [&](int g) { return g == group; };
+    if (group != 0 && std::none_of(code_groups.begin(), code_groups.end(), known))
+      fail(Fault::usage, "policy ", keys.policy(), ": group=", group, ", expected 32, 64, 128, 256, or 0 for a row");
+    return static_cast<int>(group);
+  }
+
+  std::string name_;
+  Code code_, qkv_, slope_;
+  int group_;
+};
+
+}  // namespace
+
+std::unique_ptr<MemoryPolicy> make_codes(PolicyKeys& keys) { return std::make_unique<Codes>(keys); }
+
+}  // namespace shear
