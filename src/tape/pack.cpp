@@ -54,8 +54,8 @@ Packed pack_as(Tape& tape, const PackSource& source, int64_t rows, int64_t cols,
     p.values = saved(tape, {rows, (cols * bits_of(how.code) + 7) / 8}, DType::u8);
     if (format_of(how.code).scheme == Scheme::affine) {
       p.group = how.group;
-      p.affine = p.group > 0 ? saved(tape, {rows, (cols + p.group - 1) / p.group, 2}, DType::bf16)
-                             : saved(tape, {rows, 2}, DType::f32);
+      p.affine =
+          p.group > 0 ? saved(tape, {rows, p.view().groups(), 2}, DType::bf16) : saved(tape, {rows, 2}, DType::f32);
     }
   }
   Tensor scratch = tape.empty({tape.run().pack_scratch(cols)});
