@@ -150,6 +150,64 @@ TEST_CASE("a compare that is repeated runs nothing anew, and one with another po
   CHECK(anew.json()["runs"][0]["loss"] != nlohmann::json::parse(before)["runs"][0]["loss"]);
 }
 
+TEST_CASE("with --rates every policy is compared at its own best of them, and those that lost are in no mean") {
+  Shell shear;
+  write_idx(shear.dir / "data");
+  const Args args = compare(shear, {"--rates", "0.01,1e-7,0.001", "--json"});
+  const Result r = shear(args);
+  REQUIRE_MESSAGE(r.status == 0, r.err);
+  const auto j = r.json();
+  REQUIRE(j["runs"].size() == 2 * (3 + 1));
+  REQUIRE(j["policies"].size() == 2);
+  for (const auto& policy : j["policies"]) {
+    std::vector<nlohmann::json> first, best;
+    for (const auto& run : j["runs"]) {
+      if (run["policy"] != policy["policy"]) continue;
+      if (run["seed"] == 0) first.push_back(run);
+      if (run["at_best_rate"]) best.push_back(run);
+    }
+    REQUIRE(first.size() == 3);
+    REQUIRE(best.size() == 2);  // seeds
+    CHECK(first[0]["lr"] == 1e-7);
+    CHECK(first[1]["lr"] == 0.001);
+    CHECK(first[2]["lr"] == 0.01);
+    const auto rank = [](const auto& run) {
+      return std::pair(-run["accuracy"].template get<double>(), run["loss"].template get<double>());
+    };
+    const auto& most =
+        *std::min_element(first.begin(), first.end(), [&](const auto& a, const auto& b) { return rank(a) < rank(b); });
+    CHECK(most["lr"] != 1e-7);  // six steps of that teach nothing
+    CHECK(policy["lr"] == most["lr"]);
+    CHECK(policy["runs"] == 2);
+    double sum = 0;
+    for (const auto& run : best) {
+      CHECK(run["lr"] == most["lr"]);
+      sum += run["accuracy"].get<double>();
+    }
+    CHECK(policy["accuracy_mean"].get<double>() == doctest::Approx(sum / 2));
+  }
+  CHECK(fs::exists(shear.dir / "cmp/runs/lean-lr=1e-07-seed0/model.safetensors"));
+  const std::string svg = contents(shear.dir / "cmp/rates.svg");
+  CHECK(svg.ends_with("</svg>\n"));
+  size_t circles = 0;
+  for (size_t at = 0; (at = svg.find("<circle", at)) != std::string::npos; ++at) ++circles;
+  CHECK(circles == 2 * (1 + 3));
+  CHECK(lines_of(shear.dir / "cmp/compare.csv")[0].find("lr,at_best_rate") != std::string::npos);
+
+  const Result again = shear(args);
+  CHECK(again.json() == j);
+  CHECK(again.err.find("step 6/6") == std::string::npos);
+  const Result edge =
+      shear(compare(shear, {"--rates", "1e-7,1e-6", "--seeds", "1", "--policy", "lean", "--out", shear.path("edge")}));
+  CHECK(edge.out.find("best lr") != std::string::npos);
+  CHECK(edge.err.find("of those tried") != std::string::npos);
+
+  shear.refuses(2, compare(shear, {"--rates", "0.001"}), {"--rates 0.001", "two learning rates"});
+  shear.refuses(2, compare(shear, {"--rates", "0.001,1e-3"}), {"--rates 0.001,1e-3", "each once"});
+  shear.refuses(2, compare(shear, {"--rates", "0.001,fast"}), {"--rates", "fast"});
+  shear.refuses(2, compare(shear, {"--rates", "0.001,0.01", "--lr", "0.1"}), {"--lr 0.1", "--rates"});
+}
+
 TEST_CASE("from weights, the row from scratch begins without them") {
   Shell shear;
   write_idx(shear.dir / "data");
@@ -351,6 +409,7 @@ TEST_CASE("compare --gradients-only trains nothing and tells each policy's error
   CHECK(table.out.find("of block weights") != std::string::npos);
   shear.refuses(2, gradients(shear, {"--head-only"}), {"--head-only", "--gradients-only"});
   shear.refuses(2, compare(shear, {"--gradients-only"}), {"--seeds", "--gradients-only"});
+  shear.refuses(2, gradients(shear, {"--rates", "0.1,0.2"}), {"--rates", "--gradients-only"});
   shear.refuses(3, gradients(shear, {"--out", "/proc/shear"}), {"--out /proc/shear", "cannot make"});
 }
 

@@ -1,4 +1,6 @@
 // shear compare: the same fine-tune under each policy
+#include <algorithm>
+#include <cmath>
 #include <iostream>
 #include <limits>
 #include <map>
@@ -17,7 +19,7 @@ namespace {
 
 struct CompareFlags {
   RecipeFlags recipe;
-  std::string policies = "full;lean", out;
+  std::string policies = "full;lean", rates, out;
   int64_t seeds = 3;
   int64_t cosine_batches = 4;
   bool seeds_given = false, scratch = false, head_only = false, gradients_only = false, overwrite = false, json = false;
@@ -44,8 +46,13 @@ std::string model_of(const std::string& weights) {
   return found;
 }
 
-// Seed by seed, so that what changes on the machine over the hours meets every policy alike.
-std::vector<ComparedRun> plan_runs(const CompareFlags& flags) {
+// What takes part: a policy, with its recipe but for the seed; as tables and folders call it.
+struct Contestant {
+  std::string label, folder;
+  Recipe recipe;
+};
+
+std::vector<Contestant> contestants(const CompareFlags& flags) {
   const std::vector<std::string> policies = split_policies(flags.policies);
   std::map<std::string, std::string> names;
   for (const std::string& policy : policies) {
@@ -58,39 +65,113 @@ std::vector<ComparedRun> plan_runs(const CompareFlags& flags) {
            " would have the same folder, ", at->first, ", expected spellings that differ by a letter or a digit");
   }
   Recipe recipe = flags.recipe.read();
+  if (!flags.rates.empty() && recipe.lr)
+    fail(Fault::usage, "--lr ", *recipe.lr, ": goes without --rates, which says what is tried");
   resolve_defaults(recipe);
   if (flags.scratch && recipe.weights.empty())
     fail(Fault::usage, "--scratch: every run begins from scratch, expected --weights beside it");
   if (flags.head_only && recipe.train == "head")
     fail(Fault::usage, "--head-only: every run trains the head alone, expected --train all beside it");
   if (flags.out.empty()) fail(Fault::usage, "--out is missing: expected the directory for the runs and the report");
-
-  std::vector<ComparedRun> runs;
-  const auto add = [&](const Recipe& r, const std::string& label, const std::string& name) {
-    runs.push_back({label, r, fs::path(flags.out) / "runs" / text(name, "-seed", r.seed), {}, {}});
-  };
   const uint64_t first = recipe.seed, seeds = static_cast<uint64_t>(flags.seeds);
   if (first > std::numeric_limits<uint64_t>::max() - (seeds - 1))
     fail(Fault::usage, "--seed ", first, ": there are no ", seeds, " seeds from there on (--seeds), expected at most ",
          std::numeric_limits<uint64_t>::max() - (seeds - 1));
-  for (uint64_t i = 0; i < seeds; ++i) {
-    recipe.seed = first + i;
-    for (const std::string& policy : policies) {
-      recipe.policy = policy;
-      add(recipe, policy, file_name(policy));
-    }
-    recipe.policy = policies.front();
+
+  std::vector<Contestant> all;
+  for (const std::string& policy : policies) {
+    recipe.policy = policy;
+    all.push_back({policy, file_name(policy), recipe});
+  }
+  recipe.policy = policies.front();
+  if (flags.scratch) {
     Recipe other = recipe;
     other.weights.clear();
-    if (flags.scratch && other.model.empty()) other.model = model_of(recipe.weights);
-    if (flags.scratch) add(other, recipe.policy + " (from scratch)", file_name(recipe.policy) + "-scratch");
-    other = recipe;
+    if (other.model.empty()) other.model = model_of(recipe.weights);
+    all.push_back({recipe.policy + " (from scratch)", file_name(recipe.policy) + "-scratch", other});
+  }
+  if (flags.head_only) {
+    Recipe other = recipe;
     other.train = "head";
     other.lora.clear();
-    if (flags.head_only) add(other, recipe.policy + " (head only)", file_name(recipe.policy) + "-head");
+    all.push_back({recipe.policy + " (head only)", file_name(recipe.policy) + "-head", other});
   }
-  return runs;
+  return all;
 }
+
+std::vector<double> rates_of(const CompareFlags& flags) {
+  if (flags.rates.empty()) return {};
+  std::vector<double> rates = read_numbers("--rates", flags.rates, recipe_range("lr"));
+  std::sort(rates.begin(), rates.end());
+  if (std::adjacent_find(rates.begin(), rates.end()) != rates.end() || rates.size() < 2)
+    fail(Fault::usage, "--rates ", flags.rates, ": expected two learning rates or more, each once");
+  return rates;
+}
+
+// The runs, a stage at a time: with --rates every rate by the first seed, and then the best of each policy by the other
+// seeds; without, all of them at once.  Seed by seed, so that what changes on the machine over the hours meets every
+// policy alike.
+class Plan {
+ public:
+  explicit Plan(const CompareFlags& flags)
+      : flags_(flags), contestants_(contestants(flags)), rates_(rates_of(flags)), out_(fs::path(flags.out) / "runs") {
+    if (rates_.empty())
+      add_seeds(0);
+    else
+      for (const double rate : rates_)
+        for (const Contestant& c : contestants_) add(c, 0, rate);
+  }
+
+  std::vector<ComparedRun>& runs() { return runs_; }
+  size_t size() const {  // with those that are still to come
+    const size_t each = static_cast<size_t>(flags_.seeds) + (rates_.empty() ? 0 : rates_.size() - 1);
+    return contestants_.size() * each;
+  }
+  // After all that there are: adds the best rates' other seeds.
+  void go_on() {
+    for (Contestant& c : contestants_) {
+      std::vector<ComparedRun*> tried;
+      for (ComparedRun& run : runs_)
+        if (run.policy == c.label) tried.push_back(&run);
+      ComparedRun* best = *std::min_element(tried.begin(), tried.end(),
+                                            [](const ComparedRun* a, const ComparedRun* b) { return better(*a, *b); });
+      for (ComparedRun* run : tried) run->at_best_rate = run == best;
+      c.recipe.lr = best->recipe.lr;
+      const double rate = *c.recipe.lr;
+      if (rate == rates_.front() || rate == rates_.back())
+        say(text(c.label, ": the best rate, ", rate, ", is the ", rate == rates_.front() ? "lowest" : "highest",
+                 " of those tried; one beyond it may be better"));
+    }
+    add_seeds(1);
+  }
+
+ private:
+  void add_seeds(int64_t first) {
+    for (int64_t i = first; i < flags_.seeds; ++i)
+      for (const Contestant& c : contestants_) add(c, i, *c.recipe.lr);
+  }
+  void add(const Contestant& c, int64_t seed, double rate) {
+    ComparedRun& run = runs_.emplace_back(ComparedRun{c.label, c.recipe, {}, {}, {}});
+    run.recipe.seed += static_cast<uint64_t>(seed);
+    run.recipe.lr = rate;
+    run.directory = out_ / text(c.folder, rates_.empty() ? "" : text("-lr=", rate), "-seed", run.recipe.seed);
+  }
+  // By accuracy, then by loss; what is not a number is worst.
+  static bool better(const ComparedRun& a, const ComparedRun& b) {
+    const auto of = [](const ComparedRun& run, const char* key, double none) {
+      const auto& found = run.summary[key];
+      return found.is_number() ? found.get<double>() : none;
+    };
+    const double x = of(a, "accuracy", -1), y = of(b, "accuracy", -1);
+    return x != y ? x > y : of(a, "loss", HUGE_VAL) < of(b, "loss", HUGE_VAL);
+  }
+
+  const CompareFlags& flags_;
+  std::vector<Contestant> contestants_;
+  std::vector<double> rates_;
+  fs::path out_;
+  std::vector<ComparedRun> runs_;
+};
 
 // 0, or the status that all of it ends with.
 int complete(ComparedRun& run, const CompareFlags& flags, const std::string& which) {
@@ -125,7 +206,8 @@ class Said final : public TrainObserver {
 
 int compare_gradients(const CompareFlags& flags) {
   for (const auto& [given, flag] : {std::pair(flags.scratch, "--scratch"), std::pair(flags.head_only, "--head-only"),
-                                    std::pair(flags.overwrite, "--overwrite"), std::pair(flags.seeds_given, "--seeds")})
+                                    std::pair(flags.overwrite, "--overwrite"), std::pair(flags.seeds_given, "--seeds"),
+                                    std::pair(!flags.rates.empty(), "--rates")})
     if (given) fail(Fault::usage, flag, ": nothing is trained, expected it without --gradients-only");
   const std::vector<std::string> policies = split_policies(flags.policies);
   for (const std::string& policy : policies) make_policy(policy);
@@ -154,20 +236,36 @@ int compare_gradients(const CompareFlags& flags) {
   return 0;
 }
 
-int run_compare(const CompareFlags& flags) {
-  if (flags.gradients_only) return compare_gradients(flags);
-  std::vector<ComparedRun> runs = plan_runs(flags);
-  for (const ComparedRun& r : runs) standing(r, flags.overwrite);  // a run with other options is told of now
-  make_directory(fs::path(flags.out) / "runs");
-  catch_interrupts();
-  for (size_t i = 0; i < runs.size(); ++i) {
-    const std::string which = text('[', i + 1, '/', runs.size(), "] ", runs[i].policy, ", seed ", runs[i].recipe.seed);
-    const int status = interrupted() ? 130 : complete(runs[i], flags, which);
+// The runs from `begin` on.
+int complete_all(Plan& plan, size_t begin, const CompareFlags& flags) {
+  std::vector<ComparedRun>& runs = plan.runs();
+  for (size_t i = begin; i < runs.size(); ++i) standing(runs[i], flags.overwrite);  // one with other options: told now
+  for (size_t i = begin; i < runs.size(); ++i) {
+    ComparedRun& run = runs[i];
+    const std::string rate = flags.rates.empty() ? "" : text(", lr ", *run.recipe.lr);
+    const std::string which = text('[', i + 1, '/', plan.size(), "] ", run.policy, rate, ", seed ", run.recipe.seed);
+    const int status = interrupted() ? 130 : complete(run, flags, which);
     if (status == 130)
-      say(text("interrupted after ", i, " of ", runs.size(),
+      say(text("interrupted after ", i, " of ", plan.size(),
                " runs; the same command goes on from there: shear compare ... --out ", flags.out));
     if (status != 0) return status;
   }
+  return 0;
+}
+
+int run_compare(const CompareFlags& flags) {
+  if (flags.gradients_only) return compare_gradients(flags);
+  Plan plan(flags);
+  make_directory(fs::path(flags.out) / "runs");
+  catch_interrupts();
+  const bool rates = !flags.rates.empty();
+  if (const int status = complete_all(plan, 0, flags); status != 0) return status;
+  if (rates) {
+    const size_t tried = plan.runs().size();
+    plan.go_on();
+    if (const int status = complete_all(plan, tried, flags); status != 0) return status;
+  }
+  const std::vector<ComparedRun>& runs = plan.runs();
   const std::vector<PolicyRow> rows = by_policy(runs);
   const nlohmann::ordered_json json = comparison_json(runs, rows);
   const fs::path out = flags.out;
@@ -176,10 +274,11 @@ int run_compare(const CompareFlags& flags) {
   write_text_atomically(out / "compare.csv", comparison_csv(runs));
   write_text_atomically(out / "layers.csv", layers_csv(runs));
   write_text_atomically(out / "compare.svg", comparison_svg(rows, title));
+  if (rates) write_text_atomically(out / "rates.svg", rates_svg(runs, title));
   if (flags.json)
     print_json(json);
   else
-    std::cout << comparison_table(rows);
+    std::cout << comparison_table(rows, rates);
   return 0;
 }
 
@@ -195,6 +294,10 @@ void add_compare(CLI::App& app, Run& chosen) {
                      ->type_name("P[;P...]"));
   const CLI::Option* seeds =
       add_number(*cmd, "--seeds", flags->seeds, {1, 1000}, "runs per policy, with seeds from --seed on");
+  cmd->add_option("--rates", flags->rates,
+                  "learning rates that each policy tries by the first seed; its best goes on with the others, and "
+                  "rates.svg shows accuracy against the gradient's cosine")
+      ->type_name("R,R[,...]");
   cmd->add_option("--out", flags->out,
                   "runs/, compare.json, compare.csv, layers.csv and compare.svg; goes on from there")
       ->type_name("DIR REQUIRED");

@@ -38,8 +38,9 @@ PolicyRow row_of(const std::string& policy, const std::vector<ComparedRun>& runs
   PolicyRow row;
   row.policy = policy;
   for (const ComparedRun& run : runs) {
-    if (run.policy != policy) continue;
+    if (run.policy != policy || !run.at_best_rate) continue;
     ++row.runs;
+    row.rate = *run.recipe.lr;
     accuracy.push_back(number(run.summary["accuracy"]));
     seconds.push_back(number(run.summary["step_seconds_median"]));
     cosine.push_back(run.cosine.overall);
@@ -59,6 +60,8 @@ nlohmann::ordered_json run_json(const ComparedRun& run) {
   for (const auto& [key, value] : run.summary.items())
     if (key != "policy") j[key] = value;
   j["gradient_cosine"] = run.cosine.overall;
+  j["lr"] = *run.recipe.lr;
+  j["at_best_rate"] = run.at_best_rate;
   j["begins_from"] = run.recipe.weights.empty() ? "scratch" : "weights";
   j["train"] = run.recipe.train;
   return j;
@@ -88,14 +91,25 @@ std::vector<PolicyRow> by_policy(const std::vector<ComparedRun>& runs) {
   return rows;
 }
 
-Table comparison_table(const std::vector<PolicyRow>& rows) {
-  Table table({"policy", "accuracy", "planned MiB", "metered MiB", "RSS MiB", "step ms", "time ratio", "memory ratio",
-               "gradient cosine"});
+Table comparison_table(const std::vector<PolicyRow>& rows, bool rates) {
+  std::vector<std::string> header{"policy",  "accuracy",   "planned MiB",  "metered MiB",    "RSS MiB",
+                                  "step ms", "time ratio", "memory ratio", "gradient cosine"};
+  if (rates) header.insert(header.begin() + 1, "best lr");
+  Table table(header);
   const auto mebibytes = [](double bytes) { return fixed(bytes / 0x1p20, 1); };
-  for (const PolicyRow& r : rows)
-    table.add({r.policy, fixed(r.accuracy, 4) + (r.runs > 1 ? " ± " + fixed(r.spread, 4) : ""), mebibytes(r.planned),
-               mebibytes(r.metered), mebibytes(r.rss), fixed(1e3 * r.step_seconds, 2), fixed(r.time_ratio, 2),
-               fixed(r.memory_ratio, 3), fixed(r.cosine, 4)});
+  for (const PolicyRow& r : rows) {
+    std::vector<std::string> cells{r.policy,
+                                   fixed(r.accuracy, 4) + (r.runs > 1 ? " ± " + fixed(r.spread, 4) : ""),
+                                   mebibytes(r.planned),
+                                   mebibytes(r.metered),
+                                   mebibytes(r.rss),
+                                   fixed(1e3 * r.step_seconds, 2),
+                                   fixed(r.time_ratio, 2),
+                                   fixed(r.memory_ratio, 3),
+                                   fixed(r.cosine, 4)};
+    if (rates) cells.insert(cells.begin() + 1, text(r.rate));
+    table.add(cells);
+  }
   return table;
 }
 
@@ -105,6 +119,7 @@ nlohmann::ordered_json comparison_json(const std::vector<ComparedRun>& runs, con
   for (const PolicyRow& r : rows)
     j["policies"].push_back({{"policy", r.policy},
                              {"runs", r.runs},
+                             {"lr", r.rate},
                              {"accuracy_mean", r.accuracy},
                              {"accuracy_deviation", r.spread},
                              {"step_seconds_median", r.step_seconds},
@@ -146,10 +161,15 @@ static std::pair<double, double> range_of(const std::vector<double>& values) {
 }
 
 std::string scatter_svg(const Scatter& scatter) {
-  static constexpr const char* colors[] = {"#1f5fa8", "#c2410c", "#15803d", "#7e22ce", "#a16207",
-                                           "#0e7490", "#be123c", "#4d5562", "#4338ca", "#65720c"};
+  const auto color_of = [](size_t i) {
+    static constexpr const char* colors[] = {"#1f5fa8", "#c2410c", "#15803d", "#7e22ce", "#a16207",
+                                             "#0e7490", "#be123c", "#4d5562", "#4338ca", "#65720c"};
+    return colors[i % std::size(colors)];
+  };
   std::vector<double> xs, ys;
-  for (const Labelled& dot : scatter.dots) xs.push_back(dot.at.x), ys.push_back(dot.at.y);
+  const auto reach = [&](Point p) { xs.push_back(p.x), ys.push_back(p.y); };
+  for (const Labelled& dot : scatter.dots) reach(dot.at);
+  for (const std::vector<Point>& trail : scatter.trails) std::for_each(trail.begin(), trail.end(), reach);
   const auto [x_low, x_high] = range_of(xs);
   const auto [y_low, y_high] = range_of(ys);
   const Axes axes{{84, 60}, 760, 440, x_low, x_high, y_low, y_high};
@@ -160,6 +180,12 @@ std::string scatter_svg(const Scatter& scatter) {
   axes.draw(svg, {.x = round_ticks(x_low, x_high, 8), .y = round_ticks(y_low, y_high, 6), .size = 13});
   svg.write({84 + 380, 552}, scatter.x_axis, {.size = 14, .anchor = Anchor::middle});
   svg.write({24, 60 + 220}, scatter.y_axis, {.size = 14, .anchor = Anchor::middle, .upright = true});
+  for (size_t i = 0; i < scatter.trails.size(); ++i) {
+    std::vector<Point> trail;
+    for (const Point p : scatter.trails[i]) trail.push_back(axes.at(p.x, p.y));
+    svg.lines(trail, color_of(i), 1);
+    for (const Point p : trail) svg.circle(p, 2.5, color_of(i));
+  }
   std::vector<Labelled> labels;
   for (const Labelled& dot : scatter.dots) labels.push_back({axes.at(dot.at.x, dot.at.y), dot.text});
   constexpr double size = 14;
@@ -171,9 +197,8 @@ std::string scatter_svg(const Scatter& scatter) {
     if (std::hypot(near.x - p.x, near.y - p.y) > 16) svg.line(p, near, "#9a9a9a");
   }
   for (size_t i = 0; i < labels.size(); ++i) {
-    const char* color = colors[i % std::size(colors)];
-    svg.circle(labels[i].at, 5, color);
-    svg.write(places[i], labels[i].text, {.size = size, .color = color, .bold = true});
+    svg.circle(labels[i].at, 5, color_of(i));
+    svg.write(places[i], labels[i].text, {.size = size, .color = color_of(i), .bold = true});
   }
   return svg.done();
 }
@@ -183,10 +208,31 @@ std::string comparison_svg(const std::vector<PolicyRow>& rows, const std::string
                   title,
                   "memory of a training step at its peak, MiB",
                   "time of a step, ms (median)",
+                  {},
                   {}};
   for (const PolicyRow& r : rows)
     scatter.dots.push_back(
         {{r.metered / 0x1p20, 1e3 * r.step_seconds}, r.policy + "  " + fixed(100 * r.accuracy, 1) + "%"});
+  return scatter_svg(scatter);
+}
+
+std::string rates_svg(const std::vector<ComparedRun>& runs, const std::string& title) {
+  Scatter scatter{"Accuracy reached and the gradient's cosine, at each learning rate and on average at the best",
+                  title,
+                  "cosine of the gradient with the exact one, at the end",
+                  "accuracy, %",
+                  {},
+                  {}};
+  const auto drawn = [](double cosine, double accuracy) {  // what is not a number lies on the ground
+    return Point{cosine, std::isfinite(accuracy) ? 100 * accuracy : 0};
+  };
+  for (const PolicyRow& r : by_policy(runs)) {
+    scatter.dots.push_back({drawn(r.cosine, r.accuracy), text(r.policy, "  ", r.rate)});
+    std::vector<Point>& trail = scatter.trails.emplace_back();
+    for (const ComparedRun& run : runs)  // by the first seed, in the order of the rates
+      if (run.policy == r.policy && run.recipe.seed == runs.front().recipe.seed)
+        trail.push_back(drawn(run.cosine.overall, number(run.summary["accuracy"])));
+  }
   return scatter_svg(scatter);
 }
 
@@ -222,6 +268,7 @@ std::string gradients_svg(const GradientFidelities& found) {
                   text(found.model, ", batch ", found.batch),
                   "memory of a training step at its peak, MiB",
                   "relative error of the gradients of block weights",
+                  {},
                   {}};
   for (const GradientFidelity& f : found.policies)
     scatter.dots.push_back({{static_cast<double>(f.planned.peak) / 0x1p20, f.block_error}, f.policy});
