@@ -54,7 +54,8 @@ struct PackedView {
   int64_t row_bytes() const { return (cols * bits_of(code) + 7) / 8; }  // of a row without a mask
 };
 
-// What is packed: x, or its chosen rows, or its chosen columns, gathered on the way; or the slope of a function there.
+// What is packed: x, or its chosen rows, or its chosen columns, gathered on the way; or the slope of a function there;
+// or all of x less a row of each sample.
 struct PackSource {
   ConstView x;
   const int32_t* row_index = nullptr;  // on the device, like the data
@@ -63,6 +64,8 @@ struct PackSource {
   int64_t rows_per_group = 0;           // 0: one choice for all rows
   const StreamKey* rounding = nullptr;  // codes are rounded at random, without bias; null: to the nearest
   Slope slope = Slope::none;            // slopes have a fixed grid, see slope_grid
+  ConstView shift{};                    // (samples, columns of x), off each of a sample's sample_rows rows; or none
+  int64_t sample_rows = 0;
 };
 
 // -- Weights --------------------------------------------------------------------------------------------------------

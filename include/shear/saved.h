@@ -26,9 +26,10 @@ struct Packed {
   Code code = Code::f32;
   int64_t rows = 0, cols = 0, sample_rows = 0, kept = 0, parts = 1;  // kept: values per sample and part
   int64_t group = 0;
-  Tensor values;  // rows * row_bytes, or (samples, parts, kept)
-  Tensor bits;    // (rows, parts, ceil(cols / parts / 32)) U32, a set bit: kept; empty: all of them
-  Tensor affine;  // of u8, u4, u3, u2 codes: (rows, 2) F32, offset and scale; with a group (rows, groups, 2) BF16
+  int centred = -1;  // of the parts, the one that lacks its mean over the rows of each sample
+  Tensor values;     // rows * row_bytes, or (samples, parts, kept)
+  Tensor bits;       // (rows, parts, ceil(cols / parts / 32)) U32, a set bit: kept; empty: all of them
+  Tensor affine;     // of u8, u4, u3, u2 codes: (rows, 2) F32, offset and scale; with a group (rows, groups, 2) BF16
 
   PackedView view() const {
     const bool grouped = group > 0;

@@ -75,6 +75,7 @@ struct SaveRow {
 struct SaveOptions {
   const Param* weight = nullptr;  // whose gradient wants it
   int64_t parts = 1;              // tensors side by side in its rows, each pruned by itself
+  int free_part = -1;             // one of them, on whose mean over the rows of a sample no gradient depends
   Slope slope = Slope::none;      // the function that it goes through, for an op that accepts Form::slopes
   std::string_view op{};          // as the report calls it; empty: as the op that saves it
 };
@@ -197,8 +198,8 @@ class Tape {
 
   class Observation;
 
-  Saved share(const Tensor& value, Forms accepts, SaveRow&);
-  Kept put_to_sleep(const Tensor& value, SaveRequest&, SaveRow&);
+  Saved share(const Tensor& value, Forms accepts, int free_part, SaveRow&);
+  Kept put_to_sleep(const Tensor& value, SaveRequest&, int free_part, SaveRow&);
   const Recipe* recipe_of(const Tensor& value) const;
   SaveRequest::Recipe quality(const Recipe*) const;
   void release(Saved);

@@ -89,7 +89,9 @@ Tensor attention(Tape& tape, Site site, const Tensor& qkv, int64_t heads, const 
     tape.run().attention(grid, qkv, bias, context, log_sum_exp, probabilities, scratch);
   }
   if (op.wanted()) {
-    const Saved in = op.save(qkv, Role::qkv, Form::packed, {.parts = 3});
+    // What the keys of an image have in common moves all scores of a query alike: the probabilities stay, and so does
+    // dS K, for the rows of dS add up to zero.  Not where probabilities sleep, which may be pruned.
+    const Saved in = op.save(qkv, Role::qkv, Form::packed, {.parts = 3, .free_part = whole ? -1 : 1});
     Saved lse, p;
     if (whole)
       p = op.save(probabilities, Role::probabilities, Form::packed, {.op = "softmax"});

@@ -71,7 +71,8 @@ Tensor attention_pool(Tape& tape, Site site, const Tensor& query, const Tensor& 
     tape.run().attention_pool(grid, first, query, kv, y, scratch);
   }
   if (op.wanted()) {
-    const Saved q = op.hold(query), input = op.save(kv, Role::qkv, Form::packed, {.parts = 2});
+    // What all keys have in common weighs none of them more.
+    const Saved q = op.hold(query), input = op.save(kv, Role::qkv, Form::packed, {.parts = 2, .free_part = 0});
     op.record(y, AttentionPoolGrad{query.slot, kv.slot, {}, s, grid, first, q, input});
   }
   return y;

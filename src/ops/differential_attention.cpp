@@ -197,7 +197,7 @@ Tensor differential_attention(Tape& tape, Site site, const Tensor& qkv, int64_t 
   }
   if (op.wanted()) {
     DifferentialAttentionGrad grad{qkv.slot, weight.slot, {}, grid, {}, {}, {}, {}};
-    grad.qkv = op.save(qkv, Role::qkv, Form::packed, {.parts = 3});
+    grad.qkv = op.save(qkv, Role::qkv, Form::packed, {.parts = 3, .free_part = whole ? -1 : 1});  // as in attention
     grad.share = op.hold(weight);
     for (int i = 0; i < 2; ++i)
       if (whole)

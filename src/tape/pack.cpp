@@ -72,9 +72,23 @@ Tensor upload(Tape& tape, std::span<const T> values, DType type) {
 
 }  // namespace
 
-Packed pack_all(Tape& tape, const Tensor& value, const Pack& how, const StreamKey& rounding, int64_t parts) {
-  return pack_as(tape, {.x = value, .rounding = how.stochastic ? &rounding : nullptr}, value.rows(), value.cols(),
-                 sample_rows(value), how, parts);
+Packed pack_all(Tape& tape, const Tensor& value, const Pack& how, const StreamKey& rounding, int64_t parts,
+                int free_part) {
+  PackSource source{.x = value, .rounding = how.stochastic ? &rounding : nullptr};
+  const int64_t rows = sample_rows(value);
+  Tensor means;
+  const bool centred = free_part >= 0 && format_of(how.code).scheme == Scheme::affine;
+  if (centred) {
+    const int64_t cols = value.cols() / parts, first = free_part * cols;
+    means = tape.empty({value.rows() / rows, value.cols()});
+    tape.run().fill(means, 0);
+    tape.run().mean_tokens(ConstView(value).columns(first, cols), rows, 0, View(means).columns(first, cols));
+    source.shift = means;
+    source.sample_rows = rows;
+  }
+  Packed packed = pack_as(tape, source, value.rows(), value.cols(), rows, how, parts);
+  if (centred) packed.centred = free_part;
+  return packed;
 }
 
 Slopes pack_slopes(Tape& tape, const Tensor& value, Slope slope, Code code) {

@@ -175,15 +175,18 @@ static void give_back(const Kept& kept) {
 }
 
 // The ticket of a value that sleeps already, or none.  Newest first, since consumers stand close together.
-Saved Tape::share(const Tensor& value, Forms accepts, SaveRow& row) {
+Saved Tape::share(const Tensor& value, Forms accepts, int free_part, SaveRow& row) {
   for (size_t i = entries_.size(); i-- > 0;) {
     Entry& e = entries_[i];
     if (e.serial != value.serial() || e.uses == 0) continue;
-    if (!accepts.has(form_of(e.kept))) {  // the strictest consumer decides: the value is still here, dense
+    const auto* packed = std::get_if<Packed>(&e.kept);
+    const bool lacks = packed && packed->centred >= 0 && packed->centred != free_part;
+    if (lacks || !accepts.has(form_of(e.kept))) {  // the strictest consumer decides: the value is still here, dense
       release_sources(e.kept);
       e.kept = keep(value);
       row.got = "dense";
-      row.why = "a later consumer of this value opens nothing else";
+      row.why = lacks ? "a later consumer of this value needs its mean too"
+                      : "a later consumer of this value opens nothing else";
       row.saved_bytes = value.storage().bytes();
     }
     ++e.uses;
@@ -197,12 +200,12 @@ Saved Tape::save(std::string_view site, std::string_view op, const Tensor& value
   require(recording(), op, " ", site, ": an inference tape saves nothing");
   SaveRow& row = report_.emplace_back(SaveRow{site, op, "-", "shared", "", value.bytes(), 0});
   if (in_backward_) row.why = "made again in backward";
-  if (const Saved known = share(value, accepts, row); known.valid()) return known;
+  if (const Saved known = share(value, accepts, options.free_part, row); known.valid()) return known;
   const ParamInfo weight = options.weight ? info(*options.weight) : ParamInfo{};
   SaveRequest request{{site, block_}, role, value.shape(), accepts, options.weight ? &weight : nullptr};
   request.parts = options.parts;
   request.slope = options.slope;
-  Kept kept = put_to_sleep(value, request, row);
+  Kept kept = put_to_sleep(value, request, options.free_part, row);
   entries_.emplace_back(std::move(kept), value.serial(), 1);
   return {static_cast<int>(entries_.size()) - 1};
 }
@@ -230,7 +233,7 @@ SaveRequest::Recipe Tape::quality(const Recipe* recipe) const {
 }
 
 // Carries out the policy's verdict, or says in the report why not.
-Kept Tape::put_to_sleep(const Tensor& value, SaveRequest& request, SaveRow& row) {
+Kept Tape::put_to_sleep(const Tensor& value, SaveRequest& request, int free_part, SaveRow& row) {
   const Recipe* recipe = request.accepts.has(Form::recomputed) ? recipe_of(value) : nullptr;
   request.recipe = quality(recipe);
   const Verdict verdict = policy_->decide(request);
@@ -258,7 +261,8 @@ Kept Tape::put_to_sleep(const Tensor& value, SaveRequest& request, SaveRow& row)
             return Kept{Recomputed{static_cast<int>(recipe - recipes_.data()), value.rows(), value.cols()}};
           },
           [&](const Pack& p) {
-            return accepts(Form::packed) ? Kept{pack_all(*this, value, p, rounding, request.parts)} : dense(refused);
+            return accepts(Form::packed) ? Kept{pack_all(*this, value, p, rounding, request.parts, free_part)}
+                                         : dense(refused);
           },
           [&](const TopColumns& c) {
             return accepts(Form::columns) ? Kept{pack_top_columns(*this, value, c)} : dense(refused);
@@ -292,7 +296,7 @@ std::vector<int32_t>& Tape::host_indices(int64_t n) {
 Saved Tape::hold(std::string_view site, std::string_view op, const Tensor& exact) {
   require(recording(), op, " ", site, ": an inference tape holds nothing");
   SaveRow& row = report_.emplace_back(SaveRow{site, op, "-", "held", "", exact.bytes(), 0});
-  if (const Saved known = share(exact, Form::dense, row); known.valid()) return known;
+  if (const Saved known = share(exact, Form::dense, -1, row); known.valid()) return known;
   row.saved_bytes = exact.storage().bytes();
   entries_.emplace_back(keep(exact), exact.serial(), 1);
   return {static_cast<int>(entries_.size()) - 1};

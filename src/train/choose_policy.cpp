@@ -97,7 +97,7 @@ std::optional<Plan> within(PlanOptions options, const std::string& policy, size_
 }  // namespace
 
 double usual_code_error(int bits, int qkv, int gelu, int group) {
-  constexpr double of_linears = 0.0376, of_attention = 0.0872, of_slopes = 0.0037;
+  constexpr double of_linears = 0.0376, of_attention = 0.0618, of_slopes = 0.0037;
   return std::sqrt(of_linears * of_code(bits, group) + of_attention * of_code(qkv, group) + of_slopes * of_slope(gelu));
 }
 

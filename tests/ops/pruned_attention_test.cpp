@@ -316,6 +316,23 @@ TEST_CASE("under every policy keys with a common offset give no nan and no infin
     }
 }
 
+TEST_CASE("what the keys of an image have in common takes nothing from the range of their codes") {
+  const Grid g{{2, 70, 2, 16}};
+  const Operand up = normal({g.batch, g.tokens, g.model()}, 2);
+  double errors[2];
+  for (const bool common : {false, true}) {
+    Operand qkv = normal(g.packed(), 1);
+    for (size_t i = 0; i < qkv.values.size(); ++i)
+      if (common && static_cast<int64_t>(i) / g.model() % 3 == 1)
+        qkv.values[i] =
+            static_cast<double>(static_cast<float>(qkv.values[i] + 8 * std::sin(static_cast<double>(i % 32))));
+    const std::vector<float> exact = found(g, "full", qkv, up);
+    errors[common] = relative_error(found(g, "codes", qkv, up), {exact.begin(), exact.end()});
+  }
+  CHECK(errors[0] > 0.01);
+  CHECK(errors[1] < 1.1 * errors[0]);
+}
+
 TEST_CASE("every documented policy is among those of the test above") {
   for (const PolicyDoc& doc : policy_docs()) CHECK(std::count(every_policy.begin(), every_policy.end(), doc.name) == 1);
 }

@@ -111,6 +111,35 @@ TEST_CASE("a band unpacked from the middle is that band of the whole") {
   }
 }
 
+TEST_CASE("a part that may lose its mean over a sample's rows does so in codes, which then span less") {
+  Bench bench;
+  const int64_t samples = 3, each = 20, part = 40, cols = 3 * part;
+  auto values = normal_values(samples * each * cols, 6);
+  for (size_t i = 0; i < values.size(); ++i)
+    if (static_cast<int64_t>(i) / part % 3 == 1) values[i] += 100.f * static_cast<float>(i % static_cast<size_t>(part));
+  const Tensor x = bench.tensor({samples, each, cols}, values);
+  auto less = values;
+  for (int64_t s = 0; s < samples; ++s)
+    for (int64_t c = part; c < 2 * part; ++c) {
+      double sum = 0;
+      const auto value = [&](int64_t r) -> float& { return less[static_cast<size_t>((s * each + r) * cols + c)]; };
+      for (int64_t r = 0; r < each; ++r) sum += value(r);
+      for (int64_t r = 0; r < each; ++r) value(r) -= static_cast<float>(sum / each);
+    }
+  for (const int group : {0, 32}) {
+    const Pack how{1, Code::u4, false, group};
+    const Packed p = pack_all(bench.tape, x, how, {}, 3, 1), whole = pack_all(bench.tape, x, how, {}, 3);
+    CHECK(p.centred == 1);
+    CHECK(whole.centred == -1);
+    CHECK(bytes_of(p) == bytes_of(whole));
+    const auto back = bench.unpacked(p);
+    // A range of about 6 in 15 steps.
+    for (size_t i = 0; i < back.size(); ++i) CHECK(std::abs(back[i] - less[i]) < 0.35f);
+  }
+  for (const Pack& how : {Pack{1, Code::bf16, false}, Pack{0.3, Code::f16, false}})  // no code, no range
+    CHECK(pack_all(bench.tape, x, how, {}, 3, 1).centred == -1);
+}
+
 TEST_CASE("a value in a short code comes back within half a step of its row") {
   Bench bench;
   const int64_t rows = 30, cols = 41;

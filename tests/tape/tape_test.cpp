@@ -113,6 +113,42 @@ TEST_CASE("another value at a used address is another value") {
   CHECK(last_row(tape).asked == "recompute");
 }
 
+TEST_CASE("keys sleep less their mean only where attention alone opens them") {
+  for (const bool attention_first : {false, true}) {
+    CAPTURE(attention_first);
+    Device device(test_backend(1));
+    Scripted policy(Pack{1, Code::u8, false});
+    const Operand values = normal({2, 9, 24}, 1), up = normal({2, 9, 5}, 3);
+    Param w = make_param(device, "w", normal({5, 24}, 2));
+    Tape tape(device, policy, {&w});
+    tape.begin_step(0);
+    Operand shifted = values;
+    for (size_t i = 0; i < shifted.values.size(); ++i)
+      if (i / 8 % 3 == 1) shifted.values[i] += 4;
+    Tensor qkv = upload(device, shifted);
+    tape.watch(qkv);
+    Tensor y;
+    const auto product = [&] { y = linear(tape, "fc", qkv, w, nullptr); };
+    if (!attention_first) product();
+    const Tensor context = attention(tape, "attn", qkv, 2);
+    CHECK(last_row(tape).got == (attention_first ? "packed" : "shared"));
+    if (attention_first) {
+      product();
+      CHECK(last_row(tape).got == "dense");
+      CHECK(last_row(tape).why == "a later consumer of this value needs its mean too");
+    }
+    tape.backward(weighted_sum(tape, y, upload(device, up)));
+    // dW = dY^T X, which has the mean in it.
+    const auto dw = device.download(w.grad);
+    for (size_t o = 0; o < 5; ++o)
+      for (size_t i = 0; i < 24; ++i) {
+        double sum = 0;
+        for (size_t r = 0; r < 18; ++r) sum += up.values[r * 5 + o] * shifted.values[r * 24 + i];
+        CHECK(std::abs(static_cast<double>(dw[o * 24 + i]) - sum) < 0.2);
+      }
+  }
+}
+
 TEST_CASE("the strictest consumer decides, whether it comes first or last") {
   for (const bool strict_first : {false, true}) {
     CAPTURE(strict_first);

@@ -1,4 +1,5 @@
-// What is packed, row by row: the rows of a matrix, or of a choice of its rows or columns, or a slope there.
+// What is packed, row by row: the rows of a matrix, or of a choice of its rows or columns, or less a row of their
+// sample, or a slope there.
 #pragma once
 #include "backends/cpu/gelu_slope.h"
 #include "shear/packed.h"
@@ -14,6 +15,12 @@ class Source {
     const float* x = s_.x.row(s_.row_index ? s_.row_index[r] : r);
     if (!s_.column_index) {
       x += first;
+      if (s_.shift.data) {
+        const float* off = s_.shift.row(r / s_.sample_rows) + first;
+#pragma omp simd
+        for (int64_t c = 0; c < n; ++c) buffer[c] = x[c] - off[c];
+        x = buffer;
+      }
       if (s_.slope == Slope::none) return x;
     } else {
       const int64_t group = s_.rows_per_group > 0 ? r / s_.rows_per_group : 0;

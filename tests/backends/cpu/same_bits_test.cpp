@@ -282,6 +282,11 @@ void add_sleep(std::vector<Op>& ops) {
                          b.unpack(to, 5, o.out(rows - 5, cols));
                        }});
       }
+  ops.push_back({"codes of what is less a row of its sample", [=](Backend& b, Operands& o) {
+                   const PackedView to = o.asleep(Code::u4, rows, cols, sample, 0, 1, 64);
+                   const View x = o.in(rows, cols), shift = o.in(rows / sample, cols);
+                   b.pack({.x = x, .shift = shift, .sample_rows = sample}, to, o.scratch(b.pack_scratch(cols)));
+                 }});
   for (const Code code : {Code::f32, Code::f16})
     for (const bool coarse : {false, true})  // many values are equal: which of them are kept?
       ops.push_back({"masks", [=](Backend& b, Operands& o) {

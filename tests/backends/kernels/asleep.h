@@ -16,13 +16,15 @@ struct Nap {
   int64_t rows_per_group = 0;
   const StreamKey* rounding = nullptr;
   Slope slope = Slope::none;
+  const Matrix* shift = nullptr;  // a row for each sample
 
   bool masked() const { return shape.kept > 0; }
   // What stands at row r and column c of the choice.
   float value(int64_t r, int64_t c) const {
     const int64_t group = rows_per_group > 0 ? r / rows_per_group : 0;
-    return static_cast<float>(
+    const auto v = static_cast<float>(
         x.at(rows.empty() ? r : rows[at(r)], columns.empty() ? c : columns[at(group * shape.cols + c)]));
+    return shift ? v - static_cast<float>(shift->at(r / shape.sample_rows, c)) : v;
   }
 };
 
@@ -65,6 +67,7 @@ class Asleep {
     source.rows_per_group = nap.rows_per_group;
     source.rounding = nap.rounding;
     source.slope = nap.slope;
+    if (nap.shift) source.shift = side_(*nap.shift), source.sample_rows = view_.sample_rows;
     backend.pack(source, view_, side_.scratch(backend.pack_scratch(view_.cols)));
   }
 

@@ -260,6 +260,20 @@ TEST_CASE("rows and columns that were chosen are packed, each group's columns by
   }
 }
 
+TEST_CASE("codes of what is less a row of its sample are those of the difference") {
+  const int64_t samples = 3, each = 5, rows = samples * each;
+  for (const int64_t cols : {1, 63, 64, 300}) {
+    const Matrix x(rows, cols, 4, 1), shift(samples, cols, 2, 9);
+    for (const Code code : codes)
+      for (const int64_t group : {0, 64}) {
+        CAPTURE(cols);
+        CAPTURE(bits_of(code));
+        check_coded(
+            {.x = x, .shape = grouped(shape_of(code, rows, cols, each, 0), group), .rounding = &key, .shift = &shift});
+      }
+  }
+}
+
 TEST_CASE("a slope lies on its grid, within 1e-6 of the exact one before it is rounded to it") {
   const int64_t rows = 3, cols = 301;
   Matrix x(rows, cols, 0, 5);
