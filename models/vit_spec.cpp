@@ -298,6 +298,8 @@ class VitSpec final : public ModelSpec {
     return model_spec(other);
   }
   ModelSpecPtr with_dropout(float probability) const override { return with(&VitConfig::dropout, probability); }
+  // The last block is another kind: see Vit.
+  ModelSpecPtr shallow() const override { return with(&VitConfig::depth, std::min<int64_t>(config.depth, 2)); }
   std::unique_ptr<Model> make(Device& device, uint64_t seed, const ParameterOptions& options) const override {
     return std::make_unique<Vit>(device, config, seed, options);
   }

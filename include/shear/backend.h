@@ -28,7 +28,7 @@ class Backend {
   virtual void upload(void* device, const void* host, size_t bytes) = 0;
   virtual void download(void* host, const void* device, size_t bytes) = 0;  // returns when the bytes are there
 
-#define SHEAR_KERNEL(result, name, parameters) virtual result name parameters = 0
+#define SHEAR_KERNEL(result, name, parameters, names) virtual result name parameters = 0
 #define SHEAR_SCRATCH(name, type, of) virtual int64_t name(type of) const = 0
 #include "shear/kernels/list.inc"
 };

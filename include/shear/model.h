@@ -49,6 +49,10 @@ class ModelSpec {
   virtual ModelSpecPtr with_classes(int64_t) const = 0;
   virtual ModelSpecPtr with_dropout(float probability) const = 0;
 
+  // One with fewer blocks that has every kind of block that this one has, each of the same size: what a training step's
+  // kernels can be timed on.  Null: there is none.
+  virtual ModelSpecPtr shallow() const { return {}; }
+
   // Parameters come from `seed` and their names.  The device must outlive the model.
   virtual std::unique_ptr<Model> make(Device&, uint64_t seed, const ParameterOptions& = {}) const = 0;
 };

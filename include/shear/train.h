@@ -1,5 +1,6 @@
 // Training: one step, what it will need, evaluation, and the trainer that ties them together.
 #pragma once
+#include <array>
 #include <atomic>
 #include <functional>
 #include <map>
@@ -8,6 +9,7 @@
 
 #include "shear/api.h"
 #include "shear/device.h"
+#include "shear/kernel_watcher.h"
 #include "shear/model.h"
 #include "shear/optim.h"
 #include "shear/policies.h"
@@ -129,6 +131,32 @@ struct Plan {
   std::vector<PlannedSave> saves;
 };
 Plan plan_training(const PlanOptions&);
+
+// How long calls of kernels take on a machine, at some precision and on some threads, as it was measured.  For one
+// thread at a time.
+class KernelTimes {
+ public:
+  void add(const KernelCall&, double seconds);  // in place of one of the same size
+  bool knows(const KernelCall&) const;          // one of the same size
+  // By the call of its kind that is nearest in size, in proportion to the work; none where there is none near.
+  std::optional<double> of(const KernelCall&) const;
+  size_t kinds() const { return known_.size(); }
+
+  std::string to_json() const;
+  static KernelTimes from_json(std::string_view);  // throws Fault::input where it is not what to_json writes
+
+ private:
+  struct Known {
+    std::array<int64_t, 3> size;
+    double seconds;
+  };
+  std::map<std::string, std::vector<Known>> known_;
+};
+
+// Seconds of a training step, without the loading of its images: the sum of what its calls take.  What is not known is
+// measured, after a call of `measures`, in the step of a model cut to two blocks with a few images, and added to
+// `times`. Nothing for another device than the CPU.  Throws Fault::memory where there is no room for that.
+std::optional<double> step_seconds(const PlanOptions&, KernelTimes& times, const std::function<void()>& measures = {});
 
 // The largest batch, in one pass, whose step fits in `budget` bytes; 0 where not even one image does.
 int64_t largest_batch(PlanOptions, size_t budget);

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "shear/make_backend.h"
+#include "train/planned_step.h"
 #include "train/setup.h"
 
 namespace shear {
@@ -15,7 +16,7 @@ namespace {
 // What is planned at all.  Planning walks over a step's rows in bands, so that its time grows with them; within this it
 // takes seconds, and beyond it nothing is trained on one machine.
 constexpr int64_t most_rows = int64_t{1} << 30;  // of a pass: of all its images, in all layers
-constexpr size_t most_bytes = size_t{1} << 44;   // of a step
+constexpr size_t most_bytes = most_planned_bytes;
 constexpr const char* most_bytes_written = "16 TiB";
 
 int64_t most_images(const ModelSpec& model) {
@@ -34,14 +35,8 @@ PlanOptions with_few_passes(PlanOptions options) {
 }
 
 Plan plan_step(const PlanOptions& options, Device& device) {
-  const std::unique_ptr<Model> model =
-      options.model->make(device, 0, {Values::undefined, options.weights_as, options.lora});
-  choose_trainable(model->parameters(), options.train);
-  const auto policy = make_policy(options.policy);
-  const auto optimizer = make_optimizer(device, model->parameters(), options.optimizer);
-  const Shape input = options.model->input();
-  TrainStep step(device, model->parameters(), std::ref(*model), *policy, *optimizer,
-                 {.input = input, .accumulate = options.accumulate, .update_in_backward = options.update_in_backward});
+  PlannedStep planned(options, device, Values::undefined);
+  TrainStep& step = planned.step;
   Plan plan;
   step.after_pass = [&](const Tape& tape) {
     plan.saves.clear();
@@ -53,7 +48,7 @@ Plan plan_step(const PlanOptions& options, Device& device) {
   batch.count = options.batch;
   step(0, 0, batch);
   size_t margin = 0;
-  if (!policy->steady()) {  // the most that some draws need, and room for those that were not looked at
+  if (!planned.policy->steady()) {  // the most that some draws need, and room for those that were not looked at
     constexpr int64_t draws = 32, apart = 100003;
     for (int64_t i = 1; i < draws; ++i) step(i * apart, 0, batch);
     margin = aligned(device.peak().saved / 20);
@@ -64,8 +59,9 @@ Plan plan_step(const PlanOptions& options, Device& device) {
 
   // An evaluation between the steps shares their slab.
   Tape inference(device);
+  const Shape input = options.model->input();
   const Tensor images = inference.empty({options.batch / options.accumulate, input[0], input[1], input[2]});
-  (*model)(inference, images);
+  (*planned.model)(inference, images);
   plan.step_bytes = device.arena().high_water() + margin;
   return plan;
 }

@@ -71,6 +71,8 @@ inline constexpr bool sanitized = false;
 struct Shell {
   TempDir dir;
 
+  Shell() { setenv("XDG_CACHE_HOME", (dir / "cache").c_str(), 1); }  // the user's own is not for tests
+
   Result run_program(const std::string& program, const Args& args) {
     const int status = wait_for(start(program, args, dir / "stdout", dir / "stderr"));
     return {status, contents(dir / "stdout"), contents(dir / "stderr")};

@@ -37,10 +37,11 @@ TEST_CASE("a wrong flag is one sentence and status 2") {
   shear.refuses(2, {"trane"}, {"trane"});
   shear.refuses(2, {"train", "--bogus"}, {"--bogus"});
   shear.refuses(2, {"plan"}, {"--model"});
-  shear.refuses(2, {"plan", "--model", "vit_huge"}, {"vit_huge"});
-  shear.refuses(2, {"plan", "--model", whole_model, "--policy", "fuller"}, {"fuller", "lean"});
-  shear.refuses(2, {"plan", "--model", whole_model, "--budget", "4 apples"}, {"--budget 4 apples", "4GiB"});
-  shear.refuses(2, {"plan", "--model", whole_model, "--batch", "many"}, {"--batch", "many"});
+  shear.refuses(2, {"plan", "--no-time", "--model", "vit_huge"}, {"vit_huge"});
+  shear.refuses(2, {"plan", "--no-time", "--model", whole_model, "--policy", "fuller"}, {"fuller", "lean"});
+  shear.refuses(2, {"plan", "--no-time", "--model", whole_model, "--budget", "4 apples"},
+                {"--budget 4 apples", "4GiB"});
+  shear.refuses(2, {"plan", "--no-time", "--model", whole_model, "--batch", "many"}, {"--batch", "many"});
   shear.refuses(2, shear.train("run", {"--accumulate", "5"}), {"--accumulate 5", "--batch 16"});
   shear.refuses(2, shear.train("run", {"--lr", "-1"}), {"--lr -1"});
   shear.refuses(2, shear.train("run", {"--update", "never"}), {"--update never", "in-backward"});
@@ -48,7 +49,8 @@ TEST_CASE("a wrong flag is one sentence and status 2") {
   shear.refuses(2, shear.train("run", {"--clip-by", "norm", "--update", "in-backward"}),
                 {"--clip-by norm", "previous"});
   shear.refuses(2, shear.train("run", {"--accumulate", "2", "--update", "in-backward"}), {"--accumulate 1", "sgd"});
-  shear.refuses(2, {"plan", "--model", whole_model, "--update", "never"}, {"--update never", "in-backward"});
+  shear.refuses(2, {"plan", "--no-time", "--model", whole_model, "--update", "never"},
+                {"--update never", "in-backward"});
   shear.refuses(2, shear.train("run", {"--device", "tpu"}), {"--device tpu", "cuda"});
   shear.refuses(2, shear.train("run", {"--epochs", "3", "--steps", "4"}), {"--epochs and --steps"});
   shear.refuses(2, {"train", "--data", shear.path("data"), "--model", tiny_model}, {"--out is missing"});
@@ -67,15 +69,17 @@ TEST_CASE("a step that does not fit is status 4, with the figures") {
   Shell shear;
   write_idx(shear.dir / "data");
   shear.refuses(4, shear.train("run", {"--memory-limit", "100KiB"}), {"--memory-limit allows 0.1 MiB", "needs"});
-  const Result plan = shear({"plan", "--model", "vit_base_patch16_224", "--batch", "128", "--budget", "1GiB"});
+  const Result plan =
+      shear({"plan", "--no-time", "--model", "vit_base_patch16_224", "--batch", "128", "--budget", "1GiB"});
   CHECK(plan.status == 4);
   CHECK(plan.sentence().find("none of the policies fits") != std::string::npos);
 }
 
 TEST_CASE("plan tells the bytes of each policy, and the first that fits") {
   Shell shear;
-  const Args plan{"plan",     "--model",   "vit_tiny_patch16_224", "--batch", "8",
-                  "--policy", "full;lean", "--optimizer",          "sgd",     "--json"};
+  const Args plan{"plan",        "--no-time", "--model",  "vit_tiny_patch16_224",
+                  "--batch",     "8",         "--policy", "full;lean",
+                  "--optimizer", "sgd",       "--json"};
   const Result r = shear(plan);
   CHECK(r.status == 0);
   const auto j = r.json();
@@ -101,7 +105,7 @@ TEST_CASE("plan tells the bytes of each policy, and the first that fits") {
   CHECK(choose(lean).json()["policies"][1]["largest_batch"] == 8);
   CHECK(choose(lean).json()["policies"][0]["fits"] == false);
   Args automatic = plan;
-  automatic[6] = "full;auto";
+  automatic[7] = "full;auto";
   automatic.insert(automatic.end(), {"--budget", std::to_string(lean - 1)});
   const auto found = shear(automatic).json();
   REQUIRE(found["policies"].size() == 2);
@@ -110,7 +114,7 @@ TEST_CASE("plan tells the bytes of each policy, and the first that fits") {
   CHECK(found["policies"][1]["gradient_error"].get<double>() > 0);
   CHECK(found["choice"] == found["policies"][1]["chosen"]);
   // Where it takes more than a policy, that is told beside it.
-  const auto shortest = shear({"plan", "--model", "vit_tiny_patch16_224", "--batch", "8", "--policy",
+  const auto shortest = shear({"plan", "--no-time", "--model", "vit_tiny_patch16_224", "--batch", "8", "--policy",
                                "codes:bits=2,group=256,qkv=2,gelu=2", "--optimizer", "sgd", "--json"})
                             .json()["policies"][0]["peak_bytes"]
                             .get<int64_t>();
@@ -121,6 +125,47 @@ TEST_CASE("plan tells the bytes of each policy, and the first that fits") {
   const Result none = choose(lean - 1);
   CHECK(none.status == 4);
   CHECK(none.json()["choice"].is_null());
+}
+
+TEST_CASE("plan tells the time of a step and of a training, measured once") {
+  Shell shear;
+  Args plan{"plan", "--model", whole_model, "--batch", "16", "--policy", "full;codes", "--threads", "1"};
+  const auto with = [&](Args more) {
+    Args args = plan;
+    args.insert(args.end(), more.begin(), more.end());
+    return args;
+  };
+  const Result first = shear(with({"--images", "100", "--epochs", "5", "--json"}));
+  REQUIRE_MESSAGE(first.status == 0, first.err);
+  CHECK(first.sentence().find("measuring how long kernels take") != std::string::npos);
+  for (const auto& p : first.json()["policies"]) {
+    CHECK(p["seconds"].get<double>() > 0);
+    CHECK(p["run_seconds"].get<double>() == doctest::Approx(30 * p["seconds"].get<double>()));  // 6 steps an epoch
+  }
+  const Result again = shear(with({"--json"}));
+  CHECK(again.err.empty());
+  CHECK(again.json()["policies"][0]["seconds"] == first.json()["policies"][0]["seconds"]);
+  CHECK_FALSE(again.json()["policies"][0].contains("run_seconds"));
+  CHECK(shear(with({"--images", "100"})).out.find("60 steps") != std::string::npos);
+  CHECK(shear(plan).out.find("step s") != std::string::npos);
+
+  const Result without = shear(with({"--no-time"}));
+  CHECK(without.out.find("step s") == std::string::npos);
+  CHECK_FALSE(shear(with({"--no-time", "--json"})).json()["policies"][0].contains("seconds"));
+  CHECK(shear(with({"--time-anew"})).err.find("measuring") != std::string::npos);
+  // What is kept may be anything, or not to be written.
+  for (const auto& file : fs::directory_iterator(shear.dir / "cache/shear"))
+    write_text_atomically(file.path(), "{ \"gelu");
+  CHECK(shear(plan).err.find("measuring") != std::string::npos);
+  CHECK(shear(plan).err.empty());
+  setenv("XDG_CACHE_HOME", "/proc/none", 1);
+  const Result unkept = shear(plan);
+  CHECK(unkept.status == 0);
+  CHECK(unkept.err.find("times of kernels are not kept") != std::string::npos);
+
+  shear.refuses(2, with({"--no-time", "--time-anew"}), {"--no-time", "--time-anew"});
+  shear.refuses(2, with({"--no-time", "--images", "100"}), {"--no-time", "--images"});
+  shear.refuses(2, with({"--images", "3"}), {"--images 3", "--batch 16"});
 }
 
 TEST_CASE("data that cannot be used is status 3 and names what is wrong") {

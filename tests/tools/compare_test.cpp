@@ -398,7 +398,8 @@ TEST_CASE("compare --gradients-only trains nothing and tells each policy's error
   CHECK(of(2, "block_cosine") > of(3, "block_cosine"));
   for (size_t i = 0; i < 5; ++i) CHECK(of(i, "step_seconds_median") > 0);
   // The plan's bytes, with the recipe's optimizer.
-  const auto plan = shear({"plan", "--model", whole_model, "--batch", "16", "--policy", "codes", "--json"}).json();
+  const auto plan =
+      shear({"plan", "--no-time", "--model", whole_model, "--batch", "16", "--policy", "codes", "--json"}).json();
   CHECK(j["policies"][2]["saved_bytes"] == plan["policies"][0]["saved_bytes"]);
   // The same again, and a table for people.
   const auto again = shear(args).json();

@@ -9,7 +9,7 @@ static constexpr const char* mlp = "mlp:image=8,hidden=32x16,channels=1";
 TEST_CASE("an MLP is planned, trained, evaluated, compared and exported like a ViT") {
   Shell shear;
   write_idx(shear.dir / "data");
-  const Result plan = shear({"plan", "--model", mlp, "--batch", "16", "--threads", "1", "--json"});
+  const Result plan = shear({"plan", "--no-time", "--model", mlp, "--batch", "16", "--threads", "1", "--json"});
   REQUIRE_MESSAGE(plan.status == 0, plan.err);
   const auto planned = plan.json(), policies = planned["policies"];
   for (const auto& row : policies) CHECK(row["peak_bytes"].get<int64_t>() > 0);

@@ -19,7 +19,8 @@ TEST_CASE("every model that has a name is listed with what shear plan says of it
   CHECK(tiny["parameters"] == 5717416);  // timm's
   for (const char* batch : {"8", "128"}) {
     const auto plan =
-        shear({"plan", "--model", "vit_tiny_patch16_224", "--policy", "lean", "--batch", batch, "--json"}).json();
+        shear({"plan", "--no-time", "--model", "vit_tiny_patch16_224", "--policy", "lean", "--batch", batch, "--json"})
+            .json();
     CHECK(tiny["bytes"][batch] == plan["policies"][0]["peak_bytes"]);
   }
   const Result table = shear({"models", "tiny"});

@@ -78,7 +78,7 @@ TEST_CASE("every numeric flag of every command takes a number in its range, or i
   const std::vector<Sample> samples{
       {again, 22},
       {compare, 24},
-      {{"plan", "--model", whole_model, "--policy", "lean"}, 5},
+      {{"plan", "--no-time", "--model", whole_model, "--policy", "lean"}, 5},
       {{"eval", "--data", data, "--weights", weights}, 9},
       {{"predict", "--data", data, "--weights", weights, "--index", "0"}, 8},
       {{"prepare", "--data", data, "--weights", weights, "--index", "0", "--out", out + "/b"}, 6},
@@ -113,7 +113,7 @@ TEST_CASE("the range that the help tells is the one that is checked, in flags an
                 {"--batch 65537: expected a whole number from 1 to 65536"});
   shear.refuses(2, {"plan", "--model", whole_model, "--batch", "18446744073709551617"},
                 {"--batch 18446744073709551617: expected a whole number from 1 to 65536"});
-  CHECK(shear({"plan", "--model", whole_model, "--batch", "65536", "--policy", "lean"}).status == 0);
+  CHECK(shear({"plan", "--no-time", "--model", whole_model, "--batch", "65536", "--policy", "lean"}).status == 0);
   write_idx(shear.dir / "data");
   shear.refuses(2, shear.train("run", {"--lr", "0"}), {"--lr 0: expected a number from 1e-20 to 1000"});
   shear.refuses(2, shear.train("run", {"--clip", "1e-300"}), {"--clip 1e-300: is lost in 32 bits"});
@@ -133,7 +133,7 @@ TEST_CASE("seeds that compare counts on from the last one are refused") {
 TEST_CASE("whatever is planned takes seconds, and what no machine has is status 4") {
   Shell shear;
   const auto plan = [&](const Args& more) {
-    Args args{"plan", "--model", "vit_huge_patch14_224"};
+    Args args{"plan", "--no-time", "--model", "vit_huge_patch14_224"};
     for (size_t i = 0; i < more.size(); i += 2) args = with(args, more[i], more[i + 1]);
     const auto began = std::chrono::steady_clock::now();
     const Result r = shear(args);

@@ -127,10 +127,15 @@ TEST_CASE("what is printed where a standard stream is closed ends in no file") {
 TEST_CASE("results that cannot be written are one sentence, whatever takes them") {
   Shell shear;
   for (const char* where : {">/dev/full", ">&-", "| true"}) {
-    Args words{"-c",         std::string("{ \"$0\" \"$@\"; echo $? >") + shear.path("status") + "; } " + where,
-               executable(), "plan",
-               "--model",    "vit_base_patch16_224",
-               "--policy",   "full",
+    Args words{"-c",
+               std::string("{ \"$0\" \"$@\"; echo $? >") + shear.path("status") + "; } " + where,
+               executable(),
+               "plan",
+               "--no-time",
+               "--model",
+               "vit_base_patch16_224",
+               "--policy",
+               "full",
                "--saves"};
     if (where == std::string("| true"))
       words[1] = "{ sleep 0.2; \"$0\" \"$@\"; echo $? >" + shear.path("status") + "; } | true";

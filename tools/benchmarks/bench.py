@@ -52,7 +52,7 @@ def main() -> None:
     one.add_argument("--add", action="store_true", help="to the report in --out, in place of the same groups")
     one.add_argument("--python", help="an interpreter with PyTorch (default: this one, else one that is installed)")
 
-    what = "a training step under each policy beside that under `full`, in turns"
+    what = "a training step under each policy beside that under `full`, in turns, and beside what `shear plan` tells"
     one = commands.add_parser("policies", help=what, description=what)
     common(one, list(peers.MODELS))
     turns(one)
@@ -75,7 +75,7 @@ def main() -> None:
     elif flags.command == "loader":
         loader.run(flags, str(programs / "bench_loader"), str(programs / "bench_step"))
     else:
-        policies.run(flags, str(programs / "bench_step"))
+        policies.run(flags, str(programs / "bench_step"), flags.build / "tools" / "shear" / "shear")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,9 @@
-"""tools/bench policies: every policy's training step beside that of `full`, in turns."""
+"""tools/bench policies: every policy's training step beside that of `full`, in turns, and what plan said of it."""
 
+import json
+import os
+import pathlib
+import subprocess
 import sys
 
 import peers
@@ -18,6 +22,8 @@ def show(model: dict) -> str:
             f"{1e3 * min(row['step_seconds']):.1f}-{1e3 * max(row['step_seconds']):.1f}",
             str(len(row["step_seconds"])),
             f"{row['time_ratio']:.2f}",
+            f"{1e3 * row['planned_seconds']:.1f}",
+            f"{row['planned_seconds'] / row['step_seconds_median']:.2f}",
             report.mib(row["peak_bytes"]),
             f"{row['peak_ratio']:.2f}",
             report.mib(row["saved_bytes"]),
@@ -25,7 +31,7 @@ def show(model: dict) -> str:
         ]
         for row in model["rows"]
     ]
-    header = ["", "step, ms", "range", "steps", "ratio", "peak, MiB", "ratio", "saved, MiB", "peak RSS, MiB"]
+    header = ["", "step, ms", "range", "steps", "ratio", "planned, ms", "of it", "peak, MiB", "ratio", "saved, MiB", "peak RSS, MiB"]
     return f"\n{model['title']}, batch {model['batch']}\n" + report.table(header, lines)
 
 
@@ -44,7 +50,15 @@ def draw(found: dict) -> str:
     return report.dots("A training step under each policy", subtitle, series, panels, [rows])
 
 
-def run(flags, step: str) -> None:
+def planned_seconds(shear: pathlib.Path, policies: list[str], how: list[str], out: pathlib.Path) -> list[float]:
+    """Of a step under each, from kernels that are timed now."""
+    command = [str(shear), "plan", "--json", "--time-anew", "--optimizer", "sgd", "--policy", ";".join(policies), *how]
+    cache = {**os.environ, "XDG_CACHE_HOME": str(out.resolve())}
+    done = subprocess.run(command, stdout=subprocess.PIPE, env=cache, check=True)
+    return [row.get("seconds", float("nan")) for row in json.loads(done.stdout)["policies"]]
+
+
+def run(flags, step: str, shear: pathlib.Path) -> None:
     policies = ["full", *(p for p in flags.policies if p != "full")]
     found = {"machine": report.machine(), "threads": flags.threads, "policies": policies, "models": []}
     print(f"{found['machine']['cpu']}, {flags.threads} threads, f32")
@@ -57,17 +71,19 @@ def run(flags, step: str) -> None:
         if failed := [r for r in results if r.error]:
             sys.exit(f"tools/bench: {failed[0].error}; expected training steps")
         full = results[0]
+        seconds = planned_seconds(shear, policies, how, flags.out)
         rows = [
             {
                 "policy": r.name,
                 "step_seconds_median": r.median,
                 "time_ratio": r.median / full.median,
                 "peak_ratio": r.answer["peak_bytes"] / full.answer["peak_bytes"],
+                "planned_seconds": planned,
                 "step_seconds": r.seconds,
                 "busy_others": r.others,
                 **{key: r.answer[key] for key in ("peak_bytes", "saved_bytes", "rss_peak_bytes")},
             }
-            for r in results
+            for r, planned in zip(results, seconds)
         ]
         found["models"].append({"title": title, "model": spec, "batch": batch, "rows": rows})
         print(show(found["models"][-1]), flush=True)

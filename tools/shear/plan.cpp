@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "command.h"
+#include "kernel_times.h"
 #include "numbers.h"
 #include "options.h"
 #include "output.h"
@@ -18,7 +19,8 @@ struct PlanFlags {
   std::string model, policy, budget, update = "after", state = "f32", weights_as = "f32", lora;
   DeviceFlags device;
   PlanOptions plan;
-  bool saves = false, json = false;
+  bool saves = false, json = false, no_time = false, time_anew = false;
+  int64_t images = 0, epochs = 10;
 };
 
 struct Row {
@@ -27,6 +29,7 @@ struct Row {
   int64_t largest = 0;                 // batch within the budget
   std::optional<std::string> lowered;  // what it takes to come within the budget, see lower_floor
   std::optional<PolicyChoice> chosen;  // of auto
+  std::optional<double> seconds;       // of a step
 };
 
 std::string label(const Row& r) { return r.asked == r.policy ? r.policy : r.asked + ": " + r.policy; }
@@ -48,6 +51,8 @@ void print_saves(const Row& row) {
   std::cout << "\nWhat " << row.policy << " keeps, in the order of the forward pass:\n" << table;
 }
 
+std::string seconds_cell(const Row& r) { return r.seconds ? fixed(*r.seconds, *r.seconds < 10 ? 3 : 1) : "-"; }
+
 int run_plan(PlanFlags& flags) {
   PlanOptions& options = flags.plan;
   options.model = parse_model(flags.model);
@@ -61,24 +66,36 @@ int run_plan(PlanFlags& flags) {
   options.lora = parse_lora(flags.lora);
   options.update_in_backward = parse_update(flags.update);
   const size_t budget = flags.budget.empty() ? 0 : parse_bytes("--budget", flags.budget);
+  if (flags.no_time && (flags.time_anew || flags.images > 0))
+    fail(Fault::usage, "--no-time: goes without ", flags.time_anew ? "--time-anew" : "--images");
+  std::optional<KeptTimes> times;
+  if (!flags.no_time) times.emplace(options.threads, flags.device.precision, flags.time_anew);
+  const auto tell_time = [&](Row& row, const PlanOptions& of) {
+    if (times) row.seconds = times->step_seconds(of);
+  };
   std::vector<Row> rows;
   for (const std::string& policy : flags.policy.empty() ? every_policy() : split_policies(flags.policy)) {
     options.policy = policy;
     if (is_auto(policy) && budget > 0) {
       PlanOptions with = options;
-      Row& row = rows.emplace_back(Row{policy, {}, {}, 0, {}, choose_policy(with, budget)});
+      Row& row = rows.emplace_back(Row{policy, {}, {}, 0, {}, choose_policy(with, budget), {}});
       row.policy = with.policy;
       row.plan = row.chosen ? row.chosen->plan : plan_training(with);
       row.largest = largest_batch(with, budget);
       if (row.chosen) row.lowered = row.chosen->lowered;
+      tell_time(row, with);
       continue;
     }
-    Row& row = rows.emplace_back(Row{policy, policy, plan_training(options), 0, {}, {}});
+    Row& row = rows.emplace_back(Row{policy, policy, plan_training(options), 0, {}, {}, {}});
+    tell_time(row, options);
     if (budget == 0) continue;
     row.largest = largest_batch(options, budget);
     PlanOptions lowered = options;
     row.lowered = lower_floor(lowered, budget);
   }
+  const int64_t steps = flags.images / options.batch * flags.epochs;
+  if (flags.images > 0 && steps == 0)
+    fail(Fault::usage, "--images ", flags.images, ": expected as many as --batch ", options.batch, " or more");
   const auto fits = [&](const Row& r) { return r.plan.use.peak <= budget; };
   const auto choice = std::find_if(rows.begin(), rows.end(), fits);
 
@@ -94,6 +111,10 @@ int run_plan(PlanFlags& flags) {
                                  {"optimizer_bytes", use.optimizer},
                                  {"saved_bytes", use.saved},
                                  {"workspace_bytes", use.workspace}};
+      if (r.seconds) {
+        one["seconds"] = *r.seconds;
+        if (steps > 0) one["run_seconds"] = *r.seconds * static_cast<double>(steps);
+      }
       if (budget > 0) {
         one["fits"] = fits(r), one["largest_batch"] = r.largest;
         one["fits_with"] = r.lowered ? nlohmann::ordered_json(*r.lowered) : nlohmann::ordered_json();
@@ -125,12 +146,16 @@ int run_plan(PlanFlags& flags) {
                options.update_in_backward ? ", updates in backward" : "", ": MiB at the peak of a training step"));
     std::vector<std::string> header{"policy",    "peak",      "floor", "parameters",
                                     "gradients", "optimizer", "saved", "workspace"};
+    if (times) header.emplace_back("step s");
+    if (steps > 0) header.emplace_back(text(grouped(steps), " steps"));
     if (budget > 0) header.insert(header.end(), {"fits", "largest batch", "fits with"});
     Table table(header);
     for (const Row& r : rows) {
       const MemoryUse& use = r.plan.use;
       std::vector<std::string> cells{label(r),           mib(use.peak),      mib(floor_of(use)), mib(use.parameters),
                                      mib(use.gradients), mib(use.optimizer), mib(use.saved),     mib(use.workspace)};
+      if (times) cells.push_back(seconds_cell(r));
+      if (steps > 0) cells.push_back(r.seconds ? human_time(*r.seconds * static_cast<double>(steps)) : "-");
       if (budget > 0)
         cells.insert(cells.end(), {fits(r) ? "yes" : "no", std::to_string(r.largest), r.lowered.value_or("nothing")});
       table.add(std::move(cells));
@@ -158,7 +183,7 @@ int run_plan(PlanFlags& flags) {
 
 void add_plan(CLI::App& app, Run& chosen) {
   auto flags = std::make_shared<PlanFlags>();
-  CLI::App* cmd = app.add_subcommand("plan", "memory of a training step under each policy, without computing anything");
+  CLI::App* cmd = app.add_subcommand("plan", "memory and time of a training step under each policy, without training");
   offer_models(
       cmd->add_option("--model", flags->model, "as for train; a known name has 1000 classes unless it says otherwise")
           ->required()
@@ -178,6 +203,10 @@ void add_plan(CLI::App& app, Run& chosen) {
   add_update(*cmd, flags->update);
   add_trainable(*cmd, flags->plan.train);
   flags->device.add(*cmd);
+  add_number(*cmd, "--images", flags->images, any_count, "of a data set, to tell how long a training takes");
+  add_recipe_number(*cmd, "--epochs", flags->epochs, "of that training");
+  cmd->add_flag("--no-time", flags->no_time, "measures nothing, and tells no time of a step");
+  cmd->add_flag("--time-anew", flags->time_anew, "measures again what was measured on this machine before");
   cmd->add_flag("--saves", flags->saves, "lists what each op asked to keep and what became of it");
   cmd->add_flag("--json", flags->json, "prints one JSON object");
   cmd->footer(policy_help() + example("shear plan --model vit_base_patch16_224 --batch 128 --budget 4GiB"));

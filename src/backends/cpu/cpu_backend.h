@@ -50,7 +50,7 @@ class CpuBackend final : public Backend {
   void download(void* host, const void* device, size_t bytes) override;
 
   // A group of kernels, include/shear/kernels/NAME.inc, is in NAME.cpp here.
-#define SHEAR_KERNEL(result, name, parameters) result name parameters override
+#define SHEAR_KERNEL(result, name, parameters, names) result name parameters override
 #define SHEAR_SCRATCH(name, type, of) int64_t name(type of) const override
 #include "shear/kernels/list.inc"
 

@@ -27,7 +27,7 @@ class CudaBackend final : public Backend {
   void download(void* host, const void* device, size_t bytes) override;
 
   // A group of kernels, include/shear/kernels/NAME.inc, is launched in NAME.cu here, but for gemm, in gemm.cpp.
-#define SHEAR_KERNEL(result, name, parameters) result name parameters override
+#define SHEAR_KERNEL(result, name, parameters, names) result name parameters override
 #define SHEAR_SCRATCH(name, type, of) int64_t name(type of) const override
 #include "shear/kernels/list.inc"
 

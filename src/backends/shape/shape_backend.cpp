@@ -23,7 +23,7 @@ class ShapeBackend final : public Backend {
   // Every kernel does nothing; how much room it wants is the other backend's to say.
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wunused-parameter"
-#define SHEAR_KERNEL(result, name, parameters) \
+#define SHEAR_KERNEL(result, name, parameters, names) \
   result name parameters override { return result(); }
 #define SHEAR_SCRATCH(name, type, of) \
   int64_t name(type of) const override { return like_->name(of); }
