@@ -101,27 +101,36 @@ double median(std::vector<double>& values) {
   return *middle;
 }
 
-// Two blocks, and as many images as make products of a usual size.
+// Multiplications of all products of a step.
+double products_of(const PlanOptions& options) {
+  double products = 0;
+  for (const auto& [call, count] : count_calls(options).calls)
+    if (call.kind.starts_with("gemm ")) products += count * call.work();
+  return products;
+}
+
+// Two blocks, and as many images as a moment is enough for.  Throws Fault::memory where that is much.
 PlanOptions cut(PlanOptions options) {
   const bool by_name = options.train != "all" && options.train != "head";  // which a block less may not have
   if (!by_name && options.policy.find('@') == std::string::npos && options.lora.rank == 0)
     if (auto shallow = options.model->shallow()) options.model = std::move(shallow);
-  constexpr int64_t usual_rows = 1600;
-  options.batch = std::clamp<int64_t>(usual_rows / options.model->rows(), 1, options.batch / options.accumulate);
-  options.accumulate = 1;
+  const auto most_images = static_cast<double>(options.batch / options.accumulate);
+  options.batch = options.accumulate = 1;
+  const double products = products_of(options);
+  constexpr double usual = 3e10, most = 1e12;  // a quarter of a second of a core, some ten seconds
+  if (products > most)
+    fail(Fault::memory, "a step of ", options.model->str(), " with one image has ", products,
+         " multiplications, expected at most ", most);
+  options.batch = static_cast<int64_t>(std::clamp(usual / products, 1., most_images));
   return options;
 }
 
 void require_room(const PlanOptions& options, const Plan& plan) {
-  const std::string what =
-      text("a step of ", options.model->str(), " with ", options.batch, options.batch == 1 ? " image" : " images");
-  if (const MemoryLeft left = memory_left(); plan.use.peak > left.bytes)
-    fail(Fault::memory, what, " needs ", mib(plan.use.peak), ", ", left.of, " has ", mib(left.bytes), " left");
-  double products = 0;
-  for (const auto& [call, count] : count_calls(options).calls)
-    if (call.kind.starts_with("gemm ")) products += count * call.work();
-  constexpr double most = 1e12;  // some ten seconds of a core
-  if (products > most) fail(Fault::memory, what, " has ", products, " multiplications, expected at most ", most);
+  const MemoryLeft left = memory_left();
+  if (plan.use.peak > left.bytes)
+    fail(Fault::memory, "a step of ", options.model->str(), " with ", options.batch,
+         options.batch == 1 ? " image" : " images", " needs ", mib(plan.use.peak), ", ", left.of, " has ",
+         mib(left.bytes), " left");
 }
 
 // Steps one after the other, the first, which makes room, included.  Others use the machine too, in bursts: there are

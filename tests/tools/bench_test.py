@@ -7,6 +7,7 @@ bench_test.py SOURCE BUILD SHEAR with|without, the last of Google Benchmark.  Wh
 
 import json
 import pathlib
+import struct
 import subprocess
 import sys
 import tempfile
@@ -29,12 +30,12 @@ else:
 """
 
 
-def bench(out: pathlib.Path, command: str, *flags: str) -> dict:
+def bench(out: pathlib.Path, command: str, *flags: str, model: list[str] = MODEL) -> dict:
     """The report that the command writes, once its drawing is seen to be one."""
-    program = [sys.executable, SOURCE / "tools" / "benchmarks" / "bench.py", "--build", BUILD, command, *MODEL]
+    program = [sys.executable, SOURCE / "tools" / "benchmarks" / "bench.py", "--build", BUILD, command, *model]
     ran = subprocess.run([*map(str, program), *flags, "--out", str(out)], capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr
-    assert "of bound" in ran.stdout or "ratio" in ran.stdout, ran.stdout
+    assert any(word in ran.stdout for word in ("of bound", "ratio", "auto chose")), ran.stdout
     assert xml.etree.ElementTree.parse(out / f"{command}.svg").getroot().tag.endswith("svg")
     return json.loads((out / f"{command}.json").read_text())
 
@@ -96,11 +97,27 @@ def operators_stand_beside_their_bounds(out: pathlib.Path) -> None:
         assert abs(sum(row["seconds"] for row in linears) - total) < 1e-9 * total
 
 
+def auto_stands_beside_families_of_policies(out: pathlib.Path) -> None:
+    data = out / "data"
+    data.mkdir()
+    for part, count in (("train", 24), ("t10k", 6)):
+        pixels = bytes(i * i % 251 for i in range(count * 64))
+        (data / f"{part}-images-idx3-ubyte").write_bytes(struct.pack(">4I", 0x803, count, 8, 8) + pixels)
+        (data / f"{part}-labels-idx1-ubyte").write_bytes(struct.pack(">2I", 0x801, count) + bytes(i % 3 for i in range(count)))
+    model = ["--model", "vit:image=8,patch=2,dim=32,depth=2,heads=2,classes=3,channels=1", "--batch", "256"]
+    found = bench(out, "frontier", "--data", str(data), "--images", "4", "--batches", "1", "--threads", "1", model=model)
+    rows = [row for family in found["families"].values() for row in family]
+    assert len(rows) > 20 and all(row["error"] > 0 and 0 < row["bytes"] < found["full_bytes"] for row in rows), rows
+    assert found["auto"] and all(row["bytes"] <= row["share"] * found["full_bytes"] for row in found["auto"]), found["auto"]
+    assert all(row["planned_ratio"] > 0 for row in rows), rows
+
+
 def main() -> None:
     tests = [
         policies_are_measured_against_full_and_their_bytes_are_the_planned_ones,
         peers_take_turns_and_who_cannot_run_is_told_of,
         what_lies_below_the_activations_has_groups_of_its_own,
+        auto_stands_beside_families_of_policies,
     ]
     if sys.argv[4] == "with":
         tests.append(operators_stand_beside_their_bounds)

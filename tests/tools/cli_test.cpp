@@ -138,7 +138,8 @@ TEST_CASE("plan tells the time of a step and of a training, measured once") {
   const Result first = shear(with({"--images", "100", "--epochs", "5", "--json"}));
   REQUIRE_MESSAGE(first.status == 0, first.err);
   CHECK(first.sentence().find("measuring how long kernels take") != std::string::npos);
-  for (const auto& p : first.json()["policies"]) {
+  const auto timed = first.json();
+  for (const auto& p : timed["policies"]) {
     CHECK(p["seconds"].get<double>() > 0);
     CHECK(p["run_seconds"].get<double>() == doctest::Approx(30 * p["seconds"].get<double>()));  // 6 steps an epoch
   }

@@ -3,6 +3,7 @@
 import argparse
 import pathlib
 
+import frontier
 import loader
 import ops
 import peers
@@ -58,10 +59,22 @@ def main() -> None:
     turns(one)
     one.add_argument("--policies", nargs="+", default=policies.POLICIES, metavar="POLICY", help="(default: all)")
 
+    what = "what a byte keeps of the gradient: error and bytes of families of policies, and of what auto chooses"
+    one = commands.add_parser("frontier", help=what, description=what)
+    one.add_argument("--data", required=True, help="as for shear train, with its classes")
+    one.add_argument("--model", required=True, help="as for shear train, with its classes")
+    one.add_argument("--weights", help="as for shear train; their head trained, else no gradient comes back")
+    one.add_argument("--batch", type=int, default=64, help="that bytes are of (default: %(default)s)")
+    one.add_argument("--images", type=int, default=8, help="of a batch that gradients are of (default: %(default)s)")
+    one.add_argument("--batches", type=int, default=4, help="as many (default: %(default)s)")
+    one.add_argument("--threads", type=int, default=2, help="(default: %(default)s)")
+    out = report.ROOT / "runs" / "bench"
+    one.add_argument("--out", type=pathlib.Path, default=out, help="folder for JSON and SVG (default: runs/bench)")
+
     what = "images a second that the loader prepares, beside those that a training step takes"
     one = commands.add_parser("loader", help=what, description=what)
     common(one, list(peers.MODELS))
-    one.add_argument("--data", required=True, help="as for shear train")
+    one.add_argument("--data", required=True, help="as for shear train, with its classes")
     one.add_argument("--threads", type=int, default=2, help="of the step; the loader has one (default: %(default)s)")
     one.add_argument("--seconds", type=float, default=2, help="of each measurement (default: %(default)s)")
 
@@ -72,6 +85,8 @@ def main() -> None:
         ops.run(flags, str(programs / "bench_ops"))
     elif flags.command == "peers":
         peers.run(flags, str(programs / "bench_step"), flags.build)
+    elif flags.command == "frontier":
+        frontier.run(flags, flags.build / "tools" / "shear" / "shear")
     elif flags.command == "loader":
         loader.run(flags, str(programs / "bench_loader"), str(programs / "bench_step"))
     else:

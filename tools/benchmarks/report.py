@@ -73,9 +73,60 @@ class Panel:
         return (value - self.low) / (self.high - self.low)
 
 
-COLORS = ["#4269d0", "#efb118", "#ff725c", "#3ca951", "#a463f2"]
+COLORS = ["#4269d0", "#efb118", "#ff725c", "#3ca951", "#a463f2", "#222222"]
 LEFT, TOP, ROW, GAP = 236, 104, 19, 28  # pixels
 PANELS = 720  # wide together
+
+
+def head(width: float, height: float, title: str, subtitle: str) -> list[str]:
+    """What a drawing begins with."""
+    return [
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height:.0f}"'
+        f' viewBox="0 0 {width} {height:.0f}" font-size="12"'
+        " font-family=\"Helvetica, Arial, 'Liberation Sans', 'DejaVu Sans', sans-serif\">",
+        f"<title>{escape(title)}</title>",
+        '<rect width="100%" height="100%" fill="#ffffff"/>',
+        said(16, 26, title, ' font-size="16" font-weight="bold"'),
+        said(16, 46, subtitle, ' fill-opacity="0.7"'),
+    ]
+
+
+def said(x: float, y: float, text: str, more: str = "") -> str:
+    return f'<text x="{x:.1f}" y="{y:.1f}" fill="#222222"{more}>{escape(text)}</text>'
+
+
+def legend(names: list[str]) -> list[str]:
+    """Of the colors, in their order."""
+    out, x = [], 16.0
+    for name, color in zip(names, COLORS):
+        out.append(f'<circle cx="{x + 5:.1f}" cy="66" r="5" fill="{color}"/>')
+        out.append(said(x + 15, 70, name))
+        x += 32 + 7 * len(name)
+    return out
+
+
+def curves(title: str, subtitle: str, lines: dict[str, list[tuple[float, float]]], x: Panel, y: Panel) -> str:
+    """A line through the points of each name, in the order of the colors; the last one is the widest."""
+    left, top, wide, high = 70, 90, 690, 400
+    out = head(left + wide + 30, top + high + 60, title, subtitle) + legend(list(lines))
+    for tick in x.ticks:
+        at = left + x.share(tick) * wide
+        out.append(f'<line x1="{at:.1f}" y1="{top}" x2="{at:.1f}" y2="{top + high}" stroke="#e4e4e4"/>')
+        out.append(said(at, top + high + 18, f"{tick:g}", ' text-anchor="middle"'))
+    for tick in y.ticks:
+        at = top + (1 - y.share(tick)) * high
+        out.append(f'<line x1="{left}" y1="{at:.1f}" x2="{left + wide}" y2="{at:.1f}" stroke="#e4e4e4"/>')
+        out.append(said(left - 8, at + 4, f"{tick:g}", ' text-anchor="end"'))
+    out.append(said(left + wide / 2, top + high + 44, x.title, ' text-anchor="middle" font-weight="bold"'))
+    turned = f' text-anchor="middle" font-weight="bold" transform="rotate(-90 20 {top + high / 2:.0f})"'
+    out.append(said(20, top + high / 2, y.title, turned))
+    for color, (name, points) in zip(COLORS, lines.items()):
+        last = name == list(lines)[-1]
+        at = [(left + x.share(a) * wide, top + (1 - y.share(b)) * high) for a, b in points]
+        drawn = " ".join(f"{a:.1f},{b:.1f}" for a, b in at)
+        out.append(f'<polyline points="{drawn}" fill="none" stroke="{color}" stroke-width="{3 if last else 1.5}"/>')
+        out += [f'<circle cx="{a:.1f}" cy="{b:.1f}" r="{5 if last else 3.5}" fill="{color}"/>' for a, b in at]
+    return "\n".join([*out, "</svg>"]) + "\n"
 
 
 Row = tuple[str, list[list[float | None]]]  # its name and, panel by panel, a value of each series or None
@@ -86,24 +137,11 @@ def dots(title: str, subtitle: str, series: list[str], panels: list[Panel], grou
     wide = PANELS / len(panels) - GAP
     width = LEFT + PANELS
     height = TOP + sum(len(group) * ROW for group in groups) + (len(groups) - 1) * ROW / 2 + 40
-    out = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height:.0f}"'
-        f' viewBox="0 0 {width} {height:.0f}" font-size="12"'
-        " font-family=\"Helvetica, Arial, 'Liberation Sans', 'DejaVu Sans', sans-serif\">",
-        f"<title>{escape(title)}</title>",
-        '<rect width="100%" height="100%" fill="#ffffff"/>',
-    ]
+    out = head(width, height, title, subtitle) + legend(series)
 
     def say(x: float, y: float, text: str, more: str = "") -> None:
-        out.append(f'<text x="{x:.1f}" y="{y:.1f}" fill="#222222"{more}>{escape(text)}</text>')
+        out.append(said(x, y, text, more))
 
-    say(16, 26, title, ' font-size="16" font-weight="bold"')
-    say(16, 46, subtitle, ' fill-opacity="0.7"')
-    x = 16.0
-    for name, color in zip(series, COLORS):
-        out.append(f'<circle cx="{x + 5:.1f}" cy="66" r="5" fill="{color}"/>')
-        say(x + 15, 70, name)
-        x += 32 + 7 * len(name)
     bottom = height - 40
     for index, panel in enumerate(panels):
         left = LEFT + index * (wide + GAP)
