@@ -1,87 +1,140 @@
 // auto: of what is exact and of codes, the policy of least gradient error whose step fits in a budget.
 //
-// Errors of values that are rounded each by itself add up as variances. How much each kind of value contributes was
-// measured once (tools/docs/results.md); how it changes with the code follows from the steps of the code: half as wide,
-// a quarter of the variance. So the error of every spelling of `codes` is known beforehand, and its bytes are planned.
+// What every block's values add to the error is known beforehand (code_errors.h), their bytes are planned.  Which bits
+// each block should have is a knapsack: for a price of a byte each block takes what costs least, and the price is as
+// high as it takes for the step to fit.
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <cmath>
 
 #include "shear/train.h"
+#include "train/code_errors.h"
 
 namespace shear {
 
 namespace {
 
-// The variance that a code adds to a gradient, over that of 3 bits in groups of 64.
-double of_code(int bits, int group) {
-  if (bits >= 16) return 1e-6;  // a few digits of f16
-  const double step = 7 / (std::exp2(bits) - 1);
-  // The range of 32 normal values is smaller than that of 64, by what these squares say; measured on activations.
-  const double range = group == 32 ? 0.66 : group == 64 ? 1 : group == 128 ? 1.5 : 2.2;
-  return step * step * range;
-}
-// The same of a slope on its grid, over that of 4 bits.
-double of_slope(int bits) {
-  switch (bits) {
-    case 2:
-      return 12.5;
-    case 3:
-      return 5.9;
-    case 4:
-      return 1;
-    case 8:
-      return 0.004;
-    default:
-      return 1e-6;
-  }
-}
-
-struct Candidate {
-  int bits, qkv, gelu, group;
-  double error = 0;
-  double bytes = 0;  // about, to order candidates by
-
-  std::string spec() const { return text("codes:bits=", bits, ",group=", group, ",qkv=", qkv, ",gelu=", gelu); }
-};
+constexpr std::array widths{2, 3, 4, 8, 16};
+constexpr CodeBits shortest{2, 2, 2, 256};
 
 // Bytes that a step keeps under codes grow by these for each bit more of a kind of value, whatever ops keep it.
 struct BytesPerBit {
-  double coded, attention, slopes;
+  double coded = 0, attention = 0, slopes = 0;
+
+  double of(const CodeBits& c) const {
+    const auto width = [&](int bits) { return bits >= 16 ? 16 : bits + 32. / c.group; };
+    return coded * width(c.bits) + attention * width(c.qkv) + slopes * c.gelu;
+  }
 };
 
-BytesPerBit bytes_per_bit(PlanOptions options) {
-  const auto kept = [&](const Candidate& c) {
-    options.policy = c.spec();
-    double bytes = 0;
-    for (const PlannedSave& s : plan_training(options).saves) bytes += static_cast<double>(s.saved_bytes);
-    return bytes;
-  };
-  const double least = kept({2, 2, 2, 256});
-  return {(kept({8, 2, 2, 256}) - least) / 6, (kept({2, 8, 2, 256}) - least) / 6, (kept({2, 2, 8, 256}) - least) / 6};
+// The block that a site lies in, by its name; -1: in none.
+int64_t block_of(std::string_view site) {
+  constexpr std::string_view blocks = "blocks.";
+  int64_t block = -1;
+  if (site.starts_with(blocks)) std::from_chars(site.data() + blocks.size(), site.data() + site.size(), block);
+  return block;
 }
 
-std::vector<Candidate> candidates(const BytesPerBit& each) {
-  std::vector<Candidate> all;
-  const auto width = [](int bits, int group) { return bits >= 16 ? 16 : bits + 32. / group; };
-  for (const int bits : {2, 3, 4, 8, 16})
-    for (const int qkv : {2, 3, 4, 8, 16})
-      for (const int gelu : {2, 3, 4, 8, 16})
-        for (const int group : code_groups) {
-          Candidate c{bits, qkv, gelu, group};
-          c.error = usual_code_error(bits, qkv, gelu, group);
-          c.bytes = each.coded * width(bits, group) + each.attention * width(qkv, group) + each.slopes * gelu;
-          all.push_back(c);
-        }
-  // Of those that keep more bytes only the ones of less error are of use.
-  std::sort(all.begin(), all.end(), [](const Candidate& a, const Candidate& b) {
-    return a.bytes != b.bytes ? a.bytes < b.bytes : a.error < b.error;
-  });
-  std::vector<Candidate> useful;
-  for (const Candidate& c : all)
-    if (useful.empty() || c.error < useful.back().error) useful.push_back(c);
-  return useful;
+// Of each block, and last of all that lies in none.
+std::vector<BytesPerBit> bytes_per_bit(PlanOptions options) {
+  const auto kept = [&](const CodeBits& c) {
+    options.policy = c.spec();
+    return plan_training(options).saves;
+  };
+  std::vector<BytesPerBit> each(1);
+  const auto add = [&](const CodeBits& c, double share, double BytesPerBit::*kind) {
+    for (const PlannedSave& s : kept(c)) {
+      const int64_t block = block_of(s.site), blocks = static_cast<int64_t>(each.size()) - 1;
+      if (block >= blocks) each.insert(each.end() - 1, static_cast<size_t>(block + 1 - blocks), BytesPerBit{});
+      BytesPerBit& of = block < 0 ? each.back() : each[static_cast<size_t>(block)];
+      of.*kind += share * static_cast<double>(s.saved_bytes);
+    }
+  };
+  for (const auto& [longer, kind] : {std::pair(CodeBits{8, 2, 2, 256}, &BytesPerBit::coded),
+                                     std::pair(CodeBits{2, 8, 2, 256}, &BytesPerBit::attention),
+                                     std::pair(CodeBits{2, 2, 8, 256}, &BytesPerBit::slopes)}) {
+    add(longer, 1. / 6, kind);
+    add(shortest, -1. / 6, kind);
+  }
+  return each;
 }
+
+// Bits for each block, and those of the last for all that lies in none.
+struct Mixture {
+  std::vector<CodeBits> blocks;
+  double error = 0;  // squared
+
+  std::string spec() const {
+    std::string all;
+    for (size_t first = 0, end; first < blocks.size(); first = end) {
+      for (end = first; end < blocks.size() && blocks[end] == blocks[first];) ++end;
+      all += (all.empty() ? "" : "|") + blocks[first].spec();
+      if (end == blocks.size()) break;
+      all += end - first == 1 ? text("@blocks.", first, ".*") : text("@blocks.{", first, "..", end - 1, "}.*");
+    }
+    return all;
+  }
+};
+
+class Mixtures {
+ public:
+  Mixtures(std::vector<BytesPerBit> bytes, std::vector<BlockErrors> errors)
+      : bytes_(std::move(bytes)), errors_(std::move(errors)) {
+    // Where no block has a name, all that there is stands for the last.
+    BytesPerBit& last = errors_.size() < bytes_.size() ? bytes_[errors_.size() - 1] : bytes_.back();
+    if (&last != &bytes_.back()) {
+      const BytesPerBit& rest = bytes_.back();
+      last.coded += rest.coded, last.attention += rest.attention, last.slopes += rest.slopes;
+    }
+  }
+
+  // The same bits for all, from the fewest bytes on: of those that keep more only the ones of less error are of use.
+  std::vector<Mixture> uniform() const {
+    std::vector<std::pair<double, Mixture>> all;
+    for (const int group : code_groups)
+      each_of(group, [&](const CodeBits& c) {
+        Mixture m{std::vector(errors_.size(), c), 0};
+        double bytes = 0;
+        for (size_t b = 0; b < errors_.size(); ++b) m.error += errors_[b].under(c), bytes += bytes_[b].of(c);
+        all.emplace_back(bytes, std::move(m));
+      });
+    std::sort(all.begin(), all.end(), [](const auto& a, const auto& b) {
+      return a.first != b.first ? a.first < b.first : a.second.error < b.second.error;
+    });
+    std::vector<Mixture> useful;
+    for (auto& [bytes, m] : all)
+      if (useful.empty() || m.error < useful.back().error) useful.push_back(std::move(m));
+    return useful;
+  }
+
+  // What each block takes where a byte costs so much error, all with groups of one length.
+  Mixture at(double price, int group) const {
+    Mixture m;
+    for (size_t b = 0; b < errors_.size(); ++b) {
+      CodeBits best = shortest;
+      double least = HUGE_VAL;
+      each_of(group, [&](const CodeBits& c) {
+        const double cost = errors_[b].under(c) + price * bytes_[b].of(c);
+        if (cost < least) least = cost, best = c;
+      });
+      m.blocks.push_back(best);
+      m.error += errors_[b].under(best);
+    }
+    return m;
+  }
+
+ private:
+  template <class F>
+  static void each_of(int group, F f) {
+    for (const int bits : widths)
+      for (const int qkv : widths)
+        for (const int gelu : widths) f(CodeBits{bits, qkv, gelu, group});
+  }
+
+  std::vector<BytesPerBit> bytes_;
+  std::vector<BlockErrors> errors_;
+};
 
 std::optional<Plan> within(PlanOptions options, const std::string& policy, size_t budget) {
   options.policy = policy;
@@ -97,8 +150,9 @@ std::optional<Plan> within(PlanOptions options, const std::string& policy, size_
 }  // namespace
 
 double usual_code_error(int bits, int qkv, int gelu, int group) {
-  constexpr double of_linears = 0.0376, of_attention = 0.0618, of_slopes = 0.0037;
-  return std::sqrt(of_linears * of_code(bits, group) + of_attention * of_code(qkv, group) + of_slopes * of_slope(gelu));
+  double sum = 0;
+  for (const BlockErrors& e : usual_errors(1)) sum += e.under({bits, qkv, gelu, group});
+  return std::sqrt(sum);
 }
 
 std::optional<PolicyChoice> choose_policy(PlanOptions& options, size_t budget) {
@@ -111,19 +165,37 @@ std::optional<PolicyChoice> choose_policy(PlanOptions& options, size_t budget) {
   };
   for (const char* exact : {"full", "lean"})
     if (takes(exact, 0)) return choice;
-  const std::vector<Candidate> all = candidates(bytes_per_bit(options));
-  options.policy = all.front().spec();
+  options.policy = shortest.spec();
   const auto lowered = lower_floor(options, budget);
   if (!lowered) return {};
   choice.lowered = *lowered;
+
+  std::vector<BytesPerBit> bytes = bytes_per_bit(options);
+  const auto blocks = std::max<int64_t>(static_cast<int64_t>(bytes.size()) - 1, 1);
+  const Mixtures mixtures(std::move(bytes), usual_errors(blocks));
+  const auto takes_mixture = [&](const Mixture& m) { return takes(m.spec(), std::sqrt(m.error)); };
   // Bytes as they were estimated and the peak of a plan grow together, but for a little: after the last that fits those
   // next to it are tried too, from the best on.
-  const auto fits = [&](const Candidate& c) { return within(options, c.spec(), budget).has_value(); };
-  const auto last = std::partition_point(all.begin(), all.end(), fits);
+  const std::vector<Mixture> uniform = mixtures.uniform();
+  const auto fits = [&](const Mixture& m) { return within(options, m.spec(), budget).has_value(); };
+  const auto last = std::partition_point(uniform.begin(), uniform.end(), fits);
   constexpr std::ptrdiff_t beside = 3;
-  for (auto c = last + std::min(beside, all.end() - last); c != all.begin();)
-    if (--c; takes(c->spec(), c->error)) return choice;
-  return {};
+  for (auto m = last + std::min(beside, uniform.end() - last); m != uniform.begin();)
+    if (takes_mixture(*--m)) break;
+  // Other bits for each block, where that is better: at the lowest price at which what the blocks take fits.
+  for (const int group : code_groups) {
+    double low = 1e-16, high = 1e-4;
+    constexpr int halvings = 30;
+    for (int i = 0; i < halvings; ++i) {
+      const double price = std::sqrt(low * high);
+      const Mixture m = mixtures.at(price, group);
+      const bool fit = fits(m);
+      (fit ? high : low) = price;
+      if (fit && (choice.policy.empty() || std::sqrt(m.error) < choice.error)) takes_mixture(m);
+    }
+  }
+  if (choice.policy.empty()) return {};
+  return choice;
 }
 
 bool is_auto(std::string_view policy) { return policy == "auto"; }

@@ -32,8 +32,6 @@ struct Row {
   std::optional<double> seconds;       // of a step
 };
 
-std::string label(const Row& r) { return r.asked == r.policy ? r.policy : r.asked + ": " + r.policy; }
-
 // What is there whatever the policy and the batch.
 size_t floor_of(const MemoryUse& use) { return use.parameters + use.gradients + use.optimizer; }
 
@@ -152,8 +150,14 @@ int run_plan(PlanFlags& flags) {
     Table table(header);
     for (const Row& r : rows) {
       const MemoryUse& use = r.plan.use;
-      std::vector<std::string> cells{label(r),           mib(use.peak),      mib(floor_of(use)), mib(use.parameters),
-                                     mib(use.gradients), mib(use.optimizer), mib(use.saved),     mib(use.workspace)};
+      std::vector<std::string> cells{r.asked,
+                                     mib(use.peak),
+                                     mib(floor_of(use)),
+                                     mib(use.parameters),
+                                     mib(use.gradients),
+                                     mib(use.optimizer),
+                                     mib(use.saved),
+                                     mib(use.workspace)};
       if (times) cells.push_back(seconds_cell(r));
       if (steps > 0) cells.push_back(r.seconds ? human_time(*r.seconds * static_cast<double>(steps)) : "-");
       if (budget > 0)
@@ -161,8 +165,10 @@ int run_plan(PlanFlags& flags) {
       table.add(std::move(cells));
     }
     std::cout << table;
+    for (const Row& r : rows)
+      if (r.chosen) print(text(r.asked, ": ", r.policy, ", of an expected error of ", fixed(r.chosen->error, 3)));
     if (budget > 0 && choice != rows.end())
-      std::cout << "Within " << human_bytes(budget) << ": " << label(*choice)
+      std::cout << "Within " << human_bytes(budget) << ": " << choice->asked
                 << (choice->chosen && !choice->chosen->lowered.empty() ? " with " + choice->chosen->lowered : "")
                 << '\n';
     if (flags.saves)
