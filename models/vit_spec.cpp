@@ -298,8 +298,13 @@ class VitSpec final : public ModelSpec {
     return model_spec(other);
   }
   ModelSpecPtr with_dropout(float probability) const override { return with(&VitConfig::dropout, probability); }
-  // The last block is another kind: see Vit.
-  ModelSpecPtr shallow() const override { return with(&VitConfig::depth, std::min<int64_t>(config.depth, 2)); }
+  // The last block is another kind, see Vit, and so are those between the first and the last with full keys.
+  ModelSpecPtr shallow() const override {
+    VitConfig other = config;
+    other.kv_full = std::min<int64_t>(config.kv_full, 1);
+    other.depth = std::min<int64_t>(config.depth, config.kv_full > 0 ? 3 : 2);
+    return model_spec(other);
+  }
   std::unique_ptr<Model> make(Device& device, uint64_t seed, const ParameterOptions& options) const override {
     return std::make_unique<Vit>(device, config, seed, options);
   }

@@ -17,7 +17,7 @@ struct KernelCall {
   // is there, '=' where it does not.
   std::string kind;
   // Of a product (m, n, k); of attention, and of what has heads, (sequences * heads, tokens, width); of all else rows
-  // and columns of the largest operand, and 1.
+  // and columns of the largest operand that is read or written as a whole, and 1.
   std::array<int64_t, 3> size{0, 0, 1};
 
   // What time grows with, among calls of a kind: multiplications, or elements.

@@ -137,7 +137,8 @@ Plan plan_training(const PlanOptions&);
 class KernelTimes {
  public:
   void add(const KernelCall&, double seconds);  // in place of one of the same size
-  bool knows(const KernelCall&) const;          // one of the same size
+  void add(const KernelTimes& newer);
+  bool knows(const KernelCall&) const;  // one of the same size
   // By the call of its kind that is nearest in size, in proportion to the work; none where there is none near.
   std::optional<double> of(const KernelCall&) const;
   size_t kinds() const { return known_.size(); }
@@ -155,7 +156,8 @@ class KernelTimes {
 
 // Seconds of a training step, without the loading of its images: the sum of what its calls take.  What is not known is
 // measured, after a call of `measures`, in the step of a model cut to two blocks with a few images, and added to
-// `times`. Nothing for another device than the CPU.  Throws Fault::memory where there is no room for that.
+// `times`. Nothing for another device than the CPU, and where the step has a kernel that the one which was measured has
+// not. Throws Fault::memory where there is no room, or no time, to measure.
 std::optional<double> step_seconds(const PlanOptions&, KernelTimes& times, const std::function<void()>& measures = {});
 
 // The largest batch, in one pass, whose step fits in `budget` bytes; 0 where not even one image does.
@@ -169,9 +171,9 @@ int64_t largest_batch(PlanOptions, size_t budget);
 // fits as it is.  Where even all of them do not, returns nothing and leaves the options alone.
 std::optional<std::string> lower_floor(PlanOptions&, size_t budget);
 
-// Policy "auto", chosen for a budget: full, else lean, else that of all spellings of codes which has the least error
-// and whose step fits; where even the shortest codes do not, as few of lower_floor beside them as do.  checkpoint is
-// not among them: it is exact and small, and a third slower.
+// Policy "auto", chosen for a budget: full, else lean, else codes with bits for every block
+// ("codes:...@blocks.0.*|codes"), those of the least error whose step fits; where even the shortest codes do not, as
+// few of lower_floor beside them as do.  checkpoint is not among them: it is exact and small, and a third slower.
 struct PolicyChoice {
   std::string policy;
   double error = 0;     // relative, of the gradients of block weights, as it is expected

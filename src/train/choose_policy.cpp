@@ -7,6 +7,7 @@
 #include <array>
 #include <charconv>
 #include <cmath>
+#include <map>
 
 #include "shear/train.h"
 #include "train/code_errors.h"
@@ -124,6 +125,18 @@ class Mixtures {
     return m;
   }
 
+  // At the lower every block takes the most bits, at the higher the fewest.
+  std::pair<double, double> prices(int group) const {
+    double most = 0, least = HUGE_VAL;
+    for (size_t b = 0; b < errors_.size(); ++b) {
+      most = std::max(most, errors_[b].under({2, 2, 2, group}));
+      for (const double bytes : {bytes_[b].coded, bytes_[b].attention, bytes_[b].slopes})
+        if (bytes > 0) least = std::min(least, bytes);
+    }
+    const double high = least < HUGE_VAL ? most / least : 1;
+    return {1e-12 * high, high};
+  }
+
  private:
   template <class F>
   static void each_of(int group, F f) {
@@ -136,16 +149,30 @@ class Mixtures {
   std::vector<BlockErrors> errors_;
 };
 
-std::optional<Plan> within(PlanOptions options, const std::string& policy, size_t budget) {
-  options.policy = policy;
-  try {
-    Plan plan = plan_training(options);
-    if (plan.use.peak <= budget) return plan;
-  } catch (const Error& error) {
-    if (error.fault() != Fault::memory) throw;
+// Plans by policy: what fits in a budget.
+class Within {
+ public:
+  Within(const PlanOptions& options, size_t budget) : options_(options), budget_(budget) {}
+
+  // The plan, or null where it does not fit; each policy is planned once.
+  const Plan* operator()(const std::string& policy) {
+    const auto [at, added] = plans_.try_emplace(policy);
+    if (added) {
+      options_.policy = policy;
+      try {
+        at->second = plan_training(options_);
+      } catch (const Error& error) {
+        if (error.fault() != Fault::memory) throw;
+      }
+    }
+    return at->second && at->second->use.peak <= budget_ ? &*at->second : nullptr;
   }
-  return {};
-}
+
+ private:
+  PlanOptions options_;
+  size_t budget_;
+  std::map<std::string, std::optional<Plan>> plans_;
+};
 
 }  // namespace
 
@@ -157,14 +184,12 @@ double usual_code_error(int bits, int qkv, int gelu, int group) {
 
 std::optional<PolicyChoice> choose_policy(PlanOptions& options, size_t budget) {
   PolicyChoice choice;
-  const auto takes = [&](const std::string& policy, double error) {
-    auto plan = within(options, policy, budget);
-    if (!plan) return false;
-    choice.policy = options.policy = policy, choice.error = error, choice.plan = std::move(*plan);
-    return true;
+  const auto take = [&](const std::string& policy, double error, const Plan& plan) {
+    choice.policy = options.policy = policy, choice.error = error, choice.plan = plan;
   };
+  Within as_asked(options, budget);
   for (const char* exact : {"full", "lean"})
-    if (takes(exact, 0)) return choice;
+    if (const Plan* plan = as_asked(exact)) return take(exact, 0, *plan), choice;
   options.policy = shortest.spec();
   const auto lowered = lower_floor(options, budget);
   if (!lowered) return {};
@@ -173,25 +198,26 @@ std::optional<PolicyChoice> choose_policy(PlanOptions& options, size_t budget) {
   std::vector<BytesPerBit> bytes = bytes_per_bit(options);
   const auto blocks = std::max<int64_t>(static_cast<int64_t>(bytes.size()) - 1, 1);
   const Mixtures mixtures(std::move(bytes), usual_errors(blocks));
-  const auto takes_mixture = [&](const Mixture& m) { return takes(m.spec(), std::sqrt(m.error)); };
+  Within within(options, budget);
+  const auto fits = [&](const Mixture& m) { return within(m.spec()) != nullptr; };
+  const auto takes = [&](const Mixture& m) {
+    const Plan* plan = within(m.spec());
+    if (plan && (choice.policy.empty() || std::sqrt(m.error) < choice.error)) take(m.spec(), std::sqrt(m.error), *plan);
+    return plan != nullptr;
+  };
   // Bytes as they were estimated and the peak of a plan grow together, but for a little: after the last that fits those
   // next to it are tried too, from the best on.
   const std::vector<Mixture> uniform = mixtures.uniform();
-  const auto fits = [&](const Mixture& m) { return within(options, m.spec(), budget).has_value(); };
   const auto last = std::partition_point(uniform.begin(), uniform.end(), fits);
   constexpr std::ptrdiff_t beside = 3;
   for (auto m = last + std::min(beside, uniform.end() - last); m != uniform.begin();)
-    if (takes_mixture(*--m)) break;
+    if (takes(*--m)) break;
   // Other bits for each block, where that is better: at the lowest price at which what the blocks take fits.
   for (const int group : code_groups) {
-    double low = 1e-16, high = 1e-4;
-    constexpr int halvings = 30;
-    for (int i = 0; i < halvings; ++i) {
+    auto [low, high] = mixtures.prices(group);
+    while (mixtures.at(low, group).blocks != mixtures.at(high, group).blocks && high > 1.0001 * low) {
       const double price = std::sqrt(low * high);
-      const Mixture m = mixtures.at(price, group);
-      const bool fit = fits(m);
-      (fit ? high : low) = price;
-      if (fit && (choice.policy.empty() || std::sqrt(m.error) < choice.error)) takes_mixture(m);
+      (takes(mixtures.at(price, group)) ? high : low) = price;
     }
   }
   if (choice.policy.empty()) return {};

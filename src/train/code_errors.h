@@ -1,7 +1,6 @@
 // What codes add to the gradient, by kind of value and by block, as it was measured once.
 #pragma once
 #include <cstdint>
-#include <span>
 #include <string>
 #include <vector>
 

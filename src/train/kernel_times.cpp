@@ -29,7 +29,7 @@ bool alike(const KernelCall& call, const KernelCall& known) {
   // Beyond what a cache holds time grows in proportion; below it what a call costs at all counts, and is little.
   constexpr double many = 0x1p18, times = 256;
   const double work = call.work(), other = known.work();
-  return other >= std::min(many, work / times) && other <= times * std::max(work, many);
+  return (work <= many || other >= std::min(many, work / times)) && other <= times * std::max(work, many);
 }
 
 }  // namespace
@@ -41,6 +41,11 @@ void KernelTimes::add(const KernelCall& call, double seconds) {
     at->seconds = seconds;
   else
     of_kind.push_back({call.size, seconds});
+}
+
+void KernelTimes::add(const KernelTimes& newer) {
+  for (const auto& [kind, all] : newer.known_)
+    for (const Known& k : all) add({kind, k.size}, k.seconds);
 }
 
 bool KernelTimes::knows(const KernelCall& call) const {
@@ -86,7 +91,12 @@ KernelTimes KernelTimes::from_json(std::string_view text) {
     const auto j = nlohmann::json::parse(text);
     for (const auto& [kind, all] : j.items())
       for (const auto& k : all) {
-        const Size size{k.at(0), k.at(1), k.at(2)};
+        Size size;
+        for (size_t i = 0; i < 3; ++i) {
+          if (!k.at(i).is_number_integer())
+            fail(Fault::input, "times of kernels: ", kind, " has a size that is no whole number");
+          size[i] = k.at(i);
+        }
         const double seconds = k.at(3);
         if (*std::min_element(size.begin(), size.end()) < 0 || !(seconds >= 0 && seconds < 1e9))
           fail(Fault::input, "times of kernels: ", kind, " is out of range");

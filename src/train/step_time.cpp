@@ -3,6 +3,7 @@
 #include <chrono>
 #include <cmath>
 #include <map>
+#include <tuple>
 
 #include "shear/kernel_watcher.h"
 #include "shear/machine.h"
@@ -78,19 +79,24 @@ std::optional<double> sum(const Counting& counted, const KernelTimes& times) {
 
 struct TimedStep {
   Clock::time_point begin, end = Clock::now();  // of the last call
+  Clock::time_point arrived;                    // before it was put together for us
   double gaps = 0, all = 0;                     // between calls; of the step
   std::vector<std::pair<KernelCall, double>> calls;
 };
 
 struct Timing final : KernelWatcher {
-  bool watches() const override { return step != nullptr; }
+  bool watches() const override {
+    if (step) step->arrived = Clock::now();
+    return step != nullptr;
+  }
   void begins(const KernelCall&) override {
+    step->gaps += std::chrono::duration<double>(step->arrived - step->end).count();
     step->begin = Clock::now();
-    step->gaps += std::chrono::duration<double>(step->begin - step->end).count();
   }
   void ended(const KernelCall& call) override {
+    const double took = seconds_since(step->begin);
+    step->calls.emplace_back(call, took);
     step->end = Clock::now();
-    step->calls.emplace_back(call, std::chrono::duration<double>(step->end - step->begin).count());
   }
   TimedStep* step = nullptr;
 };

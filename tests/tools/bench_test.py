@@ -35,7 +35,7 @@ def bench(out: pathlib.Path, command: str, *flags: str, model: list[str] = MODEL
     program = [sys.executable, SOURCE / "tools" / "benchmarks" / "bench.py", "--build", BUILD, command, *model]
     ran = subprocess.run([*map(str, program), *flags, "--out", str(out)], capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr
-    assert any(word in ran.stdout for word in ("of bound", "ratio", "auto chose")), ran.stdout
+    assert any(word in ran.stdout for word in ("of bound", "ratio", "auto within")), ran.stdout
     assert xml.etree.ElementTree.parse(out / f"{command}.svg").getroot().tag.endswith("svg")
     return json.loads((out / f"{command}.json").read_text())
 

@@ -166,6 +166,7 @@ TEST_CASE("plan tells the time of a step and of a training, measured once") {
 
   shear.refuses(2, with({"--no-time", "--time-anew"}), {"--no-time", "--time-anew"});
   shear.refuses(2, with({"--no-time", "--images", "100"}), {"--no-time", "--images"});
+  shear.refuses(2, with({"--epochs", "3"}), {"--epochs 3", "--images"});
   shear.refuses(2, with({"--images", "3"}), {"--images 3", "--batch 16"});
 }
 

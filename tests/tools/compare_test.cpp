@@ -157,17 +157,19 @@ TEST_CASE("with --rates every policy is compared at its own best of them, and th
   const Result r = shear(args);
   REQUIRE_MESSAGE(r.status == 0, r.err);
   const auto j = r.json();
-  REQUIRE(j["runs"].size() == 2 * (3 + 1));
+  REQUIRE(j["runs"].size() == 2 * (3 + 2));
   REQUIRE(j["policies"].size() == 2);
   for (const auto& policy : j["policies"]) {
     std::vector<nlohmann::json> first, best;
     for (const auto& run : j["runs"]) {
       if (run["policy"] != policy["policy"]) continue;
       if (run["seed"] == 0) first.push_back(run);
-      if (run["at_best_rate"]) best.push_back(run);
+      if (run["counts"]) best.push_back(run);
     }
     REQUIRE(first.size() == 3);
-    REQUIRE(best.size() == 2);  // seeds
+    REQUIRE(best.size() == 2);  // seeds, after that of the choice
+    CHECK(best[0]["seed"] == 1);
+    CHECK(best[1]["seed"] == 2);
     CHECK(first[0]["lr"] == 1e-7);
     CHECK(first[1]["lr"] == 0.001);
     CHECK(first[2]["lr"] == 0.01);
@@ -192,7 +194,7 @@ TEST_CASE("with --rates every policy is compared at its own best of them, and th
   size_t circles = 0;
   for (size_t at = 0; (at = svg.find("<circle", at)) != std::string::npos; ++at) ++circles;
   CHECK(circles == 2 * (1 + 3));
-  CHECK(lines_of(shear.dir / "cmp/compare.csv")[0].find("lr,at_best_rate") != std::string::npos);
+  CHECK(lines_of(shear.dir / "cmp/compare.csv")[0].find("lr,counts") != std::string::npos);
 
   const Result again = shear(args);
   CHECK(again.json() == j);

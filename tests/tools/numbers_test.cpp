@@ -147,6 +147,7 @@ TEST_CASE("whatever is planned takes seconds, and what no machine has is status 
   CHECK(plan({"--batch", "65536", "--accumulate", "65536", "--policy", "full;prebr"}) == 0);
   CHECK(plan({"--batch", "50400", "--policy", "full", "--budget", "8GiB"}) == 4);  // of 108 divisors
   CHECK(plan({"--batch", "2", "--policy", "lean;prebr", "--budget", "4096TiB"}) == 0);
+  CHECK(plan({"--batch", "4096", "--policy", "auto", "--budget", "200GiB"}) == 0);
   const std::string most = "vit:image=4096,patch=1,dim=16384,depth=256,heads=1024,classes=1000000,channels=64,mlp=64";
   for (const std::string policy : {"full:attention=materialised", "tokens", "checkpoint"})
     for (const char* batch : {"1", "65536"}) CHECK(plan({"--model", most, "--batch", batch, "--policy", policy}) == 4);

@@ -110,7 +110,8 @@ TEST_CASE("a call takes what the nearest of its kind took, in proportion to the 
   CHECK(again.to_json() == times.to_json());
   for (const char* broken :
        {"", "[", "3", "{\"gelu\": 3}", "{\"gelu\": [[1, 2]]}", "{\"gelu\": [[1, 2, 3, \"x\"]]}",
-        "{\"gelu\": [[1, -2, 3, 4]]}", "{\"gelu\": [[1, 2, 3, -4]]}", "{\"gelu\": [[1, 2, 3, 1e300]]}"})
+        "{\"gelu\": [[1, -2, 3, 4]]}", "{\"gelu\": [[1, 2, 3, -4]]}", "{\"gelu\": [[1, 2, 3, 1e300]]}",
+        "{\"gelu\": [[1e300, 2, 3, 4]]}", "{\"gelu\": [[1.5, 2, 3, 4]]}"})
     CHECK_MESSAGE(sentence(Fault::input, [&] { KernelTimes::from_json(broken); }).starts_with("times of kernels"),
                   broken);
 }
@@ -157,7 +158,28 @@ TEST_CASE("a step's time is measured once, and then known for other batches and 
   options.policy = "prebr";  // which looks at norms every so many steps
   seconds(options);
   CHECK(measured == 3);
+  // What wakes a band at a time is that long, however much sleeps.
+  options.policy = "codes";
+  options.batch = 512;
+  const double some = seconds(options);
+  options.batch = 8192;
+  CHECK(seconds(options) < 32 * some);
+  options.batch = 64;
   options.policy = "codes:group=128";
   seconds(options);
   CHECK(measured == 3);
+}
+
+TEST_CASE("what is timed in place of a deep model has every kernel of it") {
+  for (const char* kind : {"", ",kv-full=2,kv-heads=1", ",swiglu=1", ",rope=mixed"}) {
+    CAPTURE(kind);
+    KernelTimes times;
+    PlanOptions options = tiny("codes");
+    options.model = parse_model(std::string("vit:image=8,patch=4,dim=32,depth=7,heads=2,classes=4,channels=1") + kind);
+    options.batch = 1000;
+    CHECK(step_seconds(options, times));
+    CHECK(options.model->shallow()->rows() < options.model->rows());
+  }
+  for (const std::string& name : known_models())
+    if (const ModelSpecPtr shallow = parse_model(name)->shallow()) CHECK_NOTHROW(parse_model(shallow->str()));
 }

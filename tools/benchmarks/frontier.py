@@ -11,8 +11,8 @@ import report
 FAMILIES = {
     "codes": ["codes:bits=2,group=256,qkv=2,gelu=2", "codes:bits=2,gelu=2", "codes:bits=2", "codes", "codes:group=32", "codes:bits=4", "codes:bits=8,qkv=8,gelu=8"],
     "tokens": [f"tokens:keep={keep}" for keep in (0.1, 0.25, 0.5, 0.75)],
-    "prebr++:qkv=4": [f"prebr++:prune=0,sample={sample},qkv=4" for sample in (0.2, 0.35, 0.5, 0.75)],
-    "prebr": [f"prebr:prune=0,sample={sample}" for sample in (0.1, 0.2, 0.35, 0.5)],
+    "prebr++:qkv=4": [f"prebr++:sample={sample},qkv=4" for sample in (0.2, 0.35, 0.5, 0.75)],
+    "prebr": [f"prebr:prune={prune}" for prune in (0.9, 0.8, 0.65, 0.5)],
     "backrazor": [f"backrazor:prune={prune}" for prune in (0.9, 0.8, 0.6, 0.4)],
 }
 SHARES = [0.12, 0.14, 0.16, 0.18, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6]
@@ -31,7 +31,6 @@ def show(found: dict) -> str:
     lines = [
         [
             f"{row['share']:.2f}",
-            row["policy"],
             f"{row['bytes'] / found['full_bytes']:.3f}",
             f"{row['expected_error']:.3f}",
             f"{row['error']:.3f}",
@@ -41,13 +40,14 @@ def show(found: dict) -> str:
         ]
         for row in found["auto"]
     ]
-    header = ["budget", "auto chose", "of full", "expected error", "error", "cosine", "planned time", "time"]
+    header = ["auto within", "of full", "expected error", "error", "cosine", "planned time", "time"]
     families = [
         [family, row["policy"], f"{row['bytes'] / found['full_bytes']:.3f}", f"{row['error']:.3f}", f"{row['cosine']:.4f}", f"{row['time_ratio']:.2f}"]
         for family, rows in found["families"].items()
         for row in rows
     ]
-    return report.table(header, lines) + "\n\n" + report.table(["family", "policy", "of full", "error", "cosine", "time"], families)
+    chosen = [f"{row['share']:.2f}  {row['policy']}" for row in found["auto"]]
+    return "\n".join([report.table(header, lines), "", *chosen, ""]) + "\n" + report.table(["family", "policy", "of full", "error", "cosine", "time"], families)
 
 
 def draw(found: dict) -> str:
@@ -56,7 +56,7 @@ def draw(found: dict) -> str:
 
     lines = {**{family: points(rows) for family, rows in found["families"].items()}, "auto": points(found["auto"])}
     x = report.Panel("bytes of a step at its peak, of full's", 0.1, 0.65, [0.1, 0.2, 0.3, 0.4, 0.5, 0.6])
-    y = report.Panel("relative error of the gradients of block weights", 0.003, 3, [0.003, 0.01, 0.03, 0.1, 0.3, 1, 3], log=True)
+    y = report.Panel("relative error of the gradients of block weights", 0.0001, 3, [0.0001, 0.001, 0.01, 0.1, 1], log=True)
     subtitle = f"{found['model']}: bytes at batch {found['batch']}, gradients of {found['images']} images"
     return report.curves("What a byte keeps of the gradient", subtitle, lines, x, y)
 

@@ -73,7 +73,7 @@ std::vector<Contestant> contestants(const CompareFlags& flags) {
   if (flags.head_only && recipe.train == "head")
     fail(Fault::usage, "--head-only: every run trains the head alone, expected --train all beside it");
   if (flags.out.empty()) fail(Fault::usage, "--out is missing: expected the directory for the runs and the report");
-  const uint64_t first = recipe.seed, seeds = static_cast<uint64_t>(flags.seeds);
+  const uint64_t first = recipe.seed, seeds = static_cast<uint64_t>(flags.seeds) + (flags.rates.empty() ? 0 : 1);
   if (first > std::numeric_limits<uint64_t>::max() - (seeds - 1))
     fail(Fault::usage, "--seed ", first, ": there are no ", seeds, " seeds from there on (--seeds), expected at most ",
          std::numeric_limits<uint64_t>::max() - (seeds - 1));
@@ -108,9 +108,9 @@ std::vector<double> rates_of(const CompareFlags& flags) {
   return rates;
 }
 
-// The runs, a stage at a time: with --rates every rate by the first seed, and then the best of each policy by the other
-// seeds; without, all of them at once.  Seed by seed, so that what changes on the machine over the hours meets every
-// policy alike.
+// The runs, a stage at a time: with --rates every rate by the first seed, and then the best of each policy by the seeds
+// after it, which alone count: the first's is the best of several.  Without, all of them at once.  Seed by seed, so
+// that what changes on the machine over the hours meets every policy alike.
 class Plan {
  public:
   explicit Plan(const CompareFlags& flags)
@@ -124,30 +124,28 @@ class Plan {
 
   std::vector<ComparedRun>& runs() { return runs_; }
   size_t size() const {  // with those that are still to come
-    const size_t each = static_cast<size_t>(flags_.seeds) + (rates_.empty() ? 0 : rates_.size() - 1);
+    const size_t each = static_cast<size_t>(flags_.seeds) + rates_.size();
     return contestants_.size() * each;
   }
-  // After all that there are: adds the best rates' other seeds.
+  // After all that there are: adds the best rates' seeds.
   void go_on() {
     for (Contestant& c : contestants_) {
-      std::vector<ComparedRun*> tried;
-      for (ComparedRun& run : runs_)
-        if (run.policy == c.label) tried.push_back(&run);
-      ComparedRun* best = *std::min_element(tried.begin(), tried.end(),
-                                            [](const ComparedRun* a, const ComparedRun* b) { return better(*a, *b); });
-      for (ComparedRun* run : tried) run->at_best_rate = run == best;
+      const ComparedRun* best = nullptr;
+      for (const ComparedRun& run : runs_)
+        if (run.policy == c.label && (!best || better(run, *best))) best = &run;
       c.recipe.lr = best->recipe.lr;
       const double rate = *c.recipe.lr;
       if (rate == rates_.front() || rate == rates_.back())
         say(text(c.label, ": the best rate, ", rate, ", is the ", rate == rates_.front() ? "lowest" : "highest",
                  " of those tried; one beyond it may be better"));
     }
+    for (ComparedRun& run : runs_) run.counts = false;
     add_seeds(1);
   }
 
  private:
   void add_seeds(int64_t first) {
-    for (int64_t i = first; i < flags_.seeds; ++i)
+    for (int64_t i = first; i < first + flags_.seeds; ++i)
       for (const Contestant& c : contestants_) add(c, i, *c.recipe.lr);
   }
   void add(const Contestant& c, int64_t seed, double rate) {
@@ -159,8 +157,8 @@ class Plan {
   // By accuracy, then by loss; what is not a number is worst.
   static bool better(const ComparedRun& a, const ComparedRun& b) {
     const auto of = [](const ComparedRun& run, const char* key, double none) {
-      const auto& found = run.summary[key];
-      return found.is_number() ? found.get<double>() : none;
+      const auto found = run.summary.find(key);
+      return found != run.summary.end() && found->is_number() ? found->get<double>() : none;
     };
     const double x = of(a, "accuracy", -1), y = of(b, "accuracy", -1);
     return x != y ? x > y : of(a, "loss", HUGE_VAL) < of(b, "loss", HUGE_VAL);
@@ -295,8 +293,8 @@ void add_compare(CLI::App& app, Run& chosen) {
   const CLI::Option* seeds =
       add_number(*cmd, "--seeds", flags->seeds, {1, 1000}, "runs per policy, with seeds from --seed on");
   cmd->add_option("--rates", flags->rates,
-                  "learning rates that each policy tries by the first seed; its best goes on with the others, and "
-                  "rates.svg shows accuracy against the gradient's cosine")
+                  "learning rates that each policy tries by the first seed; the best goes on with the seeds after it, "
+                  "which alone count, and rates.svg shows accuracy against the gradient's cosine")
       ->type_name("R,R[,...]");
   cmd->add_option("--out", flags->out,
                   "runs/, compare.json, compare.csv, layers.csv and compare.svg; goes on from there")

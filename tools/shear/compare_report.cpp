@@ -38,7 +38,7 @@ PolicyRow row_of(const std::string& policy, const std::vector<ComparedRun>& runs
   PolicyRow row;
   row.policy = policy;
   for (const ComparedRun& run : runs) {
-    if (run.policy != policy || !run.at_best_rate) continue;
+    if (run.policy != policy || !run.counts) continue;
     ++row.runs;
     row.rate = *run.recipe.lr;
     accuracy.push_back(number(run.summary["accuracy"]));
@@ -61,7 +61,7 @@ nlohmann::ordered_json run_json(const ComparedRun& run) {
     if (key != "policy") j[key] = value;
   j["gradient_cosine"] = run.cosine.overall;
   j["lr"] = *run.recipe.lr;
-  j["at_best_rate"] = run.at_best_rate;
+  j["counts"] = run.counts;
   j["begins_from"] = run.recipe.weights.empty() ? "scratch" : "weights";
   j["train"] = run.recipe.train;
   return j;

@@ -12,7 +12,7 @@ struct ComparedRun {
   std::filesystem::path directory;
   nlohmann::ordered_json summary;  // once it is done
   GradientCosine cosine;
-  bool at_best_rate = true;  // else tried, and in no mean
+  bool counts = true;  // else it tried a learning rate, and is in no mean
 };
 
 // How far the run in a directory is.  Throws Fault::usage where it began with another recipe, naming the first flag.

@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <fstream>
 #include <sstream>
+#include <utility>
 
 #include "output.h"
 #include "shear/io.h"
@@ -48,20 +49,24 @@ uint64_t hash(std::string_view text) {  // FNV-1a
 
 }  // namespace
 
-KeptTimes::KeptTimes(int threads, std::string_view precision, bool anew)
-    : file_(cache()),
-      of_(text(processor(), ", ", threads > 0 ? threads : default_threads(), " threads, ", precision, ", ",
-               executable())) {
+KeptTimes::KeptTimes(int threads, std::string_view precision, bool anew) : file_(cache()) {
   if (file_.empty()) return;
-  file_ /= text("times-", std::hex, hash(of_), ".json");
-  if (anew) return;
+  const std::string of =
+      text(processor(), ", ", threads > 0 ? threads : default_threads(), " threads, ", precision, ", ", executable());
+  file_ /= text("times-", std::hex, hash(of), ".json");
+  if (!anew) times_ = read();
+}
+
+// What is there; nothing where that is not what was written: it is measured again.
+KernelTimes KeptTimes::read() const {
   std::ifstream in(file_);
+  if (!in) return {};
   std::stringstream all;
   all << in.rdbuf();
   try {
-    if (in) times_ = KernelTimes::from_json(all.str());
+    return KernelTimes::from_json(all.str());
   } catch (const Error&) {
-    times_ = {};  // it is made again
+    return {};
   }
 }
 
@@ -70,7 +75,9 @@ void KeptTimes::keep() {
   try {
     std::error_code error;
     fs::create_directories(file_.parent_path(), error);
-    write_text_atomically(file_, times_.to_json() + '\n');
+    KernelTimes all = read();  // of models that this one is not, or that others measure meanwhile
+    all.add(times_);
+    write_text_atomically(file_, all.to_json() + '\n');
   } catch (const Error& error) {
     say(text("times of kernels are not kept: ", error.what()));
     file_.clear();
@@ -87,6 +94,9 @@ std::optional<double> KeptTimes::step_seconds(const PlanOptions& options) {
   try {
     const auto seconds = shear::step_seconds(options, times_, measures);
     if (measured) keep();
+    if (!seconds && options.device == DeviceKind::cpu)
+      say(text("no time is told of ", options.policy,
+               ": its step has a kernel that the short one which was measured has not"));
     return seconds;
   } catch (const Error& error) {
     if (error.fault() != Fault::memory) throw;

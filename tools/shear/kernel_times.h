@@ -14,10 +14,10 @@ class KeptTimes {
   std::optional<double> step_seconds(const PlanOptions&);
 
  private:
+  KernelTimes read() const;
   void keep();
 
   std::filesystem::path file_;  // empty: there is no place
-  std::string of_;
   KernelTimes times_;
   bool said_ = false;
 };

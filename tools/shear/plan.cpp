@@ -20,7 +20,8 @@ struct PlanFlags {
   DeviceFlags device;
   PlanOptions plan;
   bool saves = false, json = false, no_time = false, time_anew = false;
-  int64_t images = 0, epochs = 10;
+  int64_t images = 0;
+  std::optional<int64_t> epochs;
 };
 
 struct Row {
@@ -66,6 +67,11 @@ int run_plan(PlanFlags& flags) {
   const size_t budget = flags.budget.empty() ? 0 : parse_bytes("--budget", flags.budget);
   if (flags.no_time && (flags.time_anew || flags.images > 0))
     fail(Fault::usage, "--no-time: goes without ", flags.time_anew ? "--time-anew" : "--images");
+  if (flags.epochs && flags.images == 0)
+    fail(Fault::usage, "--epochs ", *flags.epochs, ": of how many images? expected --images beside it");
+  const int64_t steps = flags.images / options.batch * flags.epochs.value_or(10);
+  if (flags.images > 0 && steps == 0)
+    fail(Fault::usage, "--images ", flags.images, ": expected as many as --batch ", options.batch, " or more");
   std::optional<KeptTimes> times;
   if (!flags.no_time) times.emplace(options.threads, flags.device.precision, flags.time_anew);
   const auto tell_time = [&](Row& row, const PlanOptions& of) {
@@ -91,9 +97,6 @@ int run_plan(PlanFlags& flags) {
     PlanOptions lowered = options;
     row.lowered = lower_floor(lowered, budget);
   }
-  const int64_t steps = flags.images / options.batch * flags.epochs;
-  if (flags.images > 0 && steps == 0)
-    fail(Fault::usage, "--images ", flags.images, ": expected as many as --batch ", options.batch, " or more");
   const auto fits = [&](const Row& r) { return r.plan.use.peak <= budget; };
   const auto choice = std::find_if(rows.begin(), rows.end(), fits);
 
@@ -210,7 +213,7 @@ void add_plan(CLI::App& app, Run& chosen) {
   add_trainable(*cmd, flags->plan.train);
   flags->device.add(*cmd);
   add_number(*cmd, "--images", flags->images, any_count, "of a data set, to tell how long a training takes");
-  add_recipe_number(*cmd, "--epochs", flags->epochs, "of that training");
+  add_recipe_number(*cmd, "--epochs", flags->epochs, "of that training")->default_str("10");
   cmd->add_flag("--no-time", flags->no_time, "measures nothing, and tells no time of a step");
   cmd->add_flag("--time-anew", flags->time_anew, "measures again what was measured on this machine before");
   cmd->add_flag("--saves", flags->saves, "lists what each op asked to keep and what became of it");

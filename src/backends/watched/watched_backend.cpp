@@ -42,7 +42,8 @@ class CallOf {
     call_.kind += v.data ? shear::name(v.dtype) : "-";
     call_.kind += ' ';
     if (!v.data) return;
-    of(v.rows, v.cols);
+    const bool in_part = name == "images" || (kernel_ == "gather_rows" && name == "x");
+    if (!in_part) of(v.rows, v.cols);
     if (name == "a") of_a_ = v.elements();
     if (name == "c") of_c_ = v;
   }
@@ -57,7 +58,7 @@ class CallOf {
   void tell(std::string_view, int64_t) {}
   void tell(std::string_view, const StreamKey&) {}
   void tell(std::string_view, const PatchGrid&) {}
-  void tell(std::string_view, const SgdStep& step) { call_.kind += step.momentum == 0 ? '0' : '1'; }
+  void tell(std::string_view, const SgdStep&) {}
   void tell(std::string_view, const AdamWStep&) {}
   void tell(std::string_view, const HeadGrid& grid) { grid_ = &grid; }
   void tell(std::string_view, const WeightView& w) {
@@ -70,11 +71,11 @@ class CallOf {
       call_.kind += there ? '1' : '0';
     tell("", s.slope);
   }
-  void tell(std::string_view, const PackedView& p) {
+  void tell(std::string_view name, const PackedView& p) {
     call_.kind += text(' ', bits_of(p.code), p.code == Code::bf16 ? "b" : "");
     if (p.masked()) call_.kind += 'm';
     if (p.group > 0) call_.kind += 'g';
-    of(p.rows, p.cols);
+    if (name == "out") of(p.rows, p.cols);
   }
 
   std::string_view kernel_, names_;
