@@ -26,7 +26,7 @@ struct CompareFlags {
 };
 
 // A policy as the name of a file: "prebr:prune=0.9,sample=0.3" -> "prebr_prune=0.9_sample=0.3".  A file system takes
-// 255 bytes: what is long is cut, and told from others that begin alike by a hash (FNV-1a).
+// 255 bytes: what is long is cut, and told from others that begin alike by a hash.
 std::string file_name(const std::string& policy) {
   std::string name = policy;
   for (char& c : name)
@@ -34,9 +34,7 @@ std::string file_name(const std::string& policy) {
       c = '_';
   constexpr size_t longest = 200;
   if (name.size() <= longest) return name;
-  uint64_t hash = 0xcbf29ce484222325u;
-  for (const char c : policy) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3u;
-  return text(name.substr(0, longest - 17), '-', std::hex, hash);
+  return name.substr(0, longest - 17) + '-' + short_hash(policy);
 }
 
 // The model that weights are for, with as many classes as the data will have.

@@ -41,19 +41,13 @@ std::string executable() {
   return text(size, ' ', fs::last_write_time(path, error).time_since_epoch().count());
 }
 
-uint64_t hash(std::string_view text) {  // FNV-1a
-  uint64_t h = 0xcbf29ce484222325u;
-  for (const char c : text) h = (h ^ static_cast<unsigned char>(c)) * 0x100000001b3u;
-  return h;
-}
-
 }  // namespace
 
 KeptTimes::KeptTimes(int threads, std::string_view precision, bool anew) : file_(cache()) {
   if (file_.empty()) return;
   const std::string of =
       text(processor(), ", ", threads > 0 ? threads : default_threads(), " threads, ", precision, ", ", executable());
-  file_ /= text("times-", std::hex, hash(of), ".json");
+  file_ /= text("times-", short_hash(of), ".json");
   if (!anew) times_ = read();
 }
 

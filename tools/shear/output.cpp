@@ -3,6 +3,7 @@
 
 #include <iostream>
 
+#include "shear/error.h"
 #include "shear/utf8.h"
 
 namespace shear::tool {
@@ -29,5 +30,11 @@ void print(const std::string& line) { std::cout << printable(line) + '\n'; }
 void print_json(const nlohmann::ordered_json& j) { std::cout << json_text(j) << '\n'; }
 std::string json_text(const nlohmann::ordered_json& j) { return as_utf8(j).dump(2); }
 void say(const std::string& line) { std::cerr << printable(line) + '\n' << std::flush; }
+
+std::string short_hash(std::string_view bytes) {
+  uint64_t hash = 0xcbf29ce484222325u;
+  for (const char c : bytes) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3u;
+  return text(std::hex, hash);
+}
 
 }  // namespace shear::tool

@@ -3,6 +3,7 @@
 #pragma once
 #include <nlohmann/json.hpp>
 #include <string>
+#include <string_view>
 
 namespace shear::tool {
 
@@ -10,5 +11,6 @@ void print(const std::string& line);                   // on stdout, made printa
 void print_json(const nlohmann::ordered_json&);        // on stdout, in lines
 std::string json_text(const nlohmann::ordered_json&);  // the same as a string
 void say(const std::string& line);                     // on stderr, made printable
+std::string short_hash(std::string_view);              // FNV-1a in hexadecimal: for the names of files
 
 }  // namespace shear::tool
