@@ -183,8 +183,6 @@ struct PolicyChoice {
 // Sets the options to what it chose.  Where nothing fits, returns nothing and sets the policy to the shortest codes.
 std::optional<PolicyChoice> choose_policy(PlanOptions&, size_t budget);
 bool is_auto(std::string_view policy);
-// The relative error of block weights' gradients under "codes:bits=,qkv=,gelu=,group=", as it was on a DINOv2 ViT-S.
-double usual_code_error(int bits, int qkv, int gelu, int group);
 
 // A sentence on what would make the step fit: another policy, more passes, a lower floor.  Empty where nothing known
 // would.

@@ -176,12 +176,6 @@ class Within {
 
 }  // namespace
 
-double usual_code_error(int bits, int qkv, int gelu, int group) {
-  double sum = 0;
-  for (const BlockErrors& e : usual_errors(1)) sum += e.under({bits, qkv, gelu, group});
-  return std::sqrt(sum);
-}
-
 std::optional<PolicyChoice> choose_policy(PlanOptions& options, size_t budget) {
   PolicyChoice choice;
   const auto take = [&](const std::string& policy, double error, const Plan& plan) {

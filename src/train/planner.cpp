@@ -15,9 +15,8 @@ namespace {
 
 // What is planned at all.  Planning walks over a step's rows in bands, so that its time grows with them; within this it
 // takes seconds, and beyond it nothing is trained on one machine.
-constexpr int64_t most_rows = int64_t{1} << 30;  // of a pass: of all its images, in all layers
-constexpr size_t most_bytes = most_planned_bytes;
-constexpr const char* most_bytes_written = "16 TiB";
+constexpr int64_t most_rows = int64_t{1} << 30;       // of a pass: of all its images, in all layers
+constexpr const char* most_bytes_written = "16 TiB";  // most_planned_bytes
 
 int64_t most_images(const ModelSpec& model) {
   const auto most_batch = static_cast<int64_t>(recipe_range("batch").high);
@@ -76,7 +75,7 @@ Plan plan_training(const PlanOptions& asked) {
          " rows in all layers needs more than a machine has, expected at most ", most_images(*options.model),
          " images; more passes (", setting("accumulate"), ") or a smaller ", setting("batch"), " are fewer");
   Device device(make_planning_backend(options.device, options.threads, options.precision),
-                {.memory_limit = most_bytes, .step_bytes = most_bytes});
+                {.memory_limit = most_planned_bytes, .step_bytes = most_planned_bytes});
   try {
     return plan_step(options, device);
   } catch (const Error& error) {

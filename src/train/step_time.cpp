@@ -8,6 +8,7 @@
 #include "shear/kernel_watcher.h"
 #include "shear/machine.h"
 #include "shear/make_backend.h"
+#include "train/median.h"
 #include "train/planned_step.h"
 #include "train/setup.h"
 
@@ -100,12 +101,6 @@ struct Timing final : KernelWatcher {
   }
   TimedStep* step = nullptr;
 };
-
-double median(std::vector<double>& values) {
-  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
-  std::nth_element(values.begin(), middle, values.end());
-  return *middle;
-}
 
 // Multiplications of all products of a step.
 double products_of(const PlanOptions& options) {
@@ -215,7 +210,7 @@ std::optional<double> step_seconds(const PlanOptions& options, KernelTimes& time
       if (measures) measures();
       measure(options, times);
     }
-    const auto first = sum(counted.front(), times), last = sum(counted.back(), times);
+    const auto first = sum(counted.front(), times), last = counted.size() > 1 ? sum(counted.back(), times) : first;
     if (first && last) return *first + static_cast<double>(options.accumulate - 1) * (*last - *first);
   }
   return {};

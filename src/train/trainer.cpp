@@ -6,6 +6,7 @@
 #include "shear/make_backend.h"
 #include "shear/threads.h"
 #include "train/changes.h"
+#include "train/median.h"
 #include "train/metrics.h"
 #include "train/policy_snapshot.h"
 #include "train/run_directory.h"
@@ -284,13 +285,6 @@ double mean_of_last(const std::vector<float>& values, int64_t n) {
   return count == 0 ? 0
                     : std::accumulate(values.end() - static_cast<std::ptrdiff_t>(count), values.end(), 0.) /
                           static_cast<double>(count);
-}
-
-double median(std::vector<float> values) {
-  if (values.empty()) return 0;
-  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
-  std::nth_element(values.begin(), middle, values.end());
-  return *middle;
 }
 
 std::string Training::finish() {

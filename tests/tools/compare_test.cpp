@@ -41,6 +41,12 @@ std::vector<std::string> split(const std::string& line) {
   return cells;
 }
 
+size_t circles_in(const std::string& svg) {
+  size_t circles = 0;
+  for (size_t at = 0; (at = svg.find("<circle", at)) != std::string::npos; ++at) ++circles;
+  return circles;
+}
+
 }  // namespace
 
 TEST_CASE("compare reports every run, and exact policies have the gradient of full") {
@@ -119,9 +125,7 @@ TEST_CASE("the tables have a line per run and per parameter, the drawing a point
   const std::string svg = contents(shear.dir / "cmp/compare.svg");
   CHECK(svg.starts_with("<svg "));
   CHECK(svg.ends_with("</svg>\n"));
-  size_t circles = 0;
-  for (size_t at = 0; (at = svg.find("<circle", at)) != std::string::npos; ++at) ++circles;
-  CHECK(circles == 2);
+  CHECK(circles_in(svg) == 2);
 }
 
 TEST_CASE("a compare that is repeated runs nothing anew, and one with another policy only that") {
@@ -191,9 +195,7 @@ TEST_CASE("with --rates every policy is compared at its own best of them, and th
   CHECK(fs::exists(shear.dir / "cmp/runs/lean-lr=1e-07-seed0/model.safetensors"));
   const std::string svg = contents(shear.dir / "cmp/rates.svg");
   CHECK(svg.ends_with("</svg>\n"));
-  size_t circles = 0;
-  for (size_t at = 0; (at = svg.find("<circle", at)) != std::string::npos; ++at) ++circles;
-  CHECK(circles == 2 * (1 + 3));
+  CHECK(circles_in(svg) == 2 * (1 + 3));
   CHECK(lines_of(shear.dir / "cmp/compare.csv")[0].find("lr,counts") != std::string::npos);
 
   const Result again = shear(args);

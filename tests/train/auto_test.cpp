@@ -1,10 +1,13 @@
 // Policy auto: what is chosen for a budget, and that a run keeps to it.
 #include <doctest/doctest.h>
 
+#include <cmath>
+
 #include "errors.h"
 #include "run_fixture.h"
 #include "shear/models/vit.h"
 #include "shear/policies.h"
+#include "train/code_errors.h"
 
 using namespace shear;
 using namespace shear::test;
@@ -14,6 +17,10 @@ namespace {
 PlanOptions asked() {
   const VitConfig config{.image = 32, .patch = 4, .dim = 64, .depth = 3, .heads = 4, .classes = 10, .channels = 3};
   return {.model = model_spec(config), .batch = 8, .optimizer = {.name = "sgd"}};
+}
+// The relative error of block weights' gradients under the same codes in all blocks, as it is expected.
+double usual_code_error(int bits, int qkv, int gelu, int group) {
+  return std::sqrt(usual_errors(1)[0].under({bits, qkv, gelu, group}));
 }
 size_t peak_under(const std::string& policy) {
   PlanOptions options = asked();
@@ -56,6 +63,14 @@ TEST_CASE("auto takes what is exact where that fits, and else the codes of least
           if (usual_code_error(bits, qkv, gelu, 64) < 0.999 * choice->error) CHECK(peak_under(other) > budget);
         }
   }
+}
+
+TEST_CASE("what a spelling of codes leaves out is what the policy has by itself") {
+  const CodeBits usual;
+  CHECK(usual.spec() == "codes");
+  CHECK(peak_under("codes") ==
+        peak_under(text("codes:bits=", usual.bits, ",group=", usual.group, ",qkv=", usual.qkv, ",gelu=", usual.gelu)));
+  CHECK(CodeBits{4, 4, 2, 64}.spec() == "codes:bits=4,gelu=2");
 }
 
 TEST_CASE("auto knows what a bit more costs of whatever a model keeps") {
@@ -110,6 +125,10 @@ TEST_CASE("a run under auto keeps what was chosen, and goes on to the same bits"
   Listener listener;
   train(recipe, run, listener);
   const Recipe kept = read_recipe(run.out);
+  PlanOptions same{.model = parse_model(std::string(tiny_model) + ",classes=10"), .batch = 16};
+  same.threads = 1;
+  same.device = test_device();
+  CHECK(kept.policy == choose_policy(same, run.budget)->policy);
   CHECK(kept.policy.starts_with("codes"));
   CHECK(whole_bytes(kept.policy) <= run.budget);
   CHECK(std::any_of(listener.notes.begin(), listener.notes.end(),

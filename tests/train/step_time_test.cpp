@@ -10,6 +10,7 @@
 #include "shear/kernel_watcher.h"
 #include "shear/make_backend.h"
 #include "shear/train.h"
+#include "train/planned_step.h"
 
 using namespace shear;
 using namespace shear::test;
@@ -36,24 +37,18 @@ PlanOptions tiny(const std::string& policy) {
 
 struct Stepper {
   Stepper(const PlanOptions& options, std::unique_ptr<Backend> backend)
-      : device(std::move(backend)),
-        model(options.model->make(device, 1)),
-        policy(make_policy(options.policy)),
-        optimizer(make_optimizer(device, model->parameters(), options.optimizer)),
-        step(device, model->parameters(), std::ref(*model), *policy, *optimizer, {.input = options.model->input()}) {
+      : device(std::move(backend)), planned(options, device, Values::drawn) {
     batch.count = options.batch;
     Stream draw(3, Purpose::test);
     for (int64_t i = 0; i < options.batch * options.model->input().elements(); ++i)
       batch.images.push_back(draw.normal());
     for (int32_t i = 0; i < options.batch; ++i) batch.labels.push_back(i % 4);
   }
-  StepResult operator()() { return step(next++, 0.01f, batch); }
+  StepResult operator()() { return planned.step(next++, 0.01f, batch); }
+  Parameters& parameters() { return planned.model->parameters(); }
 
   Device device;
-  std::unique_ptr<Model> model;
-  std::unique_ptr<MemoryPolicy> policy;
-  std::unique_ptr<Optimizer> optimizer;
-  TrainStep step;
+  PlannedStep planned;
   Batch batch;
   int64_t next = 0;
 };
@@ -76,8 +71,8 @@ TEST_CASE("whoever watches a backend changes no bit, and sees of a plan the call
       CHECK(real.open == 0);
     }
     CHECK(real.told.size() > 10);
-    auto p = plain.model->parameters().begin();
-    for (const Param& w : watched.model->parameters())
+    auto p = plain.parameters().begin();
+    for (const Param& w : watched.parameters())
       CHECK(watched.device.download(w.value) == plain.device.download((*p++).value));
   }
 }

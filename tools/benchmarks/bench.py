@@ -61,7 +61,7 @@ def main() -> None:
 
     what = "what a byte keeps of the gradient: error and bytes of families of policies, and of what auto chooses"
     one = commands.add_parser("frontier", help=what, description=what)
-    one.add_argument("--data", required=True, help="as for shear train, with its classes")
+    one.add_argument("--data", required=True, help="as for shear train")
     one.add_argument("--model", required=True, help="as for shear train, with its classes")
     one.add_argument("--weights", help="as for shear train; their head trained, else no gradient comes back")
     one.add_argument("--batch", type=int, default=64, help="that bytes are of (default: %(default)s)")

@@ -1,12 +1,9 @@
 """tools/bench frontier: what a byte keeps of the gradient, under families of policies and as `auto` chooses."""
 
-import json
-import os
 import pathlib
-import subprocess
-import sys
 
 import report
+from ask import ask
 
 FAMILIES = {
     "codes": ["codes:bits=2,group=256,qkv=2,gelu=2", "codes:bits=2,gelu=2", "codes:bits=2", "codes", "codes:group=32", "codes:bits=4", "codes:bits=8,qkv=8,gelu=8"],
@@ -16,15 +13,6 @@ FAMILIES = {
     "backrazor": [f"backrazor:prune={prune}" for prune in (0.9, 0.8, 0.6, 0.4)],
 }
 SHARES = [0.12, 0.14, 0.16, 0.18, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6]
-
-
-def asked(command: list[str], out: pathlib.Path) -> dict:
-    """What a command of shear prints as JSON; times are of now."""
-    environment = {**os.environ, "XDG_CACHE_HOME": str(out.resolve())}
-    done = subprocess.run(command, stdout=subprocess.PIPE, env=environment)
-    if done.returncode not in (0, 4):  # 4: a budget that nothing fits in
-        sys.exit(f"tools/bench: shear ended with {done.returncode}, expected 0")
-    return json.loads(done.stdout)
 
 
 def show(found: dict) -> str:
@@ -66,19 +54,19 @@ def run(flags, shear: pathlib.Path) -> None:
     running = ["--threads", str(flags.threads), "--optimizer", "sgd"]
     planning = [str(shear), "plan", "--json", "--model", flags.model, "--optimizer", "sgd", "--threads", str(flags.threads)]
     every = ["full", *(policy for family in FAMILIES.values() for policy in family)]
-    whole = asked([*planning, "--no-time", "--batch", str(flags.batch), "--policy", ";".join(every)], flags.out)
+    whole = ask([*planning, "--no-time", "--batch", str(flags.batch), "--policy", ";".join(every)], flags.out)
     planned = {row["policy"]: row["peak_bytes"] for row in whole["policies"]}
     auto = []
     for share in SHARES:
         budget = ["--policy", "auto", "--budget", str(int(share * planned["full"]))]
-        row = asked([*planning, "--no-time", "--batch", str(flags.batch), *budget], flags.out)["policies"][0]
+        row = ask([*planning, "--no-time", "--batch", str(flags.batch), *budget], flags.out, allowed=(0, 4))["policies"][0]
         if "chosen" in row and row["fits"] and row["fits_with"] == "":
             auto.append({"share": share, "policy": row["chosen"], "bytes": row["peak_bytes"], "expected_error": row["gradient_error"]})
     specs = list(dict.fromkeys([*every, *(row["policy"] for row in auto)]))
     measuring = [str(shear), "compare", "--gradients-only", "--json", "--data", flags.data, "--model", flags.model, *weights, *running]
     measuring += ["--batch", str(flags.images), "--cosine-batches", str(flags.batches), "--policy", ";".join(specs)]
-    measured = {row["policy"]: row for row in asked(measuring, flags.out)["policies"]}
-    told = asked([*planning, "--batch", str(flags.images), "--policy", ";".join(specs)], flags.out)["policies"]
+    measured = {row["policy"]: row for row in ask(measuring, flags.out)["policies"]}
+    told = ask([*planning, "--time-anew", "--batch", str(flags.images), "--policy", ";".join(specs)], flags.out)["policies"]
     seconds = {row["policy"]: row.get("seconds", float("nan")) for row in told}
     found = {"machine": report.machine(), "model": flags.model, "batch": flags.batch, "images": flags.images * flags.batches, "full_bytes": planned["full"]}
 

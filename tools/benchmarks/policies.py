@@ -1,13 +1,11 @@
 """tools/bench policies: every policy's training step beside that of `full`, in turns, and what plan said of it."""
 
-import json
-import os
 import pathlib
-import subprocess
 import sys
 
 import peers
 import report
+from ask import ask
 from turns import Contestant, take_turns
 
 POLICIES = ["full", "full:attention=materialised", "lean", "checkpoint", "backrazor", "prebr-", "prebr", "prebr++"]
@@ -53,9 +51,7 @@ def draw(found: dict) -> str:
 def planned_seconds(shear: pathlib.Path, policies: list[str], how: list[str], out: pathlib.Path) -> list[float]:
     """Of a step under each, from kernels that are timed now."""
     command = [str(shear), "plan", "--json", "--time-anew", "--optimizer", "sgd", "--policy", ";".join(policies), *how]
-    cache = {**os.environ, "XDG_CACHE_HOME": str(out.resolve())}
-    done = subprocess.run(command, stdout=subprocess.PIPE, env=cache, check=True)
-    return [row.get("seconds", float("nan")) for row in json.loads(done.stdout)["policies"]]
+    return [row.get("seconds", float("nan")) for row in ask(command, out)["policies"]]
 
 
 def run(flags, step: str, shear: pathlib.Path) -> None:

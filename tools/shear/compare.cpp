@@ -109,9 +109,9 @@ std::vector<double> rates_of(const CompareFlags& flags) {
 // The runs, a stage at a time: with --rates every rate by the first seed, and then the best of each policy by the seeds
 // after it, which alone count: the first's is the best of several.  Without, all of them at once.  Seed by seed, so
 // that what changes on the machine over the hours meets every policy alike.
-class Plan {
+class Schedule {
  public:
-  explicit Plan(const CompareFlags& flags)
+  explicit Schedule(const CompareFlags& flags)
       : flags_(flags), contestants_(contestants(flags)), rates_(rates_of(flags)), out_(fs::path(flags.out) / "runs") {
     if (rates_.empty())
       add_seeds(0);
@@ -233,16 +233,17 @@ int compare_gradients(const CompareFlags& flags) {
 }
 
 // The runs from `begin` on.
-int complete_all(Plan& plan, size_t begin, const CompareFlags& flags) {
-  std::vector<ComparedRun>& runs = plan.runs();
+int complete_all(Schedule& schedule, size_t begin, const CompareFlags& flags) {
+  std::vector<ComparedRun>& runs = schedule.runs();
   for (size_t i = begin; i < runs.size(); ++i) standing(runs[i], flags.overwrite);  // one with other options: told now
   for (size_t i = begin; i < runs.size(); ++i) {
     ComparedRun& run = runs[i];
     const std::string rate = flags.rates.empty() ? "" : text(", lr ", *run.recipe.lr);
-    const std::string which = text('[', i + 1, '/', plan.size(), "] ", run.policy, rate, ", seed ", run.recipe.seed);
+    const std::string which =
+        text('[', i + 1, '/', schedule.size(), "] ", run.policy, rate, ", seed ", run.recipe.seed);
     const int status = interrupted() ? 130 : complete(run, flags, which);
     if (status == 130)
-      say(text("interrupted after ", i, " of ", plan.size(),
+      say(text("interrupted after ", i, " of ", schedule.size(),
                " runs; the same command goes on from there: shear compare ... --out ", flags.out));
     if (status != 0) return status;
   }
@@ -251,17 +252,17 @@ int complete_all(Plan& plan, size_t begin, const CompareFlags& flags) {
 
 int run_compare(const CompareFlags& flags) {
   if (flags.gradients_only) return compare_gradients(flags);
-  Plan plan(flags);
+  Schedule schedule(flags);
   make_directory(fs::path(flags.out) / "runs");
   catch_interrupts();
   const bool rates = !flags.rates.empty();
-  if (const int status = complete_all(plan, 0, flags); status != 0) return status;
+  if (const int status = complete_all(schedule, 0, flags); status != 0) return status;
   if (rates) {
-    const size_t tried = plan.runs().size();
-    plan.go_on();
-    if (const int status = complete_all(plan, tried, flags); status != 0) return status;
+    const size_t tried = schedule.runs().size();
+    schedule.go_on();
+    if (const int status = complete_all(schedule, tried, flags); status != 0) return status;
   }
-  const std::vector<ComparedRun>& runs = plan.runs();
+  const std::vector<ComparedRun>& runs = schedule.runs();
   const std::vector<PolicyRow> rows = by_policy(runs);
   const nlohmann::ordered_json json = comparison_json(runs, rows);
   const fs::path out = flags.out;
