@@ -8,6 +8,7 @@
 // and categories alone: the same sequence over addresses without memory predicts the high-water mark exactly.
 #pragma once
 #include <cstddef>
+#include <functional>
 #include <map>
 #include <memory_resource>
 #include <set>
@@ -23,6 +24,9 @@ class Arena final : public Allocator {
   // Reserves `capacity` bytes of `upstream` at the first allocation.
   // `backed`: the addresses are host memory, which the address sanitizer may be told about.
   Arena(Allocator& upstream, size_t capacity, bool backed = true);
+  // For steps that nobody planned: reserves what `most` says at the first allocation, or the largest of its half, its
+  // quarter and so on that upstream gives and that holds the block.
+  Arena(Allocator& upstream, std::function<size_t()> most, bool backed = true);
   ~Arena() override;
   Arena(const Arena&) = delete;
   Arena& operator=(const Arena&) = delete;
@@ -31,8 +35,8 @@ class Arena final : public Allocator {
   void deallocate(void*, size_t bytes, Category) noexcept override;
 
   size_t live() const { return live_; }
-  size_t high_water() const { return high_; }  // bytes of the slab that both ends held at once, holes included
-  size_t capacity() const { return capacity_; }
+  size_t high_water() const { return high_; }    // bytes of the slab that both ends held at once, holes included
+  size_t capacity() const { return capacity_; }  // 0 where it is not yet known
   void restart_high_water() { high_ = start_.top() + end_.top(); }
 
  private:
@@ -57,8 +61,11 @@ class Arena final : public Allocator {
     BySize by_size_;
   };
 
+  void reserve(size_t first_block);
+
   Allocator& upstream_;
-  size_t capacity_, live_ = 0, high_ = 0;
+  std::function<size_t()> most_;  // empty: the capacity is given
+  size_t capacity_ = 0, live_ = 0, high_ = 0;
   char* base_ = nullptr;
   bool backed_;
   std::pmr::unsynchronized_pool_resource nodes_;  // keeps the maps' nodes: no allocation once warm

@@ -34,7 +34,7 @@ class Device {
  public:
   struct Options {
     size_t memory_limit = 0;  // live bytes, 0: none
-    size_t step_bytes = 0;    // capacity of the step's slab, 0: Backend::slab_bytes()
+    size_t step_bytes = 0;    // capacity of the step's slab, 0: what Backend::slab_bytes() says when it is first used
   };
   explicit Device(std::unique_ptr<Backend> backend);
   Device(std::unique_ptr<Backend>, const Options&);

@@ -17,6 +17,9 @@ namespace shear {
 Arena::Arena(Allocator& upstream, size_t capacity, bool backed)
     : upstream_(upstream), capacity_(aligned(capacity)), backed_(backed) {}
 
+Arena::Arena(Allocator& upstream, std::function<size_t()> most, bool backed)
+    : upstream_(upstream), most_(std::move(most)), backed_(backed) {}
+
 Arena::~Arena() {
   if (!base_) return;
   if (backed_) ASAN_UNPOISON_MEMORY_REGION(base_, capacity_);
@@ -25,10 +28,7 @@ Arena::~Arena() {
 
 void* Arena::allocate(size_t bytes, Category c) {
   bytes = aligned(std::max<size_t>(bytes, 1));
-  if (!base_) {
-    base_ = static_cast<char*>(upstream_.allocate(capacity_, Category::workspace));
-    if (backed_) ASAN_POISON_MEMORY_REGION(base_, capacity_);
-  }
+  if (!base_) reserve(bytes);
   const bool sleeps = c == Category::saved;
   End &here = sleeps ? end_ : start_, &there = sleeps ? start_ : end_;
   const size_t offset = here.place(bytes), room = capacity_ - there.top();
@@ -41,6 +41,20 @@ void* Arena::allocate(size_t bytes, Category c) {
   char* block = base_ + (sleeps ? capacity_ - offset - bytes : offset);
   if (backed_) ASAN_UNPOISON_MEMORY_REGION(block, bytes);
   return block;
+}
+
+// What is left for others to take changes between the question and the answer: another thread's heap, for one, takes
+// 128 MiB of addresses for a moment and keeps 64.
+void Arena::reserve(size_t first_block) {
+  const auto at_least_first = [&](size_t bytes) { return std::max(bytes / alignment * alignment, first_block); };
+  if (most_) capacity_ = at_least_first(most_());
+  while (!base_) try {
+      base_ = static_cast<char*>(upstream_.allocate(capacity_, Category::workspace));
+    } catch (const Error& e) {
+      if (!most_ || e.fault() != Fault::memory || capacity_ == first_block) throw;
+      capacity_ = at_least_first(capacity_ / 2);
+    }
+  if (backed_) ASAN_POISON_MEMORY_REGION(base_, capacity_);
 }
 
 void Arena::deallocate(void* p, size_t bytes, Category) noexcept {

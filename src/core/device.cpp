@@ -12,9 +12,11 @@ Device::Device(std::unique_ptr<Backend> backend) : Device(std::move(backend), Op
 
 Device::Device(std::unique_ptr<Backend> backend, const Options& options) : backend_(std::move(backend)) {
   Allocator& memory = backend_->memory();
-  const size_t slab = options.step_bytes > 0 ? options.step_bytes : backend_->slab_bytes();
   const size_t limit = options.memory_limit == 0 ? std::numeric_limits<size_t>::max() : options.memory_limit;
-  arena_ = std::make_unique<Arena>(memory, slab, backend_->computes() && backend_->on_host());
+  const bool backed = backend_->computes() && backend_->on_host();
+  arena_ = options.step_bytes > 0 ? std::make_unique<Arena>(memory, options.step_bytes, backed)
+                                  : std::make_unique<Arena>(
+                                        memory, [of = backend_.get()] { return of->slab_bytes(); }, backed);
   split_ = std::make_unique<Split>(memory, *arena_);
   limit_ = std::make_unique<Limit>(*split_, limit);
   meter_ = std::make_unique<Meter>(*limit_);

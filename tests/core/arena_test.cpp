@@ -196,6 +196,24 @@ TEST_CASE("a block that does not fit is refused as a fault of memory, with the n
   arena.deallocate(b, 512, Category::workspace);
 }
 
+TEST_CASE("a slab that nobody planned is asked for when it is first used, and is halved where it is refused") {
+  HostAllocator host;
+  Limit limit(host, 1000);
+  size_t left = 1 << 20;
+  Arena arena(limit, [&] { return left; });
+  CHECK(arena.capacity() == 0);
+  left = 5000;  // what is left now counts, not what was left when the arena was made
+  void* a = arena.allocate(100, Category::workspace);
+  CHECK(arena.capacity() == 576);  // 4992, 2496, 1216 and 576 are halves in whole lines
+  arena.deallocate(a, 100, Category::workspace);
+
+  Arena large(limit, [&] { return left; });
+  CHECK(sentence(Fault::memory, [&] { large.allocate(800, Category::workspace); }) ==
+        "out of memory: 832 bytes for workspace on top of 576 pass the limit of 1000 bytes");
+  CHECK(large.allocate(300, Category::saved) != nullptr);  // of 312 none is left after the lines, so the block itself
+  CHECK(large.capacity() == 320);
+}
+
 TEST_CASE("the high-water mark stays when blocks go, and starts anew when asked") {
   HostAllocator host;
   Slab slab(host, 1 << 16, true);
