@@ -55,8 +55,19 @@ class MemoryPolicy {
   virtual void prepare(std::span<const ParamInfo>) {}  // once, before the first step: what will be trained
   virtual void begin_step(int64_t /*step*/) {}         // once per optimizer step: draw this step's subsets
   virtual bool wants(Way, const Place&) const { return false; }
+  // Rows, tokens of images, that a block of the model works on at a time, in whole images; 0: all.  For policies to
+  // which it does not matter which images a value has.
+  virtual int64_t band_rows(const Place&) const { return 0; }
   virtual Verdict decide(const SaveRequest&) = 0;  // once per value, in forward order
   virtual void observe(GradientView&) {}           // once per pass for each param whose gradient is complete
+
+  // Whether it goes by what it remembers of each image.  Then it is told, by whoever trains, of how many there are,
+  // once and before its state is loaded; before each pass, of those of the batch, by number, in order, or none where
+  // they have no numbers; and once their logits are known, how far each is from its target: |softmax - target|.
+  virtual bool remembers_images() const { return false; }
+  virtual void know_images(int64_t /*count*/) {}
+  virtual void see_images(std::span<const int64_t>) {}
+  virtual void learn_distances(std::span<const float>) {}
 
   // Whether every step needs the same bytes at the same moments, whatever is drawn; else a plan looks at many draws.
   virtual bool steady() const { return true; }

@@ -32,8 +32,9 @@ class Shape {
   int64_t operator[](int axis) const { return dims_[static_cast<size_t>(axis < 0 ? axis + rank_ : axis)]; }
   int64_t elements() const;  // 1 for rank 0; throws where the product overflows
   int64_t cols() const { return rank_ == 0 ? 1 : dims_[static_cast<size_t>(rank_ - 1)]; }
-  int64_t rows() const;              // elements() / cols(), 0 where cols() is 0
-  Shape with_cols(int64_t n) const;  // the same, but for the last dimension
+  int64_t rows() const;               // elements() / cols(), 0 where cols() is 0
+  Shape with_cols(int64_t n) const;   // the same, but for the last dimension
+  Shape with_first(int64_t n) const;  // the same, but for the first dimension
   const int64_t* begin() const { return dims_.data(); }
   const int64_t* end() const { return dims_.data() + rank_; }
   std::string str() const;  // "(128, 197, 768)"

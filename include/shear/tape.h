@@ -23,6 +23,7 @@
 #include "shear/error.h"
 #include "shear/gradient_sink.h"
 #include "shear/policy.h"
+#include "shear/random.h"
 #include "shear/saved.h"
 #include "shear/site.h"
 #include "shear/view.h"
@@ -127,9 +128,12 @@ class Tape {
   bool wants(Way way, std::string_view site) const { return policy_ && policy_->wants(way, {site, block_}); }
   // body(tape, x), a trivially copyable function of an activation: a block of the model, numbered in forward order.
   // Where the policy wants it, of all that happens in it only x is kept: backward runs it once more, with the same
-  // bits, and goes on through what that saved.
+  // bits, and goes on through what that saved.  Or it works on a band of images at a time, forward and backward, so
+  // that only x and the result are there for all of them: body must not mix images, the first dimension of both.
   template <class Body>
   Tensor segment(std::string_view site, Tensor x, Body body);
+  // A stream for values of this band alone, of one for those of all images.
+  StreamKey in_band(StreamKey all) const;
 
   // Until it goes out of scope, ops are in this block of the model.  Segments do so by themselves.
   class InBlock {
@@ -181,6 +185,14 @@ class Tape {
     Slot out;
     std::string_view site;  // where it was recorded
     std::array<Param*, most_params> params;
+    bool goes_on = false;  // to other nodes of the same output, which need its gradient too
+  };
+  // A segment that works on bands of images: what it was given, and what it makes.
+  struct Banded {
+    Slot x, y;
+    Shape x_shape;
+    bool begun = false;  // backward has come to it
+    float beta = 0;      // with which x's gradient takes a band's
   };
   // What is left to do with a parameter in this pass.
   struct Use {
@@ -197,6 +209,15 @@ class Tape {
   };
 
   class Observation;
+
+  int64_t images_at_once(std::string_view site, const Tensor& x) const;
+  template <class Body>
+  Tensor made_again(std::string_view site, Tensor x, const Body& body, bool in_bands);
+  Tensor take_band(std::string_view site, const Tensor& x, int64_t first, int64_t images);
+  void put_band(std::string_view site, const Tensor& part, int64_t first, Tensor& x, Tensor& y);
+  void merge_rows(size_t first);
+  template <class Grad>
+  Node& append(Slot out, const Grad& grad, std::string_view site);
 
   Saved share(const Tensor& value, Forms accepts, int free_part, SaveRow&);
   Kept put_to_sleep(const Tensor& value, SaveRequest&, int free_part, SaveRow&);
@@ -223,6 +244,8 @@ class Tape {
   uint32_t pass_;                                     // of the slots since the last reset
   bool paused_ = false, would_record_ = false;        // while the forward pass of a segment is not recorded
   bool in_backward_ = false;
+  uint32_t band_ = 0;  // of the images of the segment, that ops are in
+  std::vector<Banded> banded_;
   std::vector<Entry> entries_;
   std::vector<Node> nodes_;
   std::vector<Recipe> recipes_;
@@ -251,6 +274,9 @@ class Backward {
   // A sink for x that may lie over the gradient of y, for kernels that can work in place.
   Sink sink_over(Slot x, Slot y);
   void pass(Slot y, Slot x);  // x's gradient is y's as it is
+  // Of a segment in bands: a part's gradient out of the whole's, and the whole's from a part's.
+  void divide(int banded, int64_t first_row, Slot part);
+  void gather(int banded, int64_t first_row, Slot part);
 
   const Kept& open(Saved) const;
   const Tensor& dense(Saved) const;  // of a value that only accepts dense, or is held
@@ -262,9 +288,10 @@ class Backward {
   Tensor scratch(const Shape&);                            // in the step's slab
   Tensor awake(const Param& p) { return tape_.awake(p); }  // see Tape
   Tensor factor(const Param& p) { return tape_.factor(p); }
-  // Once more, recorded: what the tape walks through next is what body(tape, x) records, from the gradient of y on.
-  template <class Body>
-  void again(Saved input, Slot x, Slot y, int block, const Body& body);
+  // A segment once more, recorded: what the tape walks through next is what body(tape, x) records, from the gradient of
+  // y on.
+  template <class Segment>
+  void again(const Segment&);
 
  private:
   Tape& tape_;
@@ -277,51 +304,79 @@ void Tape::record(Tensor& out, Grad grad, std::span<Param* const> params) {
                 "or the activation it captures escapes the memory policy");
   static_assert(sizeof(Grad) <= closure_bytes);
   out.slot = grad.y = new_slot(out.shape());
+  Node& n = append(out.slot, grad, At::site());
+  std::copy(params.begin(), params.end(), n.params.begin());
+}
+
+template <class Grad>
+Tape::Node& Tape::append(Slot out, const Grad& grad, std::string_view site) {
   Node& n = nodes_.emplace_back();
   n.run = [](const void* g, Backward& bw) { (*static_cast<const Grad*>(g))(bw); };
-  n.out = out.slot;
-  n.site = At::site();
+  n.out = out;
+  n.site = site;
   n.params = {};
-  std::copy(params.begin(), params.end(), n.params.begin());
   std::memcpy(n.grad.data(), &grad, sizeof grad);
+  return n;
 }
 
 template <class Body>
 Tensor Tape::segment(std::string_view site, Tensor x, Body body) {
   const int block = blocks_++;
-  if (!recording() || !policy_->wants(Way::segment_made_again, {site, block})) {
-    const InBlock here(*this, block);
-    return body(*this, std::move(x));
+  const InBlock here(*this, block);
+  const bool again = recording() && policy_->wants(Way::segment_made_again, {site, block});
+  const int64_t images = images_at_once(site, x);
+  if (images == 0) return again ? made_again(site, std::move(x), body, false) : body(*this, std::move(x));
+  const int64_t all = x.shape()[0];
+  size_t row = report_.size();
+  banded_.push_back({x.slot, {}, x.shape()});
+  Tensor y;
+  for (int64_t first = 0; first < all; first += images, ++band_) {
+    Tensor part = take_band(site, x, first, std::min(images, all - first));
+    part = again ? made_again(site, std::move(part), body, true) : body(*this, std::move(part));
+    put_band(site, part, first, x, y);
+    if (first > 0) merge_rows(row);
+    row = report_.size();
   }
+  band_ = 0;
+  return y;
+}
+
+template <class Body>
+Tensor Tape::made_again(std::string_view site, Tensor x, const Body& body, bool in_bands) {
   struct SegmentGrad {
     Slot x, y;
     Saved input;
     int block;
+    uint32_t band;
+    bool in_bands;
     Body body;
-    void operator()(Backward& bw) const { bw.again(input, x, y, block, body); }
+    void operator()(Backward& bw) const { bw.again(*this); }
   };
   const Slot slot = x.slot;
-  const InBlock here(*this, block);
   const Saved input = save(site, "segment", x, Role::other, Form::dense);
   paused_ = true;
   would_record_ = false;
   Tensor y = body(*this, std::move(x));
   paused_ = false;
   if (would_record_)
-    record(y, SegmentGrad{slot, {}, input, block, body});
+    record(y, SegmentGrad{slot, {}, input, block_, band_, in_bands, body});
   else
     release(input);  // nothing in it wants a gradient
   return y;
 }
 
-template <class Body>
-void Backward::again(Saved input, Slot x, Slot y, int block, const Body& body) {
-  Tensor in = dense(input);
-  in.slot = x;
-  const Tape::InBlock here(tape_, block);
-  const Tensor out = body(tape_, std::move(in));
-  close(input);
-  tape_.grads_[static_cast<size_t>(out.slot.id)] = tape_.grads_[static_cast<size_t>(y.id)];
+template <class Segment>
+void Backward::again(const Segment& segment) {
+  Tensor in = dense(segment.input);
+  in.slot = segment.x;
+  const Tape::InBlock here(tape_, segment.block);
+  const uint32_t band = std::exchange(tape_.band_, segment.band);
+  const size_t row = tape_.report_.size();
+  const Tensor out = segment.body(tape_, std::move(in));
+  tape_.band_ = band;
+  if (segment.in_bands) tape_.merge_rows(row);
+  close(segment.input);
+  tape_.grads_[static_cast<size_t>(out.slot.id)] = tape_.grads_[static_cast<size_t>(segment.y.id)];
 }
 
 template <class Make>

@@ -41,6 +41,7 @@ struct StepOptions {
   bool update_in_backward = false;  // each parameter as soon as its gradient is complete: see UpdateInBackward
   std::optional<ClipBy> clip_by{};  // none: norm after backward, previous in backward
   uint64_t seed = 0;                // of dropout
+  int64_t images = 0;               // of the data set, for a policy that remembers them; 0: they have no numbers
 };
 
 struct StepResult {
@@ -83,6 +84,8 @@ class TrainStep {
   void pass(int64_t step, int64_t index, int64_t images, const Batch&, const Tensor& outcome);
   float scale_before(int64_t step, const Batch&, const Tensor& outcome);
   void read(const Tensor& outcome, StepResult&);
+  bool numbered(const Batch&) const;
+  void tell_distances(const Tensor& logits, std::span<const int32_t> labels);
   void check_first() const;
   [[noreturn]] void not_finite(int64_t step, double loss) const;
 
@@ -94,10 +97,13 @@ class TrainStep {
   std::unique_ptr<UpdateInBackward> in_backward_;  // null: after backward
   StepOptions options_;
   Tape tape_;
-  std::vector<float> outcome_;
+  std::vector<float> outcome_, logits_, distances_;
   std::optional<double> last_norm_;
   bool first_ = true, half_done_ = false;
 };
+
+// |softmax - target| of a row of logits, what its image has in the gradient of the loss.
+float distance_from_target(std::span<const float> logits, int64_t label, float smoothing);
 
 // Where `label` stands among a row of logits: 0 where it is the highest, ties to the lowest index.
 int64_t rank_of(std::span<const float> logits, int64_t label);
@@ -171,6 +177,14 @@ int64_t largest_batch(PlanOptions, size_t budget);
 // fits as it is.  Where even all of them do not, returns nothing and leaves the options alone.
 std::optional<std::string> lower_floor(PlanOptions&, size_t budget);
 
+// What codes of one block's values add to the gradients of all block weights, each kind alone: squares of relative
+// errors.
+struct BlockErrors {
+  double linears = 0;    // of linears' inputs, and norms', in 3 bits and groups of 64
+  double attention = 0;  // of queries, keys and values in 4 bits and groups of 64
+  double slopes = 0;     // of activations' slopes in 4 bits
+};
+
 // Policy "auto", chosen for a budget: full, else lean, else codes with bits for every block
 // ("codes:...@blocks.0.*|codes"), those of the least error whose step fits; where even the shortest codes do not, as
 // few of lower_floor beside them as do.  checkpoint is not among them: it is exact and small, and a third slower.
@@ -180,8 +194,10 @@ struct PolicyChoice {
   std::string lowered;  // flags, see lower_floor; mostly empty
   Plan plan;
 };
-// Sets the options to what it chose.  Where nothing fits, returns nothing and sets the policy to the shortest codes.
-std::optional<PolicyChoice> choose_policy(PlanOptions&, size_t budget);
+// `errors`: of each block of the model, as measure_blocks finds them; empty: as they were measured on a DINOv2.  Throws
+// Fault::input where they are of another number of blocks.  Sets the options to what it chose.  Where nothing fits,
+// returns nothing and sets the policy to the shortest codes.
+std::optional<PolicyChoice> choose_policy(PlanOptions&, size_t budget, std::span<const BlockErrors> errors = {});
 bool is_auto(std::string_view policy);
 
 // A sentence on what would make the step fit: another policy, more passes, a lower floor.  Empty where nothing known
@@ -274,6 +290,7 @@ struct RunOptions {
   int threads = 0, loader_threads = 1;
   size_t memory_limit = 0;
   size_t budget = 0;  // bytes of a step: what it takes of lower_floor becomes part of the recipe; 0: nothing does
+  std::vector<BlockErrors> block_errors;  // for policy auto, see choose_policy
   DeviceKind device = DeviceKind::cpu;
   int64_t stop_after = 0;                   // as if interrupted after this many steps; 0: go on to the end
   const std::atomic<bool>* stop = nullptr;  // set from outside: interrupt after the current step
@@ -308,6 +325,7 @@ class TrainObserver {
   virtual void step(const StepMetrics&) {}
   virtual void evaluating(int64_t /*done*/, int64_t /*total*/) {}
   virtual void evaluated(const EvalMetrics&) {}
+  virtual void measuring(int64_t /*done*/, int64_t /*total*/) {}  // steps of gradient_fidelity
 };
 
 struct Summary {
@@ -386,6 +404,17 @@ struct GradientFidelities {
 // as `train` does.
 std::optional<GradientFidelities> gradient_fidelity(const Recipe&, const RunOptions&, int64_t batches,
                                                     std::span<const std::string> policies, TrainObserver&);
+
+// What codes of each block add to the gradients, measured as gradient_fidelity does: three steps of each block and each
+// batch.
+struct MeasuredBlocks {
+  std::string model;
+  int64_t images = 0;  // that were looked at
+  std::vector<BlockErrors> blocks;
+};
+std::optional<MeasuredBlocks> measure_blocks(const Recipe&, const RunOptions&, int64_t batches, TrainObserver&);
+std::string to_json(const MeasuredBlocks&);
+MeasuredBlocks measured_blocks_from_json(std::string_view);  // throws Fault::input where it is not what to_json writes
 
 size_t rss_peak_bytes();  // of this process, as the kernel counts it
 

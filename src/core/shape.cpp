@@ -94,6 +94,14 @@ Shape Shape::with_cols(int64_t n) const {
   return s;
 }
 
+Shape Shape::with_first(int64_t n) const {
+  require(rank_ > 0, "shape: () has no first dimension to change");
+  require(n >= 0, "shape: ", n, " in the first dimension, expected zero or more");
+  Shape s = *this;
+  s.dims_[0] = n;
+  return s;
+}
+
 std::string Shape::str() const {
   std::string s = "(";
   for (int i = 0; i < rank_; ++i) s.append(i > 0 ? ", " : "").append(std::to_string((*this)[i]));

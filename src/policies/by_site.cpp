@@ -40,10 +40,27 @@ class BySite final : public MemoryPolicy {
   void begin_step(int64_t step) override {
     for (Part& p : parts_) p.policy->begin_step(step);
   }
+  bool remembers_images() const override {
+    return std::any_of(parts_.begin(), parts_.end(), [](const Part& p) { return p.policy->remembers_images(); });
+  }
+  void know_images(int64_t count) override {
+    for (Part& p : parts_) p.policy->know_images(count);
+  }
+  void see_images(std::span<const int64_t> images) override {
+    for (Part& p : parts_) p.policy->see_images(images);
+  }
+  void learn_distances(std::span<const float> distances) override {
+    for (Part& p : parts_) p.policy->learn_distances(distances);
+  }
   bool steady() const override {
     return std::all_of(parts_.begin(), parts_.end(), [](const Part& p) { return p.policy->steady(); });
   }
   bool wants(Way way, const Place& at) const override { return of(at.site).wants(way, at); }
+  int64_t band_rows(const Place& at) const override {  // of a block, whose sites may be of several policies
+    int64_t least = parts_.front().policy->band_rows(at);
+    for (const Part& p : parts_) least = std::min(least, p.policy->band_rows(at));
+    return least;
+  }
   Verdict decide(const SaveRequest& request) override { return of(request.site).decide(request); }
   void observe(GradientView& gradient) override { of(gradient.param().site()).observe(gradient); }
   std::span<const float> active_columns(const ParamInfo& param) const override {

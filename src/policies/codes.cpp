@@ -23,12 +23,14 @@ class Codes final : public MemoryPolicy {
         code_(keys.bits("bits", Code::u3)),
         qkv_(keys.bits("qkv", Code::u4)),
         slope_(keys.bits("gelu", Code::u4)),
-        group_(group_of(keys)) {
+        group_(group_of(keys)),
+        band_(static_cast<int64_t>(keys.number("band", 2048, 0, 1e9))) {
     keys.done();
   }
 
   std::string name() const override { return name_; }
   bool wants(Way way, const Place& at) const override { return way == Way::weighed_norm_input && at.in_block(); }
+  int64_t band_rows(const Place&) const override { return band_; }
 
   Verdict decide(const SaveRequest& request) override {
     if (!request.in_block()) return Keep{"outside the blocks, which alone are pruned"};
@@ -67,6 +69,7 @@ class Codes final : public MemoryPolicy {
   std::string name_;
   Code code_, qkv_, slope_;
   int group_;
+  int64_t band_;
 };
 
 }  // namespace

@@ -18,7 +18,7 @@ struct Entry {
 constexpr std::array entries{
     Entry{{"full", "exact: every value dense, as PyTorch eager keeps it", "attention=tiled|materialised"}, make_full},
     Entry{{"lean", "exact: LayerNorm and GELU outputs are made again in backward", ""}, make_lean},
-    Entry{{"checkpoint", "exact: of each block the input alone, the block is made again", ""}, make_checkpoint},
+    Entry{{"checkpoint", "exact: of each block the input alone, the block is made again", "band=0"}, make_checkpoint},
     Entry{{"backrazor", "the largest elements of each image, by a bitmask", "prune=0.8"}, make_backrazor},
     Entry{{"prebr-", "the input columns of largest norm", "prune=0.8"}, make_prebackrazor_minus},
     Entry{{"prebr", "input columns drawn by a bandit before they are pruned",
@@ -27,8 +27,8 @@ constexpr std::array entries{
           make_prebackrazor},
     Entry{{"prebr++", "prebr, with attention recomputed from pruned queries, keys and values", "as prebr"},
           make_prebackrazor},
-    Entry{{"tokens", "a stratified sample of each image's tokens, unbiased", "keep=0.5,bits=4"}, make_tokens},
-    Entry{{"codes", "every value in few bits, rounded at random, unbiased", "bits=3,group=64,qkv=4,gelu=4"},
+    Entry{{"tokens", "a stratified sample of each image's tokens, unbiased", "keep=0.5,bits=4,by=even"}, make_tokens},
+    Entry{{"codes", "every value in few bits, rounded at random, unbiased", "bits=3,group=64,qkv=4,gelu=4,band=2048"},
           make_codes},
 };
 

@@ -48,7 +48,7 @@ void Tape::backward(const Tensor& loss, float seed) {
     const At here(node.site);
     if (grads_[out]) {  // else an output that the loss does not depend on
       node.run(node.grad.data(), bw);
-      grads_[out] = {};
+      if (!node.goes_on) grads_[out] = {};
     }
     finish(node);
   }

@@ -329,6 +329,8 @@ void Tape::reset() {
   report_.clear();
   touched_.clear();
   uses_.clear();
+  banded_.clear();
+  band_ = 0;
   blocks_ = 0;
   block_ = -1;
   rounding_ = rounding(seed_, std::max<int64_t>(step_, 0) * passes_ + std::min(passes_done_, passes_ - 1));

@@ -1,11 +1,10 @@
 // auto: of what is exact and of codes, the policy of least gradient error whose step fits in a budget.
 //
-// What every block's values add to the error is known beforehand (code_errors.h), their bytes are planned.  Which bits
-// each block should have is a knapsack: for a price of a byte each block takes what costs least, and the price is as
-// high as it takes for the step to fit.
+// What every block's values add to the error is known beforehand (code_errors.h) or measured, their bytes are planned.
+// Which bits each block should have is a knapsack: for a price of a byte each block takes what costs least, and the
+// price is as high as it takes for the step to fit.
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <cmath>
 #include <map>
 
@@ -28,14 +27,6 @@ struct BytesPerBit {
     return coded * width(c.bits) + attention * width(c.qkv) + slopes * c.gelu;
   }
 };
-
-// The block that a site lies in, by its name; -1: in none.
-int64_t block_of(std::string_view site) {
-  constexpr std::string_view blocks = "blocks.";
-  int64_t block = -1;
-  if (site.starts_with(blocks)) std::from_chars(site.data() + blocks.size(), site.data() + site.size(), block);
-  return block;
-}
 
 // Of each block, and last of all that lies in none.
 std::vector<BytesPerBit> bytes_per_bit(PlanOptions options) {
@@ -97,7 +88,7 @@ class Mixtures {
       each_of(group, [&](const CodeBits& c) {
         Mixture m{std::vector(errors_.size(), c), 0};
         double bytes = 0;
-        for (size_t b = 0; b < errors_.size(); ++b) m.error += errors_[b].under(c), bytes += bytes_[b].of(c);
+        for (size_t b = 0; b < errors_.size(); ++b) m.error += error_under(errors_[b], c), bytes += bytes_[b].of(c);
         all.emplace_back(bytes, std::move(m));
       });
     std::sort(all.begin(), all.end(), [](const auto& a, const auto& b) {
@@ -116,11 +107,11 @@ class Mixtures {
       CodeBits best = shortest;
       double least = HUGE_VAL;
       each_of(group, [&](const CodeBits& c) {
-        const double cost = errors_[b].under(c) + price * bytes_[b].of(c);
+        const double cost = error_under(errors_[b], c) + price * bytes_[b].of(c);
         if (cost < least) least = cost, best = c;
       });
       m.blocks.push_back(best);
-      m.error += errors_[b].under(best);
+      m.error += error_under(errors_[b], best);
     }
     return m;
   }
@@ -129,7 +120,7 @@ class Mixtures {
   std::pair<double, double> prices(int group) const {
     double most = 0, least = HUGE_VAL;
     for (size_t b = 0; b < errors_.size(); ++b) {
-      most = std::max(most, errors_[b].under({2, 2, 2, group}));
+      most = std::max(most, error_under(errors_[b], {2, 2, 2, group}));
       for (const double bytes : {bytes_[b].coded, bytes_[b].attention, bytes_[b].slopes})
         if (bytes > 0) least = std::min(least, bytes);
     }
@@ -176,7 +167,7 @@ class Within {
 
 }  // namespace
 
-std::optional<PolicyChoice> choose_policy(PlanOptions& options, size_t budget) {
+std::optional<PolicyChoice> choose_policy(PlanOptions& options, size_t budget, std::span<const BlockErrors> errors) {
   PolicyChoice choice;
   const auto take = [&](const std::string& policy, double error, const Plan& plan) {
     choice.policy = options.policy = policy, choice.error = error, choice.plan = plan;
@@ -191,7 +182,11 @@ std::optional<PolicyChoice> choose_policy(PlanOptions& options, size_t budget) {
 
   std::vector<BytesPerBit> bytes = bytes_per_bit(options);
   const auto blocks = std::max<int64_t>(static_cast<int64_t>(bytes.size()) - 1, 1);
-  const Mixtures mixtures(std::move(bytes), usual_errors(blocks));
+  if (!errors.empty() && static_cast<int64_t>(errors.size()) != blocks)
+    fail(Fault::input, setting("block-errors"), ": of ", errors.size(), " blocks, expected ", blocks,
+         ", as the model has");
+  const Mixtures mixtures(std::move(bytes),
+                          errors.empty() ? usual_errors(blocks) : std::vector(errors.begin(), errors.end()));
   Within within(options, budget);
   const auto fits = [&](const Mixture& m) { return within(m.spec()) != nullptr; };
   const auto takes = [&](const Mixture& m) {

@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <cmath>
 
 #include "shear/error.h"
@@ -69,8 +70,9 @@ std::string CodeBits::spec() const {
   return "codes" + words;
 }
 
-double BlockErrors::under(const CodeBits& c) const {
-  return linears * of_code(c.bits, c.group, 3) + attention * of_code(c.qkv, c.group, 4) + slopes * of_slope(c.gelu);
+double error_under(const BlockErrors& e, const CodeBits& c) {
+  return e.linears * of_code(c.bits, c.group, 3) + e.attention * of_code(c.qkv, c.group, 4) +
+         e.slopes * of_slope(c.gelu);
 }
 
 std::vector<BlockErrors> usual_errors(int64_t blocks) {
@@ -94,6 +96,13 @@ std::vector<BlockErrors> usual_errors(int64_t blocks) {
     e.linears *= known.linears / sum.linears, e.attention *= known.attention / sum.attention,
         e.slopes *= known.slopes / sum.slopes;
   return errors;
+}
+
+int64_t block_of(std::string_view site) {
+  constexpr std::string_view blocks = "blocks.";
+  int64_t block = -1;
+  if (site.starts_with(blocks)) std::from_chars(site.data() + blocks.size(), site.data() + site.size(), block);
+  return block;
 }
 
 }  // namespace shear

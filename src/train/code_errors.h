@@ -4,6 +4,8 @@
 #include <string>
 #include <vector>
 
+#include "shear/train.h"
+
 namespace shear {
 
 struct CodeBits {
@@ -13,13 +15,11 @@ struct CodeBits {
   std::string spec() const;  // "codes:qkv=3", with what is not so by default
 };
 
-// The square of the relative error that a block's values add to the gradients of all block weights: its linears'
-// inputs in 3 bits and groups of 64, its queries, keys and values in 4, its slopes in 4.
-struct BlockErrors {
-  double linears, attention, slopes;
-  double under(const CodeBits&) const;
-};
+double error_under(const BlockErrors&, const CodeBits&);  // squared, of all that a block keeps
 // Of a model of so many blocks.  Their sum is the same for any number: what was measured is a model of 12.
 std::vector<BlockErrors> usual_errors(int64_t blocks);
+
+// The block that a site lies in, by its name; -1: in none.
+int64_t block_of(std::string_view site);
 
 }  // namespace shear

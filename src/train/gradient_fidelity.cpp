@@ -1,4 +1,6 @@
 // What policies do to the gradient of weights as they are: all of them on the same batches, nothing is trained.
+#include "train/gradient_fidelity.h"
+
 #include <algorithm>
 
 #include "shear/make_backend.h"
@@ -43,8 +45,14 @@ void compare(const Parameters& parameters, const Gradients& exact, const Gradien
 
 }  // namespace
 
-std::optional<GradientFidelities> gradient_fidelity(const Recipe& asked, const RunOptions& run, int64_t batches,
+std::optional<GradientFidelities> gradient_fidelity(const Recipe& recipe, const RunOptions& run, int64_t batches,
                                                     std::span<const std::string> policies, TrainObserver& observer) {
+  const auto asked = [&](const PlanOptions&) { return std::vector(policies.begin(), policies.end()); };
+  return gradient_fidelity(recipe, run, batches, asked, observer);
+}
+
+std::optional<GradientFidelities> gradient_fidelity(const Recipe& asked, const RunOptions& run, int64_t batches,
+                                                    const PoliciesFor& policies, TrainObserver& observer) {
   require(batches > 0, "gradient fidelity: ", batches, " batches, expected 1 or more");
   Recipe recipe = asked;
   recipe.dropout = 0;
@@ -55,7 +63,7 @@ std::optional<GradientFidelities> gradient_fidelity(const Recipe& asked, const R
 
   // `full` is the measure, asked for or not.
   std::vector<std::string> specs{"full"};
-  for (const std::string& p : policies)
+  for (const std::string& p : policies(setup.plan_options))
     if (p != "full") specs.push_back(p);
   GradientFidelities result{setup.card.model, recipe.batch, {}};
   size_t room = setup.training.decoding_room;
@@ -87,6 +95,7 @@ std::optional<GradientFidelities> gradient_fidelity(const Recipe& asked, const R
   Loader loader(*setup.data.train, setup.training);
   loader.start(0);
   const int64_t warm = batches > 1 ? 1 : 0;  // the first steps take memory from the system
+  int64_t done = 0;
   for (int64_t i = 0; i < batches; ++i) {
     const Batch& batch = *loader.next();
     for (const auto& u : under) {
@@ -94,6 +103,7 @@ std::optional<GradientFidelities> gradient_fidelity(const Recipe& asked, const R
       const double seconds = u->step(i * steps_apart, batch);
       if (i >= warm) u->seconds.push_back(seconds);
       compare(parameters, expected, u == under.front() ? expected : found, *u);
+      observer.measuring(++done, batches * static_cast<int64_t>(under.size()));
     }
     if (under.front()->blocks.aa == 0)
       fail(Fault::input, recipe.weights, recipe.weights.empty() ? "" : ": ",

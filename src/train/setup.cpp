@@ -100,7 +100,8 @@ Setup prepare(const Recipe& recipe, const RunOptions& run, const ModelCard* stor
             .smoothing = static_cast<float>(recipe.smoothing),
             .clip = static_cast<float>(recipe.clip),
             .update_in_backward = parse_update(recipe.update),
-            .seed = recipe.seed};
+            .seed = recipe.seed,
+            .images = s.data.train->size()};
   if (!recipe.clip_by.empty()) s.step.clip_by = parse_clip_by(recipe.clip_by);
   s.plan_options = {.model = s.model,
                     .policy = recipe.policy,
@@ -138,12 +139,12 @@ std::string mib(size_t bytes) {
   return out.str();
 }
 
-std::string keep_within(Setup& setup, Recipe& recipe, size_t budget) {
+std::string keep_within(Setup& setup, Recipe& recipe, size_t budget, std::span<const BlockErrors> errors) {
   PlanOptions& options = setup.plan_options;
   std::optional<std::string> flags;
   std::string told;
   if (is_auto(recipe.policy)) {
-    if (const auto choice = choose_policy(options, budget)) {
+    if (const auto choice = choose_policy(options, budget, errors)) {
       flags = choice->lowered;
       recipe.policy = choice->policy;
       told = text("policy ", choice->policy, " (of what fits, that of least gradient error: ",

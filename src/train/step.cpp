@@ -58,6 +58,7 @@ TrainStep::TrainStep(Device& device, Parameters& parameters, Forward forward, Me
       tape_(device, policy, parameters, {.seed = options.seed, .sink = in_backward_ ? in_backward_.get() : &sink}) {
   require(options.input.rank() == 3, "train step: an image is (C, H, W), found ", options.input);
   require(options.accumulate > 0, "train step: ", options.accumulate, " passes, expected at least one");
+  if (options.images > 0 && policy.remembers_images()) policy.know_images(options.images);
 }
 
 StepResult TrainStep::operator()(int64_t step, float lr, const Batch& batch) {
@@ -131,6 +132,7 @@ void TrainStep::read(const Tensor& outcome, StepResult& result) {
 void TrainStep::pass(int64_t step, int64_t index, int64_t count, const Batch& batch, const Tensor& outcome) {
   const Shape& in = options_.input;
   Backend& run = device_.run();
+  const auto first = static_cast<size_t>(index * count);
   Tensor loss;
   {
     // The batch lives in the step's slab: where no gradient wants the images their room is free after the forward pass.
@@ -140,8 +142,10 @@ void TrainStep::pass(int64_t step, int64_t index, int64_t count, const Batch& ba
       run.upload(images.data<void>(), batch.images.data() + index * count * in.elements(), images.bytes());
       run.upload(labels.data<void>(), batch.labels.data() + index * count, labels.bytes());
     }
+    if (numbered(batch)) policy_.see_images(std::span(batch.indices).subspan(first, static_cast<size_t>(count)));
     const Tensor logits = forward_(tape_, images, {options_.seed, step * options_.accumulate + index});
     if (run.computes()) check_labels("train step", "", batch.labels, logits.cols());
+    if (numbered(batch)) tell_distances(logits, std::span(batch.labels).subspan(first, static_cast<size_t>(count)));
     loss = cross_entropy(tape_, "loss", logits, labels, options_.smoothing);
     const View out = Tensor(outcome);
     run.count_right(logits, labels, index == 0 ? 0.f : 1.f, out.columns(0, 1));
@@ -157,6 +161,22 @@ void TrainStep::pass(int64_t step, int64_t index, int64_t count, const Batch& ba
   loss = {};
   if (after_pass) after_pass(tape_);
   tape_.reset();
+}
+
+bool TrainStep::numbered(const Batch& batch) const {
+  return options_.images > 0 && policy_.remembers_images() && device_.run().computes() && !batch.indices.empty();
+}
+
+// |softmax - target| of each image.
+void TrainStep::tell_distances(const Tensor& logits, std::span<const int32_t> labels) {
+  logits_.resize(static_cast<size_t>(logits.elements()));
+  device_.run().download(logits_.data(), logits.data<void>(), logits.bytes());
+  const auto classes = static_cast<size_t>(logits.cols());
+  distances_.resize(labels.size());
+  for (size_t i = 0; i < labels.size(); ++i)
+    distances_[i] =
+        distance_from_target(std::span(logits_).subspan(i * classes, classes), labels[i], options_.smoothing);
+  policy_.learn_distances(distances_);
 }
 
 void TrainStep::check_first() const {
@@ -175,6 +195,18 @@ void TrainStep::not_finite(int64_t step, double loss) const {
            setting("lr"), ", a longer ", setting("warmup"), " or a ", setting("clip"), " may help");
   fail(Fault::input, "step ", step + 1, ": the loss is ", loss,
        ", expected a finite value, and every gradient is finite");
+}
+
+float distance_from_target(std::span<const float> logits, int64_t label, float smoothing) {
+  const double highest = static_cast<double>(*std::max_element(logits.begin(), logits.end()));
+  double sum = 0, squares = 0;
+  for (const float l : logits) sum += std::exp(static_cast<double>(l) - highest);
+  const double off = static_cast<double>(smoothing) / static_cast<double>(logits.size());
+  for (size_t c = 0; c < logits.size(); ++c) {
+    const double target = off + (static_cast<int64_t>(c) == label ? 1 - static_cast<double>(smoothing) : 0);
+    squares += std::pow(std::exp(static_cast<double>(logits[c]) - highest) / sum - target, 2);
+  }
+  return static_cast<float>(std::sqrt(squares));
 }
 
 int64_t rank_of(std::span<const float> logits, int64_t label) {

@@ -104,7 +104,7 @@ Training::Training(const Recipe& recipe, const RunOptions& run, std::unique_ptr<
       directory_(directory),
       observer_(observer),
       setup_(prepare(recipe_, run_, before ? &before->card : nullptr, progress_)),
-      within_(run_.budget > 0 ? keep_within(setup_, recipe_, run_.budget) : std::string()),
+      within_(run_.budget > 0 ? keep_within(setup_, recipe_, run_.budget, run_.block_errors) : std::string()),
       plan_(plan_within(setup_, run_.memory_limit)),
       device_(std::move(backend), {.memory_limit = run_.memory_limit, .step_bytes = plan_.step_bytes}),
       model_(setup_.model->make(device_, recipe_.seed,

@@ -24,10 +24,12 @@ inline const std::vector<std::string> lossy{
     "prebr++:sample=0.5,period=2",
     "tokens",
     "tokens:bits=16",
+    "tokens:keep=0.3,by=distance",
     "tokens@blocks.*.mlp.*|lean",
     "tokens@blocks.*.mlp.*|checkpoint",
     "codes",
     "codes:bits=2,group=32,qkv=3,gelu=2",
+    "codes:band=12",
     "codes@blocks.*.mlp.*|lean",
     "prebr:granularity=tensor,sample=0.5,period=2@blocks.*.mlp.*|tokens",
 };
@@ -48,6 +50,7 @@ inline const std::vector<std::string> whole{
     "tokens:prune=0,keep=1,bits=16",
     "tokens:prune=0,keep=1@blocks.*.mlp.*|lean",
     "codes:bits=16,qkv=16,gelu=16",
+    "codes:bits=16,qkv=16,gelu=16,band=12",
 };
 
 inline std::vector<std::string> every_policy() {

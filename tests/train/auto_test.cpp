@@ -20,7 +20,7 @@ PlanOptions asked() {
 }
 // The relative error of block weights' gradients under the same codes in all blocks, as it is expected.
 double usual_code_error(int bits, int qkv, int gelu, int group) {
-  return std::sqrt(usual_errors(1)[0].under({bits, qkv, gelu, group}));
+  return std::sqrt(error_under(usual_errors(1)[0], {bits, qkv, gelu, group}));
 }
 size_t peak_under(const std::string& policy) {
   PlanOptions options = asked();
