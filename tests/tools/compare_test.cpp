@@ -2,7 +2,7 @@
 #include <cmath>
 #include <csignal>
 
-#include "shell.h"
+#include "compare_flags.h"
 #include "tools/shear/svg.h"
 
 using namespace shear;
@@ -10,23 +10,6 @@ using namespace shear::test;
 namespace fs = std::filesystem;
 
 namespace {
-
-// Two policies, two seeds, six steps; `more` adds to the flags or replaces them.
-Args compare(const Shell& shear, const Args& more = {}) {
-  Args args{"compare"};
-  for (const auto& [flag, value] : std::vector<std::pair<std::string, std::string>>{{"--data", shear.path("data")},
-                                                                                    {"--model", tiny_model},
-                                                                                    {"--batch", "16"},
-                                                                                    {"--steps", "6"},
-                                                                                    {"--policy", "full;lean"},
-                                                                                    {"--seeds", "2"},
-                                                                                    {"--threads", "1"},
-                                                                                    {"--out", shear.path("cmp")},
-                                                                                    {"--cosine-batches", "2"}})
-    if (std::find(more.begin(), more.end(), flag) == more.end()) args.insert(args.end(), {flag, value});
-  args.insert(args.end(), more.begin(), more.end());
-  return args;
-}
 
 std::vector<std::string> split(const std::string& line) {
   std::vector<std::string> cells(1);
@@ -39,12 +22,6 @@ std::vector<std::string> split(const std::string& line) {
     else
       cells.back() += c;
   return cells;
-}
-
-size_t circles_in(const std::string& svg) {
-  size_t circles = 0;
-  for (size_t at = 0; (at = svg.find("<circle", at)) != std::string::npos; ++at) ++circles;
-  return circles;
 }
 
 }  // namespace
@@ -152,64 +129,6 @@ TEST_CASE("a compare that is repeated runs nothing anew, and one with another po
   const Result anew = shear(compare(shear, {"--lr", "0.5", "--overwrite", "--json"}));
   REQUIRE(anew.status == 0);
   CHECK(anew.json()["runs"][0]["loss"] != nlohmann::json::parse(before)["runs"][0]["loss"]);
-}
-
-TEST_CASE("with --rates every policy is compared at its own best of them, and those that lost are in no mean") {
-  Shell shear;
-  write_idx(shear.dir / "data");
-  const Args args = compare(shear, {"--rates", "0.01,1e-7,0.001", "--json"});
-  const Result r = shear(args);
-  REQUIRE_MESSAGE(r.status == 0, r.err);
-  const auto j = r.json();
-  REQUIRE(j["runs"].size() == 2 * (3 + 2));
-  REQUIRE(j["policies"].size() == 2);
-  for (const auto& policy : j["policies"]) {
-    std::vector<nlohmann::json> first, best;
-    for (const auto& run : j["runs"]) {
-      if (run["policy"] != policy["policy"]) continue;
-      if (run["seed"] == 0) first.push_back(run);
-      if (run["counts"]) best.push_back(run);
-    }
-    REQUIRE(first.size() == 3);
-    REQUIRE(best.size() == 2);  // seeds, after that of the choice
-    CHECK(best[0]["seed"] == 1);
-    CHECK(best[1]["seed"] == 2);
-    CHECK(first[0]["lr"] == 1e-7);
-    CHECK(first[1]["lr"] == 0.001);
-    CHECK(first[2]["lr"] == 0.01);
-    const auto rank = [](const auto& run) {
-      return std::pair(-run["accuracy"].template get<double>(), run["loss"].template get<double>());
-    };
-    const auto& most =
-        *std::min_element(first.begin(), first.end(), [&](const auto& a, const auto& b) { return rank(a) < rank(b); });
-    CHECK(most["lr"] != 1e-7);  // six steps of that teach nothing
-    CHECK(policy["lr"] == most["lr"]);
-    CHECK(policy["runs"] == 2);
-    double sum = 0;
-    for (const auto& run : best) {
-      CHECK(run["lr"] == most["lr"]);
-      sum += run["accuracy"].get<double>();
-    }
-    CHECK(policy["accuracy_mean"].get<double>() == doctest::Approx(sum / 2));
-  }
-  CHECK(fs::exists(shear.dir / "cmp/runs/lean-lr=1e-07-seed0/model.safetensors"));
-  const std::string svg = contents(shear.dir / "cmp/rates.svg");
-  CHECK(svg.ends_with("</svg>\n"));
-  CHECK(circles_in(svg) == 2 * (1 + 3));
-  CHECK(lines_of(shear.dir / "cmp/compare.csv")[0].find("lr,counts") != std::string::npos);
-
-  const Result again = shear(args);
-  CHECK(again.json() == j);
-  CHECK(again.err.find("step 6/6") == std::string::npos);
-  const Result edge =
-      shear(compare(shear, {"--rates", "1e-7,1e-6", "--seeds", "1", "--policy", "lean", "--out", shear.path("edge")}));
-  CHECK(edge.out.find("best lr") != std::string::npos);
-  CHECK(edge.err.find("of those tried") != std::string::npos);
-
-  shear.refuses(2, compare(shear, {"--rates", "0.001"}), {"--rates 0.001", "two learning rates"});
-  shear.refuses(2, compare(shear, {"--rates", "0.001,1e-3"}), {"--rates 0.001,1e-3", "each once"});
-  shear.refuses(2, compare(shear, {"--rates", "0.001,fast"}), {"--rates", "fast"});
-  shear.refuses(2, compare(shear, {"--rates", "0.001,0.01", "--lr", "0.1"}), {"--lr 0.1", "--rates"});
 }
 
 TEST_CASE("from weights, the row from scratch begins without them") {
@@ -368,63 +287,4 @@ TEST_CASE("what stands in a drawing is escaped, ticks are round, labels do not c
   for (size_t i = 0; i < places.size(); ++i)
     for (size_t k = 0; k < i; ++k)
       CHECK((std::abs(places[i].x - places[k].x) >= width || std::abs(places[i].y - places[k].y) >= 1.2 * 14 - 0.01));
-}
-
-static Args gradients(const Shell& shear, const Args& more) {
-  Args args = compare(shear, more);
-  const auto at = std::find(args.begin(), args.end(), "--seeds");
-  args.erase(at, at + 2);
-  args.push_back("--gradients-only");
-  return args;
-}
-
-TEST_CASE("compare --gradients-only trains nothing and tells each policy's error, cosine, bytes and time") {
-  Shell shear;
-  write_idx(shear.dir / "data");
-  const Args args = gradients(shear, {"--json", "--policy", "lean;codes;codes:bits=2;prebr"});
-  const Result r = shear(args);
-  REQUIRE_MESSAGE(r.status == 0, r.err);
-  const auto j = r.json();
-  CHECK(nlohmann::json::parse(contents(shear.dir / "cmp/gradients.json")) == j);
-  CHECK(contents(shear.dir / "cmp/gradients.svg").starts_with("<svg"));
-  CHECK_FALSE(fs::exists(shear.dir / "cmp/runs"));
-  REQUIRE(j["policies"].size() == 5);
-  const auto of = [&](size_t i, const char* key) { return j["policies"][i][key].get<double>(); };
-  CHECK(j["policies"][0]["policy"] == "full");  // the measure, asked for or not
-  for (const size_t exact : {0u, 1u}) {
-    CHECK(of(exact, "gradient_error") == 0);
-    CHECK(of(exact, "gradient_cosine") == doctest::Approx(1));
-    CHECK(of(exact, "block_error") == 0);
-  }
-  CHECK(of(2, "block_error") > 0.01);
-  CHECK(of(3, "block_error") > 1.5 * of(2, "block_error"));
-  CHECK(of(4, "block_error") > of(3, "block_error"));
-  CHECK(of(2, "block_cosine") > of(3, "block_cosine"));
-  for (size_t i = 0; i < 5; ++i) CHECK(of(i, "step_seconds_median") > 0);
-  // The plan's bytes, with the recipe's optimizer.
-  const auto plan =
-      shear({"plan", "--no-time", "--model", whole_model, "--batch", "16", "--policy", "codes", "--json"}).json();
-  CHECK(j["policies"][2]["saved_bytes"] == plan["policies"][0]["saved_bytes"]);
-  // The same again, and a table for people.
-  const auto again = shear(args).json();
-  for (size_t i = 0; i < 5; ++i) CHECK(again["policies"][i]["gradient_error"] == j["policies"][i]["gradient_error"]);
-  const Result table = shear({"compare", "--gradients-only", "--data", shear.path("data"), "--model", tiny_model,
-                              "--batch", "16", "--cosine-batches", "1", "--threads", "1"});
-  CHECK(table.status == 0);
-  CHECK(table.out.find("of block weights") != std::string::npos);
-  shear.refuses(2, gradients(shear, {"--head-only"}), {"--head-only", "--gradients-only"});
-  shear.refuses(2, compare(shear, {"--gradients-only"}), {"--seeds", "--gradients-only"});
-  shear.refuses(2, gradients(shear, {"--rates", "0.1,0.2"}), {"--rates", "--gradients-only"});
-  shear.refuses(3, gradients(shear, {"--out", "/proc/shear"}), {"--out /proc/shear", "cannot make"});
-}
-
-TEST_CASE("a gradient that reaches no weight in blocks is no measure of a policy") {
-  Shell shear;
-  write_idx(shear.dir / "data");
-  shear.refuses(2, gradients(shear, {"--train", "head"}), {"--train head", "expected"});
-  // A head that does not know all classes is replaced by zeros, through which nothing comes back.
-  REQUIRE(shear(shear.train("run", {"--steps", "1"})).status == 0);
-  write_idx_part(shear.dir / "more", "train", 96, 8, 12, 1);
-  shear.refuses(3, gradients(shear, {"--data", shear.path("more"), "--weights", shear.path("run/model.safetensors")}),
-                {"run/model.safetensors: the gradient", "is zero", "expected"});
 }

@@ -6,7 +6,9 @@
 #include <map>
 
 #include "command.h"
+#include "compare_gradients.h"
 #include "compare_report.h"
+#include "exit_code.h"
 #include "numbers.h"
 #include "output.h"
 #include "signals.h"
@@ -17,12 +19,11 @@ namespace fs = std::filesystem;
 
 namespace {
 
-struct CompareFlags {
-  RecipeFlags recipe;
-  std::string policies = "full;lean", rates, out;
+struct CompareFlags : Comparison {
+  std::string rates;
   int64_t seeds = 3;
-  int64_t cosine_batches = 4;
-  bool seeds_given = false, scratch = false, head_only = false, gradients_only = false, overwrite = false, json = false;
+  bool seeds_given = false, policies_given = false, gradients_only = false, by_block = false, scratch = false,
+       head_only = false, overwrite = false;
 };
 
 // A policy as the name of a file: "prebr:prune=0.9,sample=0.3" -> "prebr_prune=0.9_sample=0.3".  A file system takes
@@ -125,12 +126,16 @@ class Schedule {
     const size_t each = static_cast<size_t>(flags_.seeds) + rates_.size();
     return contestants_.size() * each;
   }
-  // After all that there are: adds the best rates' seeds.
-  void go_on() {
+  // After all that there are: adds the best rates' seeds, and leaves out the runs that came to no end.
+  // The number of those that are left, behind which the new ones are.
+  size_t go_on() {
+    std::erase_if(runs_, [](const ComparedRun& run) { return run.lost; });
     for (Contestant& c : contestants_) {
       const ComparedRun* best = nullptr;
       for (const ComparedRun& run : runs_)
         if (run.policy == c.label && (!best || better(run, *best))) best = &run;
+      if (!best)
+        fail(Fault::input, c.label, ": came to no end at any of --rates ", flags_.rates, ", expected a lower one too");
       c.recipe.lr = best->recipe.lr;
       const double rate = *c.recipe.lr;
       if (rate == rates_.front() || rate == rates_.back())
@@ -138,7 +143,9 @@ class Schedule {
                  " of those tried; one beyond it may be better"));
     }
     for (ComparedRun& run : runs_) run.counts = false;
+    const size_t tried = runs_.size();
     add_seeds(1);
+    return tried;
   }
 
  private:
@@ -169,12 +176,19 @@ class Schedule {
   std::vector<ComparedRun> runs_;
 };
 
-// 0, or the status that all of it ends with.
-int complete(ComparedRun& run, const CompareFlags& flags, const std::string& which) {
+// 0, or the status that all of it ends with; where rates are tried, a run that breaks off is lost, and the others go
+// on.
+int complete(ComparedRun& run, const CompareFlags& flags, const std::string& which, bool tries_rates) {
   const Standing from = standing(run, flags.overwrite);
   say(which + (from == Standing::done ? ": is there already" : from == Standing::half ? ": goes on" : ""));
   if (from != Standing::done)
-    if (const int status = train_apart(run, flags.recipe, from); status != 0) return status;
+    if (const int status = train_apart(run, flags.recipe, from); status != 0) {
+      // It has said why: as a rule its loss is not finite any more, at a rate that is too high.
+      run.lost = tries_rates && status == exit_code(Fault::input) && has_begun(run);
+      if (!run.lost) return status;
+      say(which + ": lost");
+      return 0;
+    }
   read_summary(run);
   const CosineOptions options{.batches = flags.cosine_batches,
                               .threads = flags.recipe.device.threads,
@@ -189,51 +203,19 @@ int complete(ComparedRun& run, const CompareFlags& flags, const std::string& whi
   return 0;
 }
 
-void make_directory(const fs::path& out) {  // none where nothing is named
-  std::error_code error;
-  if (!out.empty()) fs::create_directories(out, error);
-  if (error) fail(Fault::input, "--out ", out.string(), ": cannot make this directory: ", error.message());
-}
-
-class Said final : public TrainObserver {
-  void note(const std::string& line) override { say(line); }
-  void warn(const std::string& line) override { say(line); }
-};
-
-int compare_gradients(const CompareFlags& flags) {
+int gradients_only(const CompareFlags& flags) {
   for (const auto& [given, flag] : {std::pair(flags.scratch, "--scratch"), std::pair(flags.head_only, "--head-only"),
                                     std::pair(flags.overwrite, "--overwrite"), std::pair(flags.seeds_given, "--seeds"),
                                     std::pair(!flags.rates.empty(), "--rates")})
     if (given) fail(Fault::usage, flag, ": nothing is trained, expected it without --gradients-only");
-  const std::vector<std::string> policies = split_policies(flags.policies);
-  for (const std::string& policy : policies) make_policy(policy);
-  Recipe recipe = flags.recipe.read();
-  resolve_defaults(recipe);
-  RunOptions run;
-  run.threads = flags.recipe.device.threads;
-  run.loader_threads = flags.recipe.loader_threads;
-  run.device = parse_device(flags.recipe.device.device);
-  if (!flags.recipe.memory_limit.empty()) run.memory_limit = parse_bytes("--memory-limit", flags.recipe.memory_limit);
-  run.stop = &interrupted();
-  make_directory(flags.out);
-  catch_interrupts();
-  Said said;
-  const auto found = gradient_fidelity(recipe, run, flags.cosine_batches, policies, said);
-  if (!found) return 130;
-  const nlohmann::ordered_json json = gradients_json(*found, flags.cosine_batches);
-  if (!flags.out.empty()) {
-    write_text_atomically(fs::path(flags.out) / "gradients.json", json_text(json) + '\n');
-    write_text_atomically(fs::path(flags.out) / "gradients.svg", gradients_svg(*found));
-  }
-  if (flags.json)
-    print_json(json);
-  else
-    std::cout << gradients_table(*found);
-  return 0;
+  if (!flags.by_block) return compare_gradients(flags);
+  if (flags.policies_given)
+    fail(Fault::usage, "--policy: goes without --by-block, which goes through policies of its own");
+  return compare_blocks(flags);
 }
 
 // The runs from `begin` on.
-int complete_all(Schedule& schedule, size_t begin, const CompareFlags& flags) {
+int complete_all(Schedule& schedule, size_t begin, const CompareFlags& flags, bool tries_rates) {
   std::vector<ComparedRun>& runs = schedule.runs();
   for (size_t i = begin; i < runs.size(); ++i) standing(runs[i], flags.overwrite);  // one with other options: told now
   for (size_t i = begin; i < runs.size(); ++i) {
@@ -241,7 +223,7 @@ int complete_all(Schedule& schedule, size_t begin, const CompareFlags& flags) {
     const std::string rate = flags.rates.empty() ? "" : text(", lr ", *run.recipe.lr);
     const std::string which =
         text('[', i + 1, '/', schedule.size(), "] ", run.policy, rate, ", seed ", run.recipe.seed);
-    const int status = interrupted() ? 130 : complete(run, flags, which);
+    const int status = interrupted() ? 130 : complete(run, flags, which, tries_rates);
     if (status == 130)
       say(text("interrupted after ", i, " of ", schedule.size(),
                " runs; the same command goes on from there: shear compare ... --out ", flags.out));
@@ -251,16 +233,16 @@ int complete_all(Schedule& schedule, size_t begin, const CompareFlags& flags) {
 }
 
 int run_compare(const CompareFlags& flags) {
-  if (flags.gradients_only) return compare_gradients(flags);
+  if (flags.gradients_only) return gradients_only(flags);
+  if (flags.by_block) fail(Fault::usage, "--by-block: trains nothing, expected --gradients-only beside it");
   Schedule schedule(flags);
   make_directory(fs::path(flags.out) / "runs");
   catch_interrupts();
   const bool rates = !flags.rates.empty();
-  if (const int status = complete_all(schedule, 0, flags); status != 0) return status;
+  if (const int status = complete_all(schedule, 0, flags, rates); status != 0) return status;
   if (rates) {
-    const size_t tried = schedule.runs().size();
-    schedule.go_on();
-    if (const int status = complete_all(schedule, tried, flags); status != 0) return status;
+    const size_t tried = schedule.go_on();
+    if (const int status = complete_all(schedule, tried, flags, false); status != 0) return status;
   }
   const std::vector<ComparedRun>& runs = schedule.runs();
   const std::vector<PolicyRow> rows = by_policy(runs);
@@ -286,9 +268,10 @@ void add_compare(CLI::App& app, Run& chosen) {
   CLI::App* cmd =
       app.add_subcommand("compare", "the same training under each policy: accuracy, memory, time, gradients");
   flags->recipe.add_model(*cmd);
-  offer_policies(cmd->add_option("--policy", flags->policies, "separated by ';'; ratios are to the first")
-                     ->capture_default_str()
-                     ->type_name("P[;P...]"));
+  const CLI::Option* policies =
+      offer_policies(cmd->add_option("--policy", flags->policies, "separated by ';'; ratios are to the first")
+                         ->capture_default_str()
+                         ->type_name("P[;P...]"));
   const CLI::Option* seeds =
       add_number(*cmd, "--seeds", flags->seeds, {1, 1000}, "runs per policy, with seeds from --seed on");
   cmd->add_option("--rates", flags->rates,
@@ -305,6 +288,9 @@ void add_compare(CLI::App& app, Run& chosen) {
       "--gradients-only", flags->gradients_only,
       "trains nothing: the gradient's error, bytes and time under each policy, at the weights as they are, in "
       "a table, and with --out in gradients.json and gradients.svg");
+  cmd->add_flag("--by-block", flags->by_block,
+                "with --gradients-only: what codes of each block add to the gradient, in a table, and with --out in "
+                "blocks.json, which --block-errors of plan and train takes");
   add_number(*cmd, "--cosine-batches", flags->cosine_batches, {1, 1e6},
              "on which gradients are compared with those of full");
   flags->recipe.add_training(*cmd);
@@ -312,8 +298,9 @@ void add_compare(CLI::App& app, Run& chosen) {
   cmd->add_flag("--json", flags->json, "prints compare.json");
   cmd->footer(policy_help() + example("shear compare --data photos/ --weights vit_small.safetensors --policy "
                                       "\"full;prebr++\" --seeds 2 --epochs 5 --batch 32 --out compare/"));
-  cmd->callback([&chosen, flags, seeds] {
+  cmd->callback([&chosen, flags, seeds, policies] {
     flags->seeds_given = seeds->count() > 0;
+    flags->policies_given = policies->count() > 0;
     chosen = [flags] { return run_compare(*flags); };
   });
 }

@@ -248,6 +248,22 @@ Table gradients_table(const GradientFidelities& found) {
   return table;
 }
 
+Table blocks_table(const MeasuredBlocks& found) {
+  Table table({"block", "linears", "attention", "slopes", "all"});
+  const auto add = [&](const std::string& name, const BlockErrors& e) {
+    table.add({name, fixed(std::sqrt(e.linears), 4), fixed(std::sqrt(e.attention), 4), fixed(std::sqrt(e.slopes), 4),
+               fixed(std::sqrt(e.linears + e.attention + e.slopes), 4)});
+  };
+  BlockErrors sum;  // errors of values that are rounded each by itself add up as squares
+  for (size_t b = 0; b < found.blocks.size(); ++b) {
+    const BlockErrors& e = found.blocks[b];
+    add(std::to_string(b), e);
+    sum.linears += e.linears, sum.attention += e.attention, sum.slopes += e.slopes;
+  }
+  add("all", sum);
+  return table;
+}
+
 nlohmann::ordered_json gradients_json(const GradientFidelities& found, int64_t batches) {
   nlohmann::ordered_json j{{"model", found.model}, {"batch", found.batch}, {"batches", batches}};
   for (const GradientFidelity& f : found.policies)

@@ -31,6 +31,8 @@ Table gradients_table(const GradientFidelities&);
 nlohmann::ordered_json gradients_json(const GradientFidelities&, int64_t batches);
 std::string gradients_svg(const GradientFidelities&);  // memory against error
 
+Table blocks_table(const MeasuredBlocks&);  // of --by-block
+
 // Dots with a name each, in the units of the axes; `trails`: smaller ones that belong to a dot, joined by a line.
 struct Scatter {
   std::string heading, title, x_axis, y_axis;

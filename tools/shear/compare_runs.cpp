@@ -120,6 +120,11 @@ int train_apart(const ComparedRun& run, const RecipeFlags& flags, Standing from)
   return status_of(start(std::move(words)));
 }
 
+bool has_begun(const ComparedRun& run) {
+  std::error_code none;
+  return fs::file_size(run.directory / "metrics.jsonl", none) > 0 && !none;
+}
+
 bool find_cosine(ComparedRun& run, const CosineOptions& options) {
   if (read_cosine(run, options.batches)) return true;
   std::optional<GradientCosine> found = gradient_cosine(run.directory, options);

@@ -175,6 +175,26 @@ CLI::Option* add_update(CLI::App& app, std::string& update) {
                {"after", "in-backward"});
 }
 
+CLI::Option* add_block_errors(CLI::App& app, std::string& path) {
+  return app
+      .add_option(
+          "--block-errors", path,
+          "for policy auto: blocks.json of compare --gradients-only --by-block, what codes do to this model, in "
+          "place of what they did to a DINOv2")
+      ->type_name("FILE");
+}
+
+std::vector<BlockErrors> read_block_errors(const std::string& path, bool chosen_by) {
+  if (path.empty()) return {};
+  if (!chosen_by)
+    fail(Fault::usage, "--block-errors ", path, ": nothing is chosen by it, expected --policy auto and --budget");
+  try {
+    return measured_blocks_from_json(read_text(path)).blocks;
+  } catch (const Error& error) {
+    fail(Fault::input, "--block-errors ", path, ": ", error.what());
+  }
+}
+
 CLI::Option* offer_parts(CLI::Option* option) { return offer(option, {"train", "val", "test"}); }
 
 std::string policy_help() {

@@ -16,7 +16,7 @@ namespace shear::tool {
 namespace {
 
 struct PlanFlags {
-  std::string model, policy, budget, update = "after", state = "f32", weights_as = "f32", lora;
+  std::string model, policy, budget, block_errors, update = "after", state = "f32", weights_as = "f32", lora;
   DeviceFlags device;
   PlanOptions plan;
   bool saves = false, json = false, no_time = false, time_anew = false;
@@ -77,12 +77,15 @@ int run_plan(PlanFlags& flags) {
   const auto tell_time = [&](Row& row, const PlanOptions& of) {
     if (times) row.seconds = times->step_seconds(of);
   };
+  const std::vector<std::string> policies = flags.policy.empty() ? every_policy() : split_policies(flags.policy);
+  const std::vector<BlockErrors> errors =
+      read_block_errors(flags.block_errors, budget > 0 && std::any_of(policies.begin(), policies.end(), is_auto));
   std::vector<Row> rows;
-  for (const std::string& policy : flags.policy.empty() ? every_policy() : split_policies(flags.policy)) {
+  for (const std::string& policy : policies) {
     options.policy = policy;
     if (is_auto(policy) && budget > 0) {
       PlanOptions with = options;
-      Row& row = rows.emplace_back(Row{policy, {}, {}, 0, {}, choose_policy(with, budget), {}});
+      Row& row = rows.emplace_back(Row{policy, {}, {}, 0, {}, choose_policy(with, budget, errors), {}});
       row.policy = with.policy;
       row.plan = row.chosen ? row.chosen->plan : plan_training(with);
       row.largest = largest_batch(with, budget);
@@ -203,6 +206,7 @@ void add_plan(CLI::App& app, Run& chosen) {
                      ->default_str("all")
                      ->type_name("P[;P...]"));
   cmd->add_option("--budget", flags->budget, "names the first policy that fits: 4GiB, 800MB")->type_name("SIZE");
+  add_block_errors(*cmd, flags->block_errors);
   offer(cmd->add_option("--optimizer", flags->plan.optimizer.name, "adamw or sgd")->capture_default_str(),
         {"adamw", "sgd"});
   add_recipe_number(*cmd, "--momentum", flags->plan.optimizer.momentum, "of sgd");

@@ -18,7 +18,7 @@ namespace {
 
 struct TrainFlags {
   RecipeFlags recipe;
-  std::string out, resume, budget;
+  std::string out, resume, budget, block_errors;
   int64_t stop_after = 0;
   bool overwrite = false, json = false;
 };
@@ -101,6 +101,7 @@ int run_train(const CLI::App& app, TrainFlags& flags) {
   if (!flags.recipe.memory_limit.empty())
     options.memory_limit = parse_bytes("--memory-limit", flags.recipe.memory_limit);
   if (!flags.budget.empty()) options.budget = parse_bytes("--budget", flags.budget);
+  options.block_errors = read_block_errors(flags.block_errors, is_auto(recipe.policy) && options.budget > 0);
   options.device = parse_device(flags.recipe.device.device);
   options.stop_after = flags.stop_after;
   options.stop = &interrupted();
@@ -151,6 +152,7 @@ void add_train(CLI::App& app, Run& chosen) {
                   "--weights-as bf16+8, in this order, and says so")
       ->type_name("SIZE")
       ->group("Running");
+  add_block_errors(*cmd, flags->block_errors)->group("Running");
   cmd->add_flag("--json", flags->json, "prints the summary as one JSON object");
   cmd->footer(
       policy_help() +
