@@ -214,7 +214,7 @@ class Tape {
   template <class Body>
   Tensor made_again(std::string_view site, Tensor x, const Body& body, bool in_bands);
   Tensor take_band(std::string_view site, const Tensor& x, int64_t first, int64_t images);
-  void put_band(std::string_view site, const Tensor& part, int64_t first, Tensor& x, Tensor& y);
+  void put_band(std::string_view site, const Tensor& part, int64_t first, int64_t images, Tensor& x, Tensor& y);
   void merge_rows(size_t first);
   template <class Grad>
   Node& append(Slot out, const Grad& grad, std::string_view site);
@@ -243,7 +243,7 @@ class Tape {
   int block_ = -1, blocks_ = 0;                       // that ops are in; that there were in this pass
   uint32_t pass_;                                     // of the slots since the last reset
   bool paused_ = false, would_record_ = false;        // while the forward pass of a segment is not recorded
-  bool in_backward_ = false;
+  bool in_backward_ = false, in_band_ = false;
   uint32_t band_ = 0;  // of the images of the segment, that ops are in
   std::vector<Banded> banded_;
   std::vector<Entry> entries_;
@@ -329,15 +329,18 @@ Tensor Tape::segment(std::string_view site, Tensor x, Body body) {
   const int64_t all = x.shape()[0];
   size_t row = report_.size();
   banded_.push_back({x.slot, {}, x.shape()});
+  in_band_ = true;
   Tensor y;
   for (int64_t first = 0; first < all; first += images, ++band_) {
-    Tensor part = take_band(site, x, first, std::min(images, all - first));
+    const int64_t count = std::min(images, all - first);
+    Tensor part = take_band(site, x, first, count);
     part = again ? made_again(site, std::move(part), body, true) : body(*this, std::move(part));
-    put_band(site, part, first, x, y);
+    put_band(site, part, first, count, x, y);
     if (first > 0) merge_rows(row);
     row = report_.size();
   }
   band_ = 0;
+  in_band_ = false;
   return y;
 }
 

@@ -50,6 +50,12 @@ struct StepResult {
   double gradient_norm = 0;  // before clipping (see UpdateInBackward::norm); 0 where a sink has the gradients
 };
 
+// What a step throws whose loss, or gradient, is not finite.
+class NotFinite final : public Error {
+ public:
+  explicit NotFinite(const std::string& sentence) : Error(Fault::input, sentence) {}
+};
+
 // Forward, loss, backward, clipping and the optimizer's update.  Once warm it allocates nothing.
 class TrainStep {
  public:
@@ -60,10 +66,10 @@ class TrainStep {
   // them all, and nothing can be clipped.
   TrainStep(Device&, Parameters&, Forward, MemoryPolicy&, GradientSink&, const StepOptions&);
 
-  // `step` counts from 0.  Throws Fault::input where a label is not in [0, classes), and where the loss or a gradient
-  // is not finite, naming the step and the first parameter, in the model's order, whose gradient is not; the parameters
-  // are then as before the step, unless `half_done` says that some are updated: then the step cannot be made good.
-  // Throws Fault::internal where a trainable parameter got no gradient at the first call.
+  // `step` counts from 0.  Throws Fault::input where a label is not in [0, classes), and NotFinite where the loss or a
+  // gradient is not finite, naming the step and the first parameter, in the model's order, whose gradient is not; the
+  // parameters are then as before the step, unless `half_done` says that some are updated: then the step cannot be made
+  // good. Throws Fault::internal where a trainable parameter got no gradient at the first call.
   StepResult operator()(int64_t step, float lr, const Batch&);
 
   // Whether a step broke off between its first update and its last.
@@ -85,6 +91,7 @@ class TrainStep {
   float scale_before(int64_t step, const Batch&, const Tensor& outcome);
   void read(const Tensor& outcome, StepResult&);
   bool numbered(const Batch&) const;
+  void see(const Batch&, size_t first, size_t count);
   void tell_distances(const Tensor& logits, std::span<const int32_t> labels);
   void check_first() const;
   [[noreturn]] void not_finite(int64_t step, double loss) const;
@@ -184,6 +191,11 @@ struct BlockErrors {
   double attention = 0;  // of queries, keys and values in 4 bits and groups of 64
   double slopes = 0;     // of activations' slopes in 4 bits
 };
+struct MeasuredBlocks {
+  std::string model;   // its spelling
+  int64_t images = 0;  // that were looked at
+  std::vector<BlockErrors> blocks;
+};
 
 // Policy "auto", chosen for a budget: full, else lean, else codes with bits for every block
 // ("codes:...@blocks.0.*|codes"), those of the least error whose step fits; where even the shortest codes do not, as
@@ -194,10 +206,10 @@ struct PolicyChoice {
   std::string lowered;  // flags, see lower_floor; mostly empty
   Plan plan;
 };
-// `errors`: of each block of the model, as measure_blocks finds them; empty: as they were measured on a DINOv2.  Throws
-// Fault::input where they are of another number of blocks.  Sets the options to what it chose.  Where nothing fits,
+// `measured`: what codes of each block of this model add, see measure_blocks; null: what they did on a DINOv2.  Throws
+// Fault::input where it is of a model of other blocks.  Sets the options to what it chose.  Where nothing fits,
 // returns nothing and sets the policy to the shortest codes.
-std::optional<PolicyChoice> choose_policy(PlanOptions&, size_t budget, std::span<const BlockErrors> errors = {});
+std::optional<PolicyChoice> choose_policy(PlanOptions&, size_t budget, const MeasuredBlocks* measured = nullptr);
 bool is_auto(std::string_view policy);
 
 // A sentence on what would make the step fit: another policy, more passes, a lower floor.  Empty where nothing known
@@ -290,7 +302,7 @@ struct RunOptions {
   int threads = 0, loader_threads = 1;
   size_t memory_limit = 0;
   size_t budget = 0;  // bytes of a step: what it takes of lower_floor becomes part of the recipe; 0: nothing does
-  std::vector<BlockErrors> block_errors;  // for policy auto, see choose_policy
+  std::optional<MeasuredBlocks> measured_blocks{};  // for policy auto, see choose_policy
   DeviceKind device = DeviceKind::cpu;
   int64_t stop_after = 0;                   // as if interrupted after this many steps; 0: go on to the end
   const std::atomic<bool>* stop = nullptr;  // set from outside: interrupt after the current step
@@ -399,7 +411,8 @@ struct GradientFidelities {
   std::vector<GradientFidelity> policies;  // `full` first, asked for or not
 };
 // At the weights that a run of the recipe begins with, over the first batches of its first epoch, neither augmented nor
-// dropped out, as planned too; what a policy learns from one batch it goes by in the next.  Nothing where stopped.
+// dropped out, as planned too; what a policy learns from one batch it goes by in the next; one that remembers images
+// has seen each once before.  Nothing where stopped.
 // Throws Fault::usage where no weight of a linear in blocks is trained, Fault::input where no gradient reaches one, and
 // as `train` does.
 std::optional<GradientFidelities> gradient_fidelity(const Recipe&, const RunOptions&, int64_t batches,
@@ -407,11 +420,6 @@ std::optional<GradientFidelities> gradient_fidelity(const Recipe&, const RunOpti
 
 // What codes of each block add to the gradients, measured as gradient_fidelity does: three steps of each block and each
 // batch.
-struct MeasuredBlocks {
-  std::string model;
-  int64_t images = 0;  // that were looked at
-  std::vector<BlockErrors> blocks;
-};
 std::optional<MeasuredBlocks> measure_blocks(const Recipe&, const RunOptions&, int64_t batches, TrainObserver&);
 std::string to_json(const MeasuredBlocks&);
 MeasuredBlocks measured_blocks_from_json(std::string_view);  // throws Fault::input where it is not what to_json writes

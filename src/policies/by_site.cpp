@@ -1,5 +1,8 @@
 // Several policies, each for the sites that its pattern names: "tokens:keep=0.3@blocks.*.mlp.*|lean".
 #include <algorithm>
+#include <limits>
+#include <map>
+#include <set>
 
 #include "policies/policies_list.h"
 #include "shear/error.h"
@@ -30,6 +33,8 @@ class BySite final : public MemoryPolicy {
 
   std::string name() const override { return name_; }
   void prepare(std::span<const ParamInfo> params) override {
+    for (const ParamInfo& p : params)
+      if (p.block >= 0) blocks_[p.block].insert(index_of(p.site()));
     for (const Part& part : parts_) {
       std::vector<ParamInfo> own;
       for (const ParamInfo& p : params)
@@ -56,9 +61,13 @@ class BySite final : public MemoryPolicy {
     return std::all_of(parts_.begin(), parts_.end(), [](const Part& p) { return p.policy->steady(); });
   }
   bool wants(Way way, const Place& at) const override { return of(at.site).wants(way, at); }
-  int64_t band_rows(const Place& at) const override {  // of a block, whose sites may be of several policies
-    int64_t least = parts_.front().policy->band_rows(at);
-    for (const Part& p : parts_) least = std::min(least, p.policy->band_rows(at));
+  // Of a block that has sites of several policies, bands if all of them have.  Of one of which nothing is trained its
+  // policies are not known.
+  int64_t band_rows(const Place& at) const override {
+    const auto known = blocks_.find(at.block);
+    int64_t least = std::numeric_limits<int64_t>::max();
+    for (size_t i = 0; i < parts_.size(); ++i)
+      if (known == blocks_.end() || known->second.contains(i)) least = std::min(least, parts_[i].policy->band_rows(at));
     return least;
   }
   Verdict decide(const SaveRequest& request) override { return of(request.site).decide(request); }
@@ -84,14 +93,16 @@ class BySite final : public MemoryPolicy {
     std::string pattern;
     std::unique_ptr<MemoryPolicy> policy;
   };
-  MemoryPolicy& of(std::string_view site) const {
+  size_t index_of(std::string_view site) const {
     size_t i = 0;
     while (!fits(parts_[i].pattern, site)) ++i;  // the last fits everything
-    return *parts_[i].policy;
+    return i;
   }
+  MemoryPolicy& of(std::string_view site) const { return *parts_[index_of(site)].policy; }
 
   std::string name_;
   std::vector<Part> parts_;
+  std::map<int, std::set<size_t>> blocks_;  // the parts that trained parameters of a block belong to
 };
 
 }  // namespace

@@ -10,8 +10,7 @@ namespace {
 
 class Checkpoint final : public MemoryPolicy {
  public:
-  explicit Checkpoint(PolicyKeys& keys)
-      : name_(keys.spec()), band_(static_cast<int64_t>(keys.number("band", 0, 0, 1e9))) {
+  explicit Checkpoint(PolicyKeys& keys) : name_(keys.spec()), band_(keys.whole("band", 0, 0, 1000000000)) {
     keys.done();
   }
 

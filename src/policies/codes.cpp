@@ -24,7 +24,7 @@ class Codes final : public MemoryPolicy {
         qkv_(keys.bits("qkv", Code::u4)),
         slope_(keys.bits("gelu", Code::u4)),
         group_(group_of(keys)),
-        band_(static_cast<int64_t>(keys.number("band", 2048, 0, 1e9))) {
+        band_(keys.whole("band", 2048, 0, 1000000000)) {
     keys.done();
   }
 

@@ -25,11 +25,12 @@ std::span<const int64_t> ImageMemory::shares(int64_t images, int64_t all, int64_
   for (size_t i = 0; i < n; ++i) {
     const float distance = distance_.at(static_cast<size_t>(batch_[i]));
     weight_[i] = static_cast<double>(distance);
-    if (distance >= 0) sum += weight_[i], ++known;
+    if (distance >= 0 && std::isfinite(distance)) sum += weight_[i], ++known;
   }
   const double mean = known > 0 ? sum / static_cast<double>(known) : 0;
   if (mean <= 0) return shares_;
-  for (double& w : weight_) w = w < 0 ? mean : w;
+  for (double& w : weight_)
+    if (!(w >= 0 && std::isfinite(w))) w = mean;
   // The share of a weight, where what is too much for some goes to the others.
   const auto share = [&](double price, size_t i) {
     return std::clamp(weight_[i] * price, 1., static_cast<double>(all));

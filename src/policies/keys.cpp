@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 
 #include "shear/error.h"
 #include "shear/suggest.h"
@@ -41,6 +42,13 @@ double PolicyKeys::number(const std::string& key, double otherwise, double low, 
   if (error != std::errc{} || end != text.data() + text.size() || !(value >= low && value <= high))
     fail(Fault::usage, "policy ", policy_, ": ", key, "=", text, ", expected a number from ", low, " to ", high);
   return value;
+}
+
+int64_t PolicyKeys::whole(const std::string& key, int64_t otherwise, int64_t low, int64_t high) {
+  const double value = number(key, static_cast<double>(otherwise), static_cast<double>(low), static_cast<double>(high));
+  if (value != std::floor(value))
+    fail(Fault::usage, "policy ", policy_, ": ", key, "=", value, ", expected a whole number from ", low, " to ", high);
+  return static_cast<int64_t>(value);
 }
 
 double PolicyKeys::peek(const std::string& key, double otherwise) const {

@@ -20,6 +20,7 @@ class PolicyKeys {
   uint64_t seed() const { return seed_; }  // of what it draws
   // The number of a key, or its default; throws Fault::usage outside [low, high].
   double number(const std::string& key, double otherwise, double low, double high);
+  int64_t whole(const std::string& key, int64_t otherwise, int64_t low, int64_t high);  // a whole number
   bool has(const std::string& key) const { return left_.contains(key); }
   double peek(const std::string& key, double otherwise) const;  // without taking it
   // One of several words, of which the first is the default.

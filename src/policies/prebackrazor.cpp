@@ -35,8 +35,8 @@ std::unique_ptr<MemoryPolicy> make_prebackrazor(PolicyKeys& keys) {
   const double prune = keys.peek("prune", 0.8);
   SamplingOptions options;
   options.sample = keys.number("sample", 1 - prune, 0.001, 1);
-  options.period = static_cast<int64_t>(keys.number("period", 20, 1, 1e9));
-  options.groups = static_cast<int64_t>(keys.number("groups", 1, 1, 1024));
+  options.period = keys.whole("period", 20, 1, 1000000000);
+  options.groups = keys.whole("groups", 1, 1, 1024);
   options.learn = keys.flag("learn", true);
   options.scale = keys.flag("scale", true);
   options.skip_frozen = keys.choice("frozen", {"zero", "skip"}) == "skip";

@@ -35,10 +35,10 @@ constexpr int64_t most_bands = 16;
 
 }  // namespace
 
-// In equal bands, but for the last; 0: all at once.
+// In equal bands, but for the last; 0: all at once, as within a band.
 int64_t Tape::images_at_once(std::string_view site, const Tensor& x) const {
-  if (!recording() || in_backward_) return 0;
-  const int64_t rows = policy_->band_rows({site, block_}), all = x.shape()[0];
+  if (!recording() || in_backward_ || in_band_) return 0;
+  const int64_t rows = policy_->band_rows({site, block_}), all = x.shape().rank() > 0 ? x.shape()[0] : 0;
   if (rows <= 0 || x.rows() <= rows || all < 2) return 0;
   const int64_t bands = std::min({(x.rows() + rows - 1) / rows, all, most_bands}), images = (all + bands - 1) / bands;
   return images < all ? images : 0;
@@ -62,8 +62,10 @@ Tensor Tape::take_band(std::string_view site, const Tensor& x, int64_t first, in
   return part;
 }
 
-void Tape::put_band(std::string_view site, const Tensor& part, int64_t first, Tensor& x, Tensor& y) {
+void Tape::put_band(std::string_view site, const Tensor& part, int64_t first, int64_t images, Tensor& x, Tensor& y) {
   const Shape& s = part.shape();
+  require(s.rank() > 0 && s[0] == images, "segment ", site, ": made ", s, " of a band of ", images,
+          " images, expected as many in the first dimension");
   if (!y) {
     const Shape whole = s.with_first(x.shape()[0]);
     y = whole == x.shape() && x.storage().unique() ? x.renamed() : empty(whole);
@@ -95,11 +97,15 @@ void Tape::merge_rows(size_t first) {
   report_.resize(first);
 }
 
+// Rows as long as another value's: ops may have given this one another shape of as many elements.
+static View rows_of(Tensor& t, int64_t columns) { return {t.data<void>(), t.elements() / columns, columns, columns}; }
+
 void Backward::divide(int banded, int64_t first_row, Slot part) {
   const Tensor& whole = grad(tape_.banded_[static_cast<size_t>(banded)].y);
   Tensor& own = tape_.grads_[static_cast<size_t>(part.id)];
   own = tape_.empty(tape_.shapes_[static_cast<size_t>(part.id)]);
-  run().copy(ConstView(whole).band(first_row, own.rows()), 0, own);
+  const View rows = rows_of(own, whole.cols());
+  run().copy(ConstView(whole).band(first_row, rows.rows), 0, rows);
 }
 
 void Backward::gather(int banded, int64_t first_row, Slot part) {
@@ -108,12 +114,12 @@ void Backward::gather(int banded, int64_t first_row, Slot part) {
   if (!std::exchange(b.begun, true)) {
     const Tensor& whole = grad(b.y);
     if (!into && whole.shape() == b.x_shape && whole.storage().unique())
-      into = whole, b.beta = 0;  // band by band: each was read before
+      into = whole.reshaped(tape_.shapes_[static_cast<size_t>(b.x.id)]), b.beta = 0;  // each band was read before
     else
       b.beta = sink(b.x, b.x_shape).beta;
   }
   const Tensor& own = grad(part);
-  run().copy(own, b.beta, View(into).band(first_row, own.rows()));
+  run().copy(own, b.beta, rows_of(into, own.cols()).band(first_row, own.rows()));
 }
 
 }  // namespace shear

@@ -331,6 +331,7 @@ void Tape::reset() {
   uses_.clear();
   banded_.clear();
   band_ = 0;
+  in_band_ = false;
   blocks_ = 0;
   block_ = -1;
   rounding_ = rounding(seed_, std::max<int64_t>(step_, 0) * passes_ + std::min(passes_done_, passes_ - 1));

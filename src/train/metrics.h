@@ -25,6 +25,7 @@ class MetricsLog {
 
   void step(const StepMetrics&);
   void evaluated(const EvalMetrics&);
+  void not_finite(int64_t step, const std::string& why);  // that step, which was not made
   void policy(int64_t step, std::span<const SamplingReport>);
   void flush();  // to the disk, before a checkpoint says that the lines are there
 

@@ -139,12 +139,12 @@ std::string mib(size_t bytes) {
   return out.str();
 }
 
-std::string keep_within(Setup& setup, Recipe& recipe, size_t budget, std::span<const BlockErrors> errors) {
+std::string keep_within(Setup& setup, Recipe& recipe, size_t budget, const MeasuredBlocks* measured) {
   PlanOptions& options = setup.plan_options;
   std::optional<std::string> flags;
   std::string told;
   if (is_auto(recipe.policy)) {
-    if (const auto choice = choose_policy(options, budget, errors)) {
+    if (const auto choice = choose_policy(options, budget, measured)) {
       flags = choice->lowered;
       recipe.policy = choice->policy;
       told = text("policy ", choice->policy, " (of what fits, that of least gradient error: ",

@@ -30,7 +30,7 @@ void load_first_weights(Setup&, const Recipe&, Parameters&, TrainObserver&);
 std::string mib(size_t bytes);  // "1.5 MiB", for a sentence
 
 // Turns on what it takes of lower_floor, in the recipe too; says what.  Throws Fault::memory where that does not do.
-std::string keep_within(Setup&, Recipe&, size_t budget, std::span<const BlockErrors> errors);
+std::string keep_within(Setup&, Recipe&, size_t budget, const MeasuredBlocks*);
 
 // Plans the step; throws Fault::memory where it does not fit in the limit, or, with what is in flight beside it, in
 // what the machine has left, saying what would.  Who gives a limit decides: a machine that has less is a warning then.

@@ -142,7 +142,7 @@ void TrainStep::pass(int64_t step, int64_t index, int64_t count, const Batch& ba
       run.upload(images.data<void>(), batch.images.data() + index * count * in.elements(), images.bytes());
       run.upload(labels.data<void>(), batch.labels.data() + index * count, labels.bytes());
     }
-    if (numbered(batch)) policy_.see_images(std::span(batch.indices).subspan(first, static_cast<size_t>(count)));
+    see(batch, first, static_cast<size_t>(count));
     const Tensor logits = forward_(tape_, images, {options_.seed, step * options_.accumulate + index});
     if (run.computes()) check_labels("train step", "", batch.labels, logits.cols());
     if (numbered(batch)) tell_distances(logits, std::span(batch.labels).subspan(first, static_cast<size_t>(count)));
@@ -167,6 +167,16 @@ bool TrainStep::numbered(const Batch& batch) const {
   return options_.images > 0 && policy_.remembers_images() && device_.run().computes() && !batch.indices.empty();
 }
 
+void TrainStep::see(const Batch& batch, size_t first, size_t count) {
+  if (!policy_.remembers_images()) return;
+  const auto known = [&](int64_t i) { return i >= 0 && i < options_.images; };
+  require(!numbered(batch) || (batch.indices.size() == static_cast<size_t>(batch.count) &&
+                               std::all_of(batch.indices.begin(), batch.indices.end(), known)),
+          "train step: numbers of ", batch.indices.size(), " images, expected ", batch.count, " below ",
+          options_.images);
+  policy_.see_images(numbered(batch) ? std::span(batch.indices).subspan(first, count) : std::span<const int64_t>());
+}
+
 // |softmax - target| of each image.
 void TrainStep::tell_distances(const Tensor& logits, std::span<const int32_t> labels) {
   logits_.resize(static_cast<size_t>(logits.elements()));
@@ -187,14 +197,15 @@ void TrainStep::check_first() const {
 
 void TrainStep::not_finite(int64_t step, double loss) const {
   if (!optimizer_ || in_backward_)
-    fail(Fault::input, "step ", step + 1, ": the loss is ", loss, ", expected a finite value");
+    throw NotFinite(text("step ", step + 1, ": the loss is ", loss, ", expected a finite value"));
   for (const Param& p : parameters_)
     if (p.trainable && !std::isfinite(gradient_norm(device_, p.grad)))
-      fail(Fault::input, "step ", step + 1, ": the loss is ", loss,
-           ", and the first parameter whose gradient is not finite is ", p.name, "; expected finite values: a lower ",
-           setting("lr"), ", a longer ", setting("warmup"), " or a ", setting("clip"), " may help");
-  fail(Fault::input, "step ", step + 1, ": the loss is ", loss,
-       ", expected a finite value, and every gradient is finite");
+      throw NotFinite(text("step ", step + 1, ": the loss is ", loss,
+                           ", and the first parameter whose gradient is not finite is ", p.name,
+                           "; expected finite values: a lower ", setting("lr"), ", a longer ", setting("warmup"),
+                           " or a ", setting("clip"), " may help"));
+  throw NotFinite(
+      text("step ", step + 1, ": the loss is ", loss, ", expected a finite value, and every gradient is finite"));
 }
 
 float distance_from_target(std::span<const float> logits, int64_t label, float smoothing) {

@@ -104,7 +104,9 @@ Training::Training(const Recipe& recipe, const RunOptions& run, std::unique_ptr<
       directory_(directory),
       observer_(observer),
       setup_(prepare(recipe_, run_, before ? &before->card : nullptr, progress_)),
-      within_(run_.budget > 0 ? keep_within(setup_, recipe_, run_.budget, run_.block_errors) : std::string()),
+      within_(run_.budget > 0
+                  ? keep_within(setup_, recipe_, run_.budget, run_.measured_blocks ? &*run_.measured_blocks : nullptr)
+                  : std::string()),
       plan_(plan_within(setup_, run_.memory_limit)),
       device_(std::move(backend), {.memory_limit = run_.memory_limit, .step_bytes = plan_.step_bytes}),
       model_(setup_.model->make(device_, recipe_.seed,
@@ -165,6 +167,10 @@ void Training::resume(const SafeTensors& checkpoint, const Recipe& before) {
 TrainOutcome Training::run() {
   try {
     return go_on();
+  } catch (const NotFinite& why) {
+    rescue();
+    metrics_->not_finite(progress_.step + 1, why.what());
+    throw;
   } catch (...) {
     rescue();
     throw;

@@ -42,6 +42,11 @@ TEST_CASE("rows go to images in proportion to their distance, at least one and a
   CHECK(shares({1, -1, 3, -1}, 16, 4) == Shares{2, 4, 6, 4});  // not seen before: as the mean
   CHECK(shares({-1, -1}, 16, 4) == Shares{4, 4});
   CHECK(shares({0, 0}, 16, 4) == Shares{4, 4});
+  ImageMemory damaged;
+  damaged.know(2);
+  damaged.state()[0] = std::nanf(""), damaged.state()[1] = 1;
+  damaged.see(std::vector<int64_t>{0, 1});
+  CHECK(damaged.shares(2, 16, 4)[0] == 4);
   CHECK(shares({1, 5}, 4, 4) == Shares{4, 4});  // all rows
   CHECK(shares({1, 5}, 4, 0) == Shares{0, 0});  // none
   Stream stream(1, Purpose::test);
@@ -156,6 +161,25 @@ TEST_CASE("a run by distance goes on with what it remembers, to the same bits, a
   for (const TensorView& t : whole.tensors())
     CHECK_MESSAGE(std::ranges::equal(t.bytes, parts.find(t.name)->bytes), t.name);
   CHECK(timeless(dir / "parts/metrics.jsonl") == timeless(dir / "whole/metrics.jsonl"));
+
+  // Where steps are measured before they are made, and in several passes, too.
+  for (const bool measured : {true, false}) {
+    Recipe more = recipe;
+    more.steps = 6;
+    if (measured)
+      more.update = "in-backward";
+    else
+      more.accumulate = 2;
+    const std::string name = measured ? "measured" : "passes";
+    train_quietly(more, in(dir / name));
+    RunOptions half = in(dir / (name + "-parts"));
+    half.stop_after = 3;
+    train_quietly(more, half);
+    half.stop_after = 0;
+    half.resume = true;
+    train_quietly(more, half);
+    CHECK(timeless(dir / name / "metrics.jsonl") == timeless(dir / (name + "-parts") / "metrics.jsonl"));
+  }
 
   RunOptions other = in(dir / "other");
   other.stop_after = 3;

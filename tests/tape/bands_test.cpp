@@ -60,8 +60,8 @@ double worst(const std::vector<std::vector<float>>& found, const std::vector<std
   return most;
 }
 
-// a and b, of which b's gradient is a's: what a block is in the tests below.
-struct Halved {
+// x + gelu(x w): what a block is in the tests below.
+struct Residual {
   Param* w;
   Tensor operator()(Tape& tape, Tensor x) const {
     const Tensor h = gelu(tape, "act", linear(tape, "wide", x, *w, nullptr));
@@ -154,8 +154,8 @@ TEST_CASE("what a block in bands is given takes its gradient in place where it c
         const Tensor up = upload(device, normal({5, 3, 6}, 4)), other = upload(device, normal({5, 3, 6}, 5));
         Tensor x = linear(tape, "before", upload(device, normal({5, 3, 6}, 3)), before, nullptr);
         Tensor copy = used_again ? x : Tensor{};
-        Tensor y = tape.segment("one", std::move(x), Halved{&w});
-        y = tape.segment("two", std::move(y), Halved{&w});
+        Tensor y = tape.segment("one", std::move(x), Residual{&w});
+        y = tape.segment("two", std::move(y), Residual{&w});
         Tensor loss = weighted_sum(tape, y, up);
         if (used_again) loss = add(tape, "both", std::move(loss), weighted_sum(tape, copy, other));
         tape.backward(loss);
@@ -166,6 +166,60 @@ TEST_CASE("what a block in bands is given takes its gradient in place where it c
       const size_t half = found.size() / 2;
       for (size_t i = 0; i < half; ++i) CHECK(relative_error(found[half + i], found[i]) < 2e-6);
     }
+}
+
+TEST_CASE("values that ops have reshaped around a block in bands have the gradients of all images at once") {
+  std::vector<std::vector<float>> found;
+  for (const int64_t rows : {0, 8}) {
+    Device device(test_backend(2), small_step);
+    InBands policy(rows);
+    Param w = make_param(device, "w", normal({6, 6}, 1)), before = make_param(device, "before", normal({6, 6}, 2));
+    Tape tape(device, policy, {&w, &before});
+    tape.begin_step(0);
+    const Tensor up = upload(device, normal({5, 4, 6}, 4));
+    Tensor x = linear(tape, "before", upload(device, normal({5, 4, 6}, 3)), before, nullptr);
+    x = x.reshaped({5, 2, 12});
+    Tensor y = tape.segment("one", std::move(x), [w = &w](Tape& t, Tensor in) {
+      const int64_t images = in.shape()[0];
+      Tensor h = Residual{w}(t, in.reshaped({images, 4, 6}));
+      return h.reshaped({images, 2, 2, 6});
+    });
+    CHECK(y.shape() == Shape{5, 2, 2, 6});
+    tape.backward(weighted_sum(tape, y.reshaped({5, 4, 6}), up));
+    found.push_back(device.download(w.grad));
+    found.push_back(device.download(before.grad));
+    tape.reset();
+  }
+  for (size_t i = 0; i < 2; ++i) CHECK(relative_error(found[2 + i], found[i]) < 2e-6);
+}
+
+TEST_CASE("a block in a block in bands is not divided again, and one that mixes images up is refused") {
+  std::vector<std::vector<float>> found;
+  for (const int64_t rows : {0, 3}) {
+    Device device(test_backend(2), small_step);
+    InBands policy(rows);
+    Param w = make_param(device, "w", normal({6, 6}, 1));
+    Tape tape(device, policy, {&w});
+    tape.begin_step(0);
+    Tensor x = upload(device, normal({40, 3, 6}, 3));  // sixteen bands are of more rows than 3
+    const Tensor up = upload(device, normal({40, 3, 6}, 4));
+    Tensor y = tape.segment("outer", std::move(x), [w = &w](Tape& t, Tensor in) {
+      return t.segment("inner", Residual{w}(t, std::move(in)), Residual{w});
+    });
+    tape.backward(weighted_sum(tape, y, up));
+    found.push_back(device.download(w.grad));
+    tape.reset();
+  }
+  CHECK(relative_error(found[1], found[0]) < 2e-6);
+
+  Device device(test_backend(2), small_step);
+  InBands policy(3);
+  Tape tape(device, policy);
+  CHECK(sentence(Fault::internal, [&] {
+          tape.segment("flat", upload(device, normal({4, 3, 6}, 3)), [](Tape&, Tensor in) {
+            return in.reshaped({in.shape()[0] * 3, 6});
+          });
+        }).find("segment flat: made (3, 6) of a band of 1 images") != std::string::npos);
 }
 
 TEST_CASE("dropout draws for each band anew, and backward drops what forward dropped") {
@@ -218,6 +272,9 @@ TEST_CASE("codes take less room in bands, as planned to the byte, and are right 
   // Where one of the policies of a model's sites wants all images, all have them.
   const auto mixed = make_policy("codes:band=10@blocks.*.mlp.*|lean"), both = make_policy("codes:band=10@a|codes");
   CHECK(mixed->band_rows({"blocks.0", 0}) == 0);
+  VitRun blocks(test_backend(2), config, 2, "codes:band=10@blocks.{0..1}.*|codes:band=0@blocks.*|lean");
+  CHECK(blocks.policy->band_rows({"blocks.0", 0}) == 10);
+  CHECK(blocks.policy->band_rows({"blocks.2", 2}) == 0);
   CHECK(both->band_rows({"blocks.0", 0}) == 10);
 
   VitRun exact(test_backend(2), config, batch, "full"),

@@ -65,7 +65,8 @@ struct Shared {
 }  // namespace
 
 TEST_CASE("each parameter's gradient is complete once, with the bits that it has after backward") {
-  for (const char* spec : {"full", "lean", "checkpoint", "checkpoint@blocks.1|lean", "prebr++:period=1", "tokens"}) {
+  for (const char* spec : {"full", "lean", "checkpoint", "checkpoint@blocks.1|lean", "codes:band=8",
+                           "checkpoint:band=10", "prebr++:period=1", "tokens"}) {
     CAPTURE(spec);
     Run whole(spec, nullptr);
     Noting noting;

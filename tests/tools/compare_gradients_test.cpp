@@ -134,12 +134,33 @@ TEST_CASE("compare --by-block tells what codes of each block add, and auto choos
   shear.refused(plan({"--policy", "full", "--budget", budget, "--block-errors", file}), 2,
                 {"--block-errors", "expected --policy auto and --budget"});
   std::ofstream(shear.dir / "other.json")
-      << R"({"model": "x", "images": 1, "blocks": [{"linears": 1, "attention": 1, "slopes": 1}]})";
+      << R"({"model": ")" << model << R"(", "images": 1, "blocks": [{"linears": 1, "attention": 1, "slopes": 1}]})";
   shear.refused(plan({"--policy", "auto", "--budget", budget, "--block-errors", shear.path("other.json")}), 3,
-                {"1 blocks", "2"});
-  for (const char* damaged :
-       {"", "[]", R"({"model": "x", "images": 1, "blocks": []})",
-        R"({"model": "x", "images": 1, "blocks": [{"linears": -1, "attention": 1, "slopes": 1}]})"}) {
+                {"of 1 blocks", "expected 2"});
+  // Of another image size and other classes the blocks are the same; of another width they are not.
+  const auto with = [&](const char* other) {
+    auto changed = j;
+    changed["model"] = other;
+    std::ofstream(shear.dir / "other.json") << changed;
+    return plan({"--policy", "auto", "--budget", budget, "--block-errors", shear.path("other.json")});
+  };
+  CHECK(with("vit:image=16,patch=4,dim=16,depth=2,heads=2,channels=1,classes=3").status == 0);
+  shear.refused(with("vit:image=8,patch=4,dim=32,depth=2,heads=2,channels=1,classes=10"), 3, {"dim=32", "dim=16"});
+  // Extreme ones are answered too.
+  for (const double error : {0., 1e-29, 1e29}) {
+    auto changed = j;
+    for (auto& block : changed["blocks"]) block["linears"] = block["attention"] = block["slopes"] = error;
+    std::ofstream(shear.dir / "other.json") << changed;
+    CHECK(plan({"--policy", "auto", "--budget", budget, "--block-errors", shear.path("other.json")}).status == 0);
+  }
+  const auto damaged_json = [&](const std::string& spelling, const std::string& images, const std::string& linears) {
+    return R"({"model": ")" + spelling + R"(", "images": )" + images + R"(, "blocks": [{"linears": )" + linears +
+           R"(, "attention": 1, "slopes": 1}]})";
+  };
+  for (const std::string& damaged :
+       {std::string(), std::string("[]"), R"({"model": ")" + model + R"(", "images": 1, "blocks": []})",
+        damaged_json("x", "1", "1"), damaged_json(model, "1e300", "1"), damaged_json(model, "1", "1e-200"),
+        damaged_json(model, "1", "-1")}) {
     std::ofstream(shear.dir / "damaged.json") << damaged;
     shear.refused(plan({"--policy", "auto", "--budget", budget, "--block-errors", shear.path("damaged.json")}), 3,
                   {"--block-errors " + shear.path("damaged.json")});

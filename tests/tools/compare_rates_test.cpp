@@ -75,11 +75,23 @@ TEST_CASE("a rate at which the loss is not finite any more is lost, and the othe
   CHECK(r.err.find("the loss is") != std::string::npos);
   CHECK(r.err.find("lean, lr 1000, seed 0: lost") != std::string::npos);
   const auto j = r.json();
-  REQUIRE(j["runs"].size() == 2);  // the other rate, and its seed
-  for (const auto& run : j["runs"]) CHECK(run["lr"] == 0.01);
+  REQUIRE(j["runs"].size() == 3);  // both rates, and a seed of the other
+  for (const auto& run : j["runs"]) {
+    CHECK(run.value("lost", false) == (run["lr"] == 1000));
+    CHECK(run.contains("accuracy") == (run["lr"] == 0.01));
+  }
+  CHECK(j["policies"][0]["lr"] == 0.01);
+  CHECK(j["policies"][0]["runs"] == 1);
+  CHECK(lines_of(shear.dir / "cmp/compare.csv").size() == 4);
+  CHECK(shear(args).json() == j);  // the lost one once more, to the same end
   CHECK(circles_in(contents(shear.dir / "cmp/rates.svg")) == 2);
   Args none = args;
   *std::find(none.begin(), none.end(), "0.01,1000") = "900,1000";
   none.insert(none.end(), {"--overwrite"});
-  shear.refuses(3, none, {"lean: came to no end at any of --rates 900,1000", "lower"});
+  shear.refuses(3, none, {"--rates 900,1000: no loss stayed finite", "lower"});
+  // What is not of the rate ends all of it, whatever an earlier run's metrics say.
+  Args gone = args;
+  *std::find(gone.begin(), gone.end(), shear.path("data")) = shear.path("gone");
+  gone.insert(gone.end(), {"--overwrite"});
+  shear.refuses(3, gone, {"gone", "does not exist"});
 }

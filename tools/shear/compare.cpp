@@ -49,6 +49,7 @@ std::string model_of(const std::string& weights) {
 struct Contestant {
   std::string label, folder;
   Recipe recipe;
+  bool goes_on = true;  // by the seeds that count
 };
 
 std::vector<Contestant> contestants(const CompareFlags& flags) {
@@ -80,20 +81,20 @@ std::vector<Contestant> contestants(const CompareFlags& flags) {
   std::vector<Contestant> all;
   for (const std::string& policy : policies) {
     recipe.policy = policy;
-    all.push_back({policy, file_name(policy), recipe});
+    all.push_back({policy, file_name(policy), recipe, true});
   }
   recipe.policy = policies.front();
   if (flags.scratch) {
     Recipe other = recipe;
     other.weights.clear();
     if (other.model.empty()) other.model = model_of(recipe.weights);
-    all.push_back({recipe.policy + " (from scratch)", file_name(recipe.policy) + "-scratch", other});
+    all.push_back({recipe.policy + " (from scratch)", file_name(recipe.policy) + "-scratch", other, true});
   }
   if (flags.head_only) {
     Recipe other = recipe;
     other.train = "head";
     other.lora.clear();
-    all.push_back({recipe.policy + " (head only)", file_name(recipe.policy) + "-head", other});
+    all.push_back({recipe.policy + " (head only)", file_name(recipe.policy) + "-head", other, true});
   }
   return all;
 }
@@ -126,24 +127,25 @@ class Schedule {
     const size_t each = static_cast<size_t>(flags_.seeds) + rates_.size();
     return contestants_.size() * each;
   }
-  // After all that there are: adds the best rates' seeds, and leaves out the runs that came to no end.
-  // The number of those that are left, behind which the new ones are.
+  // After all that there are: adds the seeds of each policy's best rate.  How many runs there were before.
   size_t go_on() {
-    std::erase_if(runs_, [](const ComparedRun& run) { return run.lost; });
+    for (ComparedRun& run : runs_) run.counts = false;
+    const size_t tried = runs_.size();
     for (Contestant& c : contestants_) {
       const ComparedRun* best = nullptr;
       for (const ComparedRun& run : runs_)
-        if (run.policy == c.label && (!best || better(run, *best))) best = &run;
-      if (!best)
-        fail(Fault::input, c.label, ": came to no end at any of --rates ", flags_.rates, ", expected a lower one too");
+        if (run.policy == c.label && !run.lost && (!best || better(run, *best))) best = &run;
+      c.goes_on = best != nullptr;
+      if (!best) {
+        say(text(c.label, ": its loss was not finite at any of the rates; a lower one may be better"));
+        continue;
+      }
       c.recipe.lr = best->recipe.lr;
       const double rate = *c.recipe.lr;
       if (rate == rates_.front() || rate == rates_.back())
         say(text(c.label, ": the best rate, ", rate, ", is the ", rate == rates_.front() ? "lowest" : "highest",
                  " of those tried; one beyond it may be better"));
     }
-    for (ComparedRun& run : runs_) run.counts = false;
-    const size_t tried = runs_.size();
     add_seeds(1);
     return tried;
   }
@@ -151,7 +153,8 @@ class Schedule {
  private:
   void add_seeds(int64_t first) {
     for (int64_t i = first; i < first + flags_.seeds; ++i)
-      for (const Contestant& c : contestants_) add(c, i, *c.recipe.lr);
+      for (const Contestant& c : contestants_)
+        if (c.goes_on) add(c, i, *c.recipe.lr);
   }
   void add(const Contestant& c, int64_t seed, double rate) {
     ComparedRun& run = runs_.emplace_back(ComparedRun{c.label, c.recipe, {}, {}, {}});
@@ -176,19 +179,21 @@ class Schedule {
   std::vector<ComparedRun> runs_;
 };
 
-// 0, or the status that all of it ends with; where rates are tried, a run that breaks off is lost, and the others go
-// on.
-int complete(ComparedRun& run, const CompareFlags& flags, const std::string& which, bool tries_rates) {
+// 0, or the status that all of it ends with.  With --rates a run whose loss is not finite any more is lost, and the
+// others go on.
+int complete(ComparedRun& run, const CompareFlags& flags, const std::string& which) {
   const Standing from = standing(run, flags.overwrite);
   say(which + (from == Standing::done ? ": is there already" : from == Standing::half ? ": goes on" : ""));
-  if (from != Standing::done)
+  if (from != Standing::done) {
+    const auto began = fs::file_time_type::clock::now() - std::chrono::seconds(1);  // files' clocks are coarser
     if (const int status = train_apart(run, flags.recipe, from); status != 0) {
-      // It has said why: as a rule its loss is not finite any more, at a rate that is too high.
-      run.lost = tries_rates && status == exit_code(Fault::input) && has_begun(run);
+      run.lost = !flags.rates.empty() && status == exit_code(Fault::input) && was_not_finite(run, began);
       if (!run.lost) return status;
+      run.counts = false;
       say(which + ": lost");
       return 0;
     }
+  }
   read_summary(run);
   const CosineOptions options{.batches = flags.cosine_batches,
                               .threads = flags.recipe.device.threads,
@@ -215,7 +220,7 @@ int gradients_only(const CompareFlags& flags) {
 }
 
 // The runs from `begin` on.
-int complete_all(Schedule& schedule, size_t begin, const CompareFlags& flags, bool tries_rates) {
+int complete_all(Schedule& schedule, size_t begin, const CompareFlags& flags) {
   std::vector<ComparedRun>& runs = schedule.runs();
   for (size_t i = begin; i < runs.size(); ++i) standing(runs[i], flags.overwrite);  // one with other options: told now
   for (size_t i = begin; i < runs.size(); ++i) {
@@ -223,7 +228,7 @@ int complete_all(Schedule& schedule, size_t begin, const CompareFlags& flags, bo
     const std::string rate = flags.rates.empty() ? "" : text(", lr ", *run.recipe.lr);
     const std::string which =
         text('[', i + 1, '/', schedule.size(), "] ", run.policy, rate, ", seed ", run.recipe.seed);
-    const int status = interrupted() ? 130 : complete(run, flags, which, tries_rates);
+    const int status = interrupted() ? 130 : complete(run, flags, which);
     if (status == 130)
       say(text("interrupted after ", i, " of ", schedule.size(),
                " runs; the same command goes on from there: shear compare ... --out ", flags.out));
@@ -239,13 +244,16 @@ int run_compare(const CompareFlags& flags) {
   make_directory(fs::path(flags.out) / "runs");
   catch_interrupts();
   const bool rates = !flags.rates.empty();
-  if (const int status = complete_all(schedule, 0, flags, rates); status != 0) return status;
+  if (const int status = complete_all(schedule, 0, flags); status != 0) return status;
   if (rates) {
     const size_t tried = schedule.go_on();
-    if (const int status = complete_all(schedule, tried, flags, false); status != 0) return status;
+    if (const int status = complete_all(schedule, tried, flags); status != 0) return status;
   }
   const std::vector<ComparedRun>& runs = schedule.runs();
   const std::vector<PolicyRow> rows = by_policy(runs);
+  if (rows.empty())
+    fail(Fault::input, "--rates ", flags.rates,
+         ": no loss stayed finite by the seeds that count, expected a lower rate");
   const nlohmann::ordered_json json = comparison_json(runs, rows);
   const fs::path out = flags.out;
   const std::string title = text(runs[0].summary.value("model", ""), ", batch ", runs[0].recipe.batch);

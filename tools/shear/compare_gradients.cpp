@@ -1,7 +1,6 @@
 // shear compare --gradients-only
 #include "compare_gradients.h"
 
-#include <cmath>
 #include <iostream>
 
 #include "compare_report.h"

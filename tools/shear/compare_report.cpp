@@ -57,6 +57,10 @@ PolicyRow row_of(const std::string& policy, const std::vector<ComparedRun>& runs
 
 nlohmann::ordered_json run_json(const ComparedRun& run) {
   nlohmann::ordered_json j{{"policy", run.policy}, {"seed", run.recipe.seed}};
+  if (run.lost) {
+    j.update({{"lr", *run.recipe.lr}, {"counts", false}, {"lost", true}});
+    return j;
+  }
   for (const auto& [key, value] : run.summary.items())
     if (key != "policy") j[key] = value;
   j["gradient_cosine"] = run.cosine.overall;
@@ -83,7 +87,9 @@ std::string cell(const nlohmann::ordered_json& value) {
 std::vector<PolicyRow> by_policy(const std::vector<ComparedRun>& runs) {
   std::vector<PolicyRow> rows;
   for (const ComparedRun& run : runs) {
-    if (std::any_of(rows.begin(), rows.end(), [&](const PolicyRow& r) { return r.policy == run.policy; })) continue;
+    if (!run.counts ||
+        std::any_of(rows.begin(), rows.end(), [&](const PolicyRow& r) { return r.policy == run.policy; }))
+      continue;
     rows.push_back(row_of(run.policy, runs));
     rows.back().time_ratio = rows.back().step_seconds / rows[0].step_seconds;
     rows.back().memory_ratio = rows.back().metered / rows[0].metered;
@@ -131,7 +137,8 @@ nlohmann::ordered_json comparison_json(const std::vector<ComparedRun>& runs, con
 
 std::string comparison_csv(const std::vector<ComparedRun>& runs) {
   std::string out;
-  const nlohmann::ordered_json first = run_json(runs.front());
+  const auto whole = std::find_if(runs.begin(), runs.end(), [](const ComparedRun& run) { return !run.lost; });
+  const nlohmann::ordered_json first = run_json(*whole);
   for (const auto& [key, value] : first.items()) out += (out.empty() ? "" : ",") + key;
   for (const ComparedRun& run : runs) {
     const nlohmann::ordered_json j = run_json(run);
@@ -230,7 +237,7 @@ std::string rates_svg(const std::vector<ComparedRun>& runs, const std::string& t
     scatter.dots.push_back({drawn(r.cosine, r.accuracy), text(r.policy, "  ", r.rate)});
     std::vector<Point>& trail = scatter.trails.emplace_back();
     for (const ComparedRun& run : runs)  // by the first seed, in the order of the rates
-      if (run.policy == r.policy && run.recipe.seed == runs.front().recipe.seed)
+      if (run.policy == r.policy && run.recipe.seed == runs.front().recipe.seed && !run.lost)
         trail.push_back(drawn(run.cosine.overall, number(run.summary["accuracy"])));
   }
   return scatter_svg(scatter);

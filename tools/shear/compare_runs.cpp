@@ -120,9 +120,15 @@ int train_apart(const ComparedRun& run, const RecipeFlags& flags, Standing from)
   return status_of(start(std::move(words)));
 }
 
-bool has_begun(const ComparedRun& run) {
+bool was_not_finite(const ComparedRun& run, fs::file_time_type began) {
+  const fs::path path = run.directory / "metrics.jsonl";
   std::error_code none;
-  return fs::file_size(run.directory / "metrics.jsonl", none) > 0 && !none;
+  if (fs::last_write_time(path, none) < began || none) return false;
+  std::ifstream in(path);
+  std::string last;
+  for (std::string line; std::getline(in, line);) last = std::move(line);
+  const auto j = nlohmann::json::parse(last, nullptr, false);
+  return j.is_object() && j.value("kind", "") == "not finite";
 }
 
 bool find_cosine(ComparedRun& run, const CosineOptions& options) {

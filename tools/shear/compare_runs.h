@@ -13,7 +13,7 @@ struct ComparedRun {
   nlohmann::ordered_json summary;  // once it is done
   GradientCosine cosine;
   bool counts = true;  // else it tried a learning rate, and is in no mean
-  bool lost = false;   // it broke off
+  bool lost = false;   // it tried a rate at which its loss is not finite: it has no summary
 };
 
 // How far the run in a directory is.  Throws Fault::usage where it began with another recipe, naming the first flag.
@@ -22,7 +22,8 @@ Standing standing(const ComparedRun&, bool overwrite);
 
 // `shear train` for the run, from where it stands.  Its exit status; what it has to say is on stderr.
 int train_apart(const ComparedRun&, const RecipeFlags&, Standing);
-bool has_begun(const ComparedRun&);  // whether it has done a step
+// Whether a training that began at `began` ended where its loss was not finite.
+bool was_not_finite(const ComparedRun&, std::filesystem::file_time_type began);
 
 // The summary of a run that is done.  Throws Fault::input where the file does not hold what the tables are made of.
 void read_summary(ComparedRun&);

@@ -184,12 +184,12 @@ CLI::Option* add_block_errors(CLI::App& app, std::string& path) {
       ->type_name("FILE");
 }
 
-std::vector<BlockErrors> read_block_errors(const std::string& path, bool chosen_by) {
+std::optional<MeasuredBlocks> read_block_errors(const std::string& path, bool chosen_by) {
   if (path.empty()) return {};
   if (!chosen_by)
     fail(Fault::usage, "--block-errors ", path, ": nothing is chosen by it, expected --policy auto and --budget");
   try {
-    return measured_blocks_from_json(read_text(path)).blocks;
+    return measured_blocks_from_json(read_text(path));
   } catch (const Error& error) {
     fail(Fault::input, "--block-errors ", path, ": ", error.what());
   }

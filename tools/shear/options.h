@@ -68,7 +68,7 @@ CLI::Option* add_lora(CLI::App&, std::string& lora);
 CLI::Option* add_update(CLI::App&, std::string& update);
 CLI::Option* add_block_errors(CLI::App&, std::string& path);
 // None where there is no path.  Throws Fault::usage where there is one, but nothing is chosen by it.
-std::vector<BlockErrors> read_block_errors(const std::string& path, bool chosen_by);
+std::optional<MeasuredBlocks> read_block_errors(const std::string& path, bool chosen_by);
 CLI::Option* offer_parts(CLI::Option*);  // of a data set
 struct Offered {
   std::vector<std::string> words;

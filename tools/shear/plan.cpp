@@ -78,14 +78,15 @@ int run_plan(PlanFlags& flags) {
     if (times) row.seconds = times->step_seconds(of);
   };
   const std::vector<std::string> policies = flags.policy.empty() ? every_policy() : split_policies(flags.policy);
-  const std::vector<BlockErrors> errors =
+  const std::optional<MeasuredBlocks> measured =
       read_block_errors(flags.block_errors, budget > 0 && std::any_of(policies.begin(), policies.end(), is_auto));
   std::vector<Row> rows;
   for (const std::string& policy : policies) {
     options.policy = policy;
     if (is_auto(policy) && budget > 0) {
       PlanOptions with = options;
-      Row& row = rows.emplace_back(Row{policy, {}, {}, 0, {}, choose_policy(with, budget, errors), {}});
+      Row& row = rows.emplace_back(
+          Row{policy, {}, {}, 0, {}, choose_policy(with, budget, measured ? &*measured : nullptr), {}});
       row.policy = with.policy;
       row.plan = row.chosen ? row.chosen->plan : plan_training(with);
       row.largest = largest_batch(with, budget);

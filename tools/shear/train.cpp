@@ -101,7 +101,7 @@ int run_train(const CLI::App& app, TrainFlags& flags) {
   if (!flags.recipe.memory_limit.empty())
     options.memory_limit = parse_bytes("--memory-limit", flags.recipe.memory_limit);
   if (!flags.budget.empty()) options.budget = parse_bytes("--budget", flags.budget);
-  options.block_errors = read_block_errors(flags.block_errors, is_auto(recipe.policy) && options.budget > 0);
+  options.measured_blocks = read_block_errors(flags.block_errors, is_auto(recipe.policy) && options.budget > 0);
   options.device = parse_device(flags.recipe.device.device);
   options.stop_after = flags.stop_after;
   options.stop = &interrupted();
