@@ -71,7 +71,8 @@ void check_estimate(const std::string& kind, const Write& write) {
   if (sanitized || !std::ofstream("/proc/self/clear_refs")) return;  // cannot be measured
   mallopt(M_PERTURB, 0);  // which meson sets: what is allocated and never touched would count
   const size_t peak = peak_of_decoding(folder / "large", folder / "small");
-  CHECK(peak <= header.decode_bytes + megabyte / 4);
+  // The kernel counts resident pages for each processor, and adds them up in batches of 128 KiB.
+  CHECK(peak <= header.decode_bytes + megabyte / 2);
   CHECK(header.decode_bytes <= peak + peak / 8 + megabyte / 2);
 }
 
