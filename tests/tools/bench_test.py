@@ -105,7 +105,7 @@ def auto_stands_beside_families_of_policies(out: pathlib.Path) -> None:
         (data / f"{part}-images-idx3-ubyte").write_bytes(struct.pack(">4I", 0x803, count, 8, 8) + pixels)
         (data / f"{part}-labels-idx1-ubyte").write_bytes(struct.pack(">2I", 0x801, count) + bytes(i % 3 for i in range(count)))
     model = ["--model", "vit:image=8,patch=2,dim=32,depth=2,heads=2,classes=3,channels=1", "--batch", "256"]
-    found = bench(out, "frontier", "--data", str(data), "--images", "4", "--batches", "1", "--threads", "1", model=model)
+    found = bench(out, "frontier", "--by-block", "--data", str(data), "--images", "4", "--batches", "1", "--threads", "1", model=model)
     rows = [row for family in found["families"].values() for row in family]
     assert len(rows) > 20 and all(row["error"] > 0 and 0 < row["bytes"] < found["full_bytes"] for row in rows), rows
     assert found["auto"] and all(row["bytes"] <= row["share"] * found["full_bytes"] for row in found["auto"]), found["auto"]

@@ -64,6 +64,7 @@ def main() -> None:
     one.add_argument("--data", required=True, help="as for shear train")
     one.add_argument("--model", required=True, help="as for shear train, with its classes")
     one.add_argument("--weights", help="as for shear train; their head trained, else no gradient comes back")
+    one.add_argument("--by-block", action="store_true", help="auto goes by what codes of each block add to this model, measured first")
     one.add_argument("--batch", type=int, default=64, help="that bytes are of (default: %(default)s)")
     one.add_argument("--images", type=int, default=8, help="of a batch that gradients are of (default: %(default)s)")
     one.add_argument("--batches", type=int, default=4, help="as many (default: %(default)s)")

@@ -56,16 +56,20 @@ def run(flags, shear: pathlib.Path) -> None:
     every = ["full", *(policy for family in FAMILIES.values() for policy in family)]
     whole = ask([*planning, "--no-time", "--batch", str(flags.batch), "--policy", ";".join(every)], flags.out)
     planned = {row["policy"]: row["peak_bytes"] for row in whole["policies"]}
+    comparing = [str(shear), "compare", "--gradients-only", "--json", "--data", flags.data, "--model", flags.model, *weights, *running]
+    comparing += ["--batch", str(flags.images), "--cosine-batches", str(flags.batches)]
+    errors = []
+    if flags.by_block:
+        ask([*comparing, "--by-block", "--out", str(flags.out)], flags.out)
+        errors = ["--block-errors", str(flags.out / "blocks.json")]
     auto = []
     for share in SHARES:
-        budget = ["--policy", "auto", "--budget", str(int(share * planned["full"]))]
+        budget = ["--policy", "auto", "--budget", str(int(share * planned["full"])), *errors]
         row = ask([*planning, "--no-time", "--batch", str(flags.batch), *budget], flags.out, allowed=(0, 4))["policies"][0]
         if "chosen" in row and row["fits"] and row["fits_with"] == "":
             auto.append({"share": share, "policy": row["chosen"], "bytes": row["peak_bytes"], "expected_error": row["gradient_error"]})
     specs = list(dict.fromkeys([*every, *(row["policy"] for row in auto)]))
-    measuring = [str(shear), "compare", "--gradients-only", "--json", "--data", flags.data, "--model", flags.model, *weights, *running]
-    measuring += ["--batch", str(flags.images), "--cosine-batches", str(flags.batches), "--policy", ";".join(specs)]
-    measured = {row["policy"]: row for row in ask(measuring, flags.out)["policies"]}
+    measured = {row["policy"]: row for row in ask([*comparing, "--policy", ";".join(specs)], flags.out)["policies"]}
     told = ask([*planning, "--time-anew", "--batch", str(flags.images), "--policy", ";".join(specs)], flags.out)["policies"]
     seconds = {row["policy"]: row.get("seconds", float("nan")) for row in told}
     found = {"machine": report.machine(), "model": flags.model, "batch": flags.batch, "images": flags.images * flags.batches, "full_bytes": planned["full"]}
