@@ -177,13 +177,16 @@ std::string scatter_svg(const Scatter& scatter) {
   const auto reach = [&](Point p) { xs.push_back(p.x), ys.push_back(p.y); };
   for (const Labelled& dot : scatter.dots) reach(dot.at);
   for (const std::vector<Point>& trail : scatter.trails) std::for_each(trail.begin(), trail.end(), reach);
-  const auto [x_low, x_high] = range_of(xs);
+  auto [x_low, x_high] = range_of(xs);
+  x_high = std::min(x_high, scatter.x_most);
   const auto [y_low, y_high] = range_of(ys);
   const Axes axes{{84, 60}, 760, 440, x_low, x_high, y_low, y_high};
   Svg svg(880, 570, scatter.title);
-  svg.write({84, 26}, scatter.heading, {.size = 16, .bold = true});
-  svg.write({84, 47}, scatter.title,
-            {.size = std::min(13., 13 * 760 / text_width(scatter.title, 13)), .color = "#555555"});
+  const auto fitting = [](const std::string& text, double size) {
+    return std::min(size, size * 760 / text_width(text, size));
+  };
+  svg.write({84, 26}, scatter.heading, {.size = fitting(scatter.heading, 16), .bold = true});
+  svg.write({84, 47}, scatter.title, {.size = fitting(scatter.title, 13), .color = "#555555"});
   axes.draw(svg, {.x = round_ticks(x_low, x_high, 8), .y = round_ticks(y_low, y_high, 6), .size = 13});
   svg.write({84 + 380, 552}, scatter.x_axis, {.size = 14, .anchor = Anchor::middle});
   svg.write({24, 60 + 220}, scatter.y_axis, {.size = 14, .anchor = Anchor::middle, .upright = true});
@@ -240,6 +243,7 @@ std::string rates_svg(const std::vector<ComparedRun>& runs, const std::string& t
       if (run.policy == r.policy && run.recipe.seed == runs.front().recipe.seed && !run.lost)
         trail.push_back(drawn(run.cosine.overall, number(run.summary["accuracy"])));
   }
+  scatter.x_most = 1;
   return scatter_svg(scatter);
 }
 

@@ -1,5 +1,7 @@
 // What `shear compare` found, for people and for programs.
 #pragma once
+#include <cmath>
+
 #include "compare_runs.h"
 #include "svg.h"
 #include "table.h"
@@ -38,6 +40,7 @@ struct Scatter {
   std::string heading, title, x_axis, y_axis;
   std::vector<Labelled> dots;
   std::vector<std::vector<Point>> trails;  // as many as dots, or none
+  double x_most = HUGE_VAL;                // that there can be
 };
 std::string scatter_svg(const Scatter&);
 
