@@ -4,6 +4,7 @@
 #include <iostream>
 #include <limits>
 #include <map>
+#include <utility>
 
 #include "command.h"
 #include "compare_gradients.h"
@@ -49,7 +50,6 @@ std::string model_of(const std::string& weights) {
 struct Contestant {
   std::string label, folder;
   Recipe recipe;
-  bool goes_on = true;  // by the seeds that count
 };
 
 std::vector<Contestant> contestants(const CompareFlags& flags) {
@@ -81,20 +81,20 @@ std::vector<Contestant> contestants(const CompareFlags& flags) {
   std::vector<Contestant> all;
   for (const std::string& policy : policies) {
     recipe.policy = policy;
-    all.push_back({policy, file_name(policy), recipe, true});
+    all.push_back({policy, file_name(policy), recipe});
   }
   recipe.policy = policies.front();
   if (flags.scratch) {
     Recipe other = recipe;
     other.weights.clear();
     if (other.model.empty()) other.model = model_of(recipe.weights);
-    all.push_back({recipe.policy + " (from scratch)", file_name(recipe.policy) + "-scratch", other, true});
+    all.push_back({recipe.policy + " (from scratch)", file_name(recipe.policy) + "-scratch", other});
   }
   if (flags.head_only) {
     Recipe other = recipe;
     other.train = "head";
     other.lora.clear();
-    all.push_back({recipe.policy + " (head only)", file_name(recipe.policy) + "-head", other, true});
+    all.push_back({recipe.policy + " (head only)", file_name(recipe.policy) + "-head", other});
   }
   return all;
 }
@@ -114,7 +114,11 @@ std::vector<double> rates_of(const CompareFlags& flags) {
 class Schedule {
  public:
   explicit Schedule(const CompareFlags& flags)
-      : flags_(flags), contestants_(contestants(flags)), rates_(rates_of(flags)), out_(fs::path(flags.out) / "runs") {
+      : flags_(flags),
+        contestants_(contestants(flags)),
+        rates_(rates_of(flags)),
+        out_(fs::path(flags.out) / "runs"),
+        size_(contestants_.size() * (static_cast<size_t>(flags.seeds) + rates_.size())) {
     if (rates_.empty())
       add_seeds(0);
     else
@@ -123,19 +127,15 @@ class Schedule {
   }
 
   std::vector<ComparedRun>& runs() { return runs_; }
-  size_t size() const {  // with those that are still to come
-    const size_t each = static_cast<size_t>(flags_.seeds) + rates_.size();
-    return contestants_.size() * each;
-  }
+  size_t size() const { return size_; }  // with those that are still to come
   // After all that there are: adds the seeds of each policy's best rate.  How many runs there were before.
   size_t go_on() {
     for (ComparedRun& run : runs_) run.counts = false;
     const size_t tried = runs_.size();
-    for (Contestant& c : contestants_) {
+    for (Contestant& c : std::exchange(contestants_, {})) {
       const ComparedRun* best = nullptr;
       for (const ComparedRun& run : runs_)
         if (run.policy == c.label && !run.lost && (!best || better(run, *best))) best = &run;
-      c.goes_on = best != nullptr;
       if (!best) {
         say(text(c.label, ": its loss was not finite at any of the rates; a lower one may be better"));
         continue;
@@ -145,16 +145,17 @@ class Schedule {
       if (rate == rates_.front() || rate == rates_.back())
         say(text(c.label, ": the best rate, ", rate, ", is the ", rate == rates_.front() ? "lowest" : "highest",
                  " of those tried; one beyond it may be better"));
+      contestants_.push_back(std::move(c));
     }
     add_seeds(1);
+    size_ = runs_.size();
     return tried;
   }
 
  private:
   void add_seeds(int64_t first) {
     for (int64_t i = first; i < first + flags_.seeds; ++i)
-      for (const Contestant& c : contestants_)
-        if (c.goes_on) add(c, i, *c.recipe.lr);
+      for (const Contestant& c : contestants_) add(c, i, *c.recipe.lr);
   }
   void add(const Contestant& c, int64_t seed, double rate) {
     ComparedRun& run = runs_.emplace_back(ComparedRun{c.label, c.recipe, {}, {}, {}});
@@ -177,6 +178,7 @@ class Schedule {
   std::vector<double> rates_;
   fs::path out_;
   std::vector<ComparedRun> runs_;
+  size_t size_;
 };
 
 // 0, or the status that all of it ends with.  With --rates a run whose loss is not finite any more is lost, and the

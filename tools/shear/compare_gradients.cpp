@@ -15,18 +15,6 @@ namespace fs = std::filesystem;
 
 namespace {
 
-class Measuring final : public TrainObserver {
- public:
-  void note(const std::string& line) override { out_.say(line); }
-  void warn(const std::string& line) override { out_.say("warning: " + line); }
-  void measuring(int64_t done, int64_t total) override {
-    out_.at(static_cast<double>(done) / static_cast<double>(total), text("gradient ", done, "/", total));
-  }
-
- private:
-  Progress out_;
-};
-
 struct Asked {
   Recipe recipe;
   RunOptions run;
@@ -59,7 +47,7 @@ int compare_gradients(const Comparison& flags) {
   const auto [recipe, run] = asked(flags);
   std::optional<GradientFidelities> found;
   {
-    Measuring progress;
+    TrainProgress progress;
     found = gradient_fidelity(recipe, run, flags.cosine_batches, policies, progress);
   }
   if (!found) return 130;
@@ -79,7 +67,7 @@ int compare_blocks(const Comparison& flags) {
   const auto [recipe, run] = asked(flags);
   std::optional<MeasuredBlocks> found;
   {
-    Measuring progress;
+    TrainProgress progress;
     found = measure_blocks(recipe, run, flags.cosine_batches, progress);
   }
   if (!found) return 130;

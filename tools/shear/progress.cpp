@@ -63,6 +63,10 @@ void TrainProgress::evaluating(int64_t done, int64_t total) {
   out_.at(static_cast<double>(done) / static_cast<double>(total), text("evaluating ", done, "/", total));
 }
 
+void TrainProgress::measuring(int64_t done, int64_t total) {
+  out_.at(static_cast<double>(done) / static_cast<double>(total), text("gradient ", done, "/", total));
+}
+
 void TrainProgress::evaluated(const EvalMetrics& m) {
   evaluation_ = m.seconds;
   out_.say(text("step ", m.step, "  epoch ", fixed(m.epoch, 2), "  validation: loss ", fixed(m.loss, 4), "  accuracy ",

@@ -33,6 +33,7 @@ class TrainProgress final : public TrainObserver {
   void step(const StepMetrics&) override;
   void evaluating(int64_t done, int64_t total) override;
   void evaluated(const EvalMetrics&) override;
+  void measuring(int64_t done, int64_t total) override;
 
  private:
   Progress out_;
