@@ -139,64 +139,67 @@ __global__ void __launch_bounds__(pack_threads)
   }
 }
 
-// The smallest or, of what is negated, minus the largest in lanes whose numbers differ in these bits alone.
-__device__ __forceinline__ float min_over(float v, int first_bit, int end_bit) {
-  for (int bit = first_bit; bit < end_bit; bit *= 2) v = fminf(v, __shfl_xor_sync(all_lanes, v, bit));
-  return v;
-}
-
-// A warp takes a row, and reads it once: the eight lanes that have 64 columns find their ranges, in halves where a
-// group has 32, together with their neighbours where it has 128 or 256.
+// A block takes a tile's columns of the rows that share their ranges: in a first pass each warp widens them to every
+// eighth row, a thread settles those of a column, and each warp encodes its rows.
 template <int Bits>
 __global__ void __launch_bounds__(pack_threads)
     encode_groups_kernel(Source source, int64_t rows, int64_t cols, int group, bool at_random, StreamKey stream,
                          int64_t row_bytes, uint8_t* codes, CodeRange* ranges) {
+  static_assert(pack_threads == tile, "a thread settles a column");
   __shared__ uint8_t room[pack_warps][tile];
-  const int64_t r = row_of_warp();
-  if (r >= rows) return;
+  __shared__ float lows[pack_warps][tile], highs[pack_warps][tile];
   const TileLane of;
-  uint8_t* const of_warp = room[threadIdx.x / 32];
+  const int warp = threadIdx.x / 32;
   constexpr float top = (1 << Bits) - 1;
-  const SourceRow row = source.row(r);
+  const int64_t tiles = (cols + tile - 1) / tile, its_group = blockIdx.x / tiles, first = blockIdx.x % tiles * tile;
+  const int64_t begin = its_group * group, end = rows - begin < group ? rows : begin + group;
+  const int n = cols - first < tile ? static_cast<int>(cols - first) : tile;
+
+  float low[8], high[8];
+#pragma unroll
+  for (int i = 0; i < 8; ++i) low[i] = INFINITY, high[i] = -INFINITY;
+  for (int64_t r = begin + warp; r < end; r += pack_warps) {
+    const SourceRow row = source.row(r);
+#pragma unroll
+    for (int i = 0; i < 8; ++i)
+      if (of.at(i) < n) {
+        const float v = row.raw(first + of.at(i));
+        low[i] = fminf(low[i], v), high[i] = fmaxf(high[i], v);
+      }
+  }
+#pragma unroll
+  for (int i = 0; i < 8; ++i) lows[warp][of.at(i)] = low[i], highs[warp][of.at(i)] = high[i];
+  __syncthreads();
+  const int c = threadIdx.x;
+  for (int w = 1; w < pack_warps; ++w) {
+    lows[0][c] = fminf(lows[0][c], lows[w][c]);
+    highs[0][c] = fmaxf(highs[0][c], highs[w][c]);
+  }
+  const CodeRange range = code_range(lows[0][c], highs[0][c], top);
+  if (c < n) ranges[its_group * cols + first + c] = range;
+  lows[0][c] = range.offset();
+  highs[0][c] = inverse_of(range.scale());
+  __syncthreads();
+
+#pragma unroll
+  for (int i = 0; i < 8; ++i) low[i] = lows[0][of.at(i)], high[i] = highs[0][of.at(i)];  // offset, one over the scale
   const int64_t draws = (cols + drawn - 1) / drawn;  // rows begin with numbers of their own
-  auto counter = static_cast<uint32_t>((r * draws + of.chunk) * 8 + of.block);
-  const int halves = group == 32 ? 2 : 1, last_bit = group <= drawn ? 8 : group / drawn * 8;
-  uint8_t* to = codes + r * row_bytes;
-  CodeRange* of_row = ranges + r * ((cols + group - 1) / group);
-  for (int64_t first = 0; first < cols; first += tile, to += tile / 8 * Bits, counter += tile / drawn * 8) {
+  for (int64_t r = begin + warp; r < end; r += pack_warps) {
+    const SourceRow row = source.row(r);
+    const auto counter = static_cast<uint32_t>((r * draws + first / drawn + of.chunk) * 8 + of.block);
     const std::array<uint32_t, 4> words = at_random ? stream.four(counter) : std::array<uint32_t, 4>{};
-    const int n = cols - first < tile ? static_cast<int>(cols - first) : tile;
-    float values[8], low[2] = {INFINITY, INFINITY}, minus_high[2] = {INFINITY, INFINITY};
+    float values[8];
 #pragma unroll
-    for (int i = 0; i < 8; ++i) {
-      const bool there = of.at(i) < n;
-      values[i] = there ? row.raw(first + of.at(i)) : 0.f;
-      if (there) low[i / 4] = fminf(low[i / 4], values[i]), minus_high[i / 4] = fminf(minus_high[i / 4], -values[i]);
-    }
-    if (halves == 1) {
-      low[0] = low[1] = fminf(low[0], low[1]);
-      minus_high[0] = minus_high[1] = fminf(minus_high[0], minus_high[1]);
-    }
-    float offset[2], inverse[2];
-#pragma unroll
-    for (int half = 0; half < 2; ++half) {
-      const CodeRange range =
-          code_range(min_over(low[half], 1, last_bit), -min_over(minus_high[half], 1, last_bit), top);
-      offset[half] = range.offset();
-      inverse[half] = inverse_of(range.scale());
-      const int column = of.chunk * drawn + half * 32;  // where the range begins, if it does here
-      if (of.block == 0 && column < n && half < halves && column % group == 0) of_row[(first + column) / group] = range;
-    }
+    for (int i = 0; i < 8; ++i) values[i] = of.at(i) < n ? row.raw(first + of.at(i)) : 0.f;
 #pragma unroll
     for (int i = 0; i < 8; ++i) {
       float code = 0;
       if (of.at(i) < n)
-        code =
-            fminf(fmaxf(fmaf(values[i] - offset[i / 4], inverse[i / 4], rounding_up(words, i, at_random)), 0.f), top);
-      of_warp[of.at(i)] = static_cast<uint8_t>(code);
+        code = fminf(fmaxf(fmaf(values[i] - low[i], high[i], rounding_up(words, i, at_random)), 0.f), top);
+      room[warp][of.at(i)] = static_cast<uint8_t>(code);
     }
     __syncwarp();
-    write_codes<Bits>(of_warp, n, of.lane, to);
+    write_codes<Bits>(room[warp], n, of.lane, codes + r * row_bytes + first / 8 * Bits);
     __syncwarp();
   }
 }
@@ -226,9 +229,9 @@ __global__ void __launch_bounds__(pack_threads)
   const int64_t i = row_of_warp(), r = first_row + i;
   if (i >= rows) return;
   const uint8_t* const from = codes + r * row_bytes;
-  const CodeRange* const of_row = ranges + r * ((cols + group - 1) / group);
+  const CodeRange* const of_row = ranges + r / group * cols;
   for (int64_t c = threadIdx.x % 32; c < cols; c += 32) {
-    const CodeRange range = of_row[c / group];
+    const CodeRange range = of_row[c];
     out[i * stride + c] = fmaf(range.scale(), static_cast<float>(code_at<Bits>(from, c)), range.offset());
   }
 }

@@ -17,7 +17,7 @@ enum class Scheme : uint8_t {
   floats,  // f32, as it is
   halves,  // IEEE's 16 bits
   brains,  // bf16: f32 without its low half
-  affine,  // offset + scale * code, a pair per row or per group of its columns
+  affine,  // offset + scale * code, a pair per row or per column of a group of rows
 };
 
 struct CodeFormat {
@@ -48,8 +48,9 @@ constexpr CodeFormat format_of(Code c) {
 }
 constexpr int bits_of(Code c) { return format_of(c).bits; }
 
-// Columns that may share a pair of offset and scale, where a row has several.
+// Rows that may share a pair of offset and scale in each column, where not each row has one.
 inline constexpr std::array<int, 4> code_groups{32, 64, 128, 256};
+inline constexpr int usual_code_group = 64;
 
 // A function whose slope at x can be packed in place of x.
 enum class Slope : uint8_t { none, gelu, gelu_tanh, gelu_quick };

@@ -11,8 +11,8 @@
 
 namespace SHEAR_API shear {
 
-// Offset and scale of a group of codes, a bf16 each.  Rounded outwards: no value of the group lies below the first code
-// or above the last, so that what is rounded at random is right in the mean.
+// Offset and scale of codes that share them, a bf16 each.  Rounded outwards: none of their values lies below the first
+// code or above the last, so that what is rounded at random is right in the mean.
 struct CodeRange {
   uint16_t offset_bits, scale_bits;
 
@@ -37,18 +37,19 @@ constexpr CodeRange code_range(float low, float high, float last_code) {
 // `kept` largest: values are (samples, parts, kept), in row order, and each part of a row begins a new mask word.
 //
 // Affine codes lie row by row, low bits first, each row from a byte of its own.  What maps them back is a pair for each
-// row, or, with a `group` (of code_groups), one for each so many columns: what a pair spans is then small, and so is
-// the error.
+// row, or, with a `group` (of code_groups), one for each column of so many rows after another.  The channels of a
+// transformer differ in size, by orders of magnitude, and a channel's values at neighbouring tokens hardly do: such a
+// pair spans little, and so is the error, in the small channels too.  Compare KIVI (Liu et al. 2024), on keys.
 struct PackedView {
   Code code = Code::f32;
   int64_t rows = 0, cols = 0, sample_rows = 0, kept = 0, parts = 1, group = 0;
   void* values = nullptr;
   uint32_t* bits = nullptr;       // (rows, parts, mask_words()) or null: no mask
   float* affine = nullptr;        // (rows, 2): offset and scale of the codes, or null
-  CodeRange* of_group = nullptr;  // (rows, groups()) in place of it, where there is a group
+  CodeRange* of_group = nullptr;  // (groups(), cols) in place of it, where there is a group
 
   bool masked() const { return bits != nullptr; }
-  int64_t groups() const { return group > 0 ? (cols + group - 1) / group : 0; }  // of a row
+  int64_t groups() const { return group > 0 ? (rows + group - 1) / group : 0; }  // of rows
   int64_t part_cols() const { return cols / parts; }
   int64_t mask_words() const { return (part_cols() + 31) / 32; }        // of one part of one row
   int64_t row_bytes() const { return (cols * bits_of(code) + 7) / 8; }  // of a row without a mask

@@ -19,9 +19,9 @@ namespace SHEAR_API shear {
 
 // Ways of computing that an op has beside its usual one, for policies that ask for them.
 enum class Way : uint8_t {
-  materialised_attention,  // the N x N probabilities are whole and saved through the policy; else tiled
-  segment_made_again,      // of a block of the model only the input is kept: backward runs the block once more
-  weighed_norm_input,      // a LayerNorm saves its input weighed by gamma, for codes, see layernorm_weigh
+  materialised_attention,   // the N x N probabilities are whole and saved through the policy; else tiled
+  segment_made_again,       // of a block of the model only the input is kept: backward runs the block once more
+  standardised_norm_input,  // a LayerNorm saves its input less the mean, by the deviation, for codes
 };
 
 // The gradient of a parameter, once it is complete.  What it is asked for is computed then.

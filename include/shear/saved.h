@@ -29,7 +29,7 @@ struct Packed {
   int centred = -1;  // of the parts, the one that lacks its mean over the rows of each sample
   Tensor values;     // rows * row_bytes, or (samples, parts, kept)
   Tensor bits;       // (rows, parts, ceil(cols / parts / 32)) U32, a set bit: kept; empty: all of them
-  Tensor affine;     // of u8, u4, u3, u2 codes: (rows, 2) F32, offset and scale; with a group (rows, groups, 2) BF16
+  Tensor affine;     // of u8, u4, u3, u2 codes: (rows, 2) F32, offset and scale; with a group (groups, cols, 2) BF16
 
   PackedView view() const {
     const bool grouped = group > 0;

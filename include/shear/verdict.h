@@ -53,7 +53,7 @@ struct Pack {
   double keep = 1;  // share of each sample's values that is kept, the largest magnitudes; 1: all, no mask
   Code code = Code::f16;
   bool stochastic = false;  // codes rounded at random, without bias
-  int group = 0;            // columns that share a pair of offset and scale, of code_groups; 0: a row does
+  int group = 0;            // rows that share offset and scale in each column, of code_groups; 0: a row has its own
 };
 struct TopColumns {  // the columns of largest norm
   double keep;

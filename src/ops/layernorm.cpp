@@ -17,17 +17,17 @@ ConstView part(ConstView statistics, int64_t first, int64_t n) {
 ConstView held(Backward& bw, Saved s) { return s.valid() ? ConstView(bw.dense(s)) : ConstView(); }
 ConstView values(const Param* p) { return p ? ConstView(p->value) : ConstView(); }
 
-// The input, or where it is `weighed`, see layernorm_weigh, what it came to.
+// The input, or where it is `standardised`, see layernorm_standardise, what it came to.
 struct Input {
   Saved saved;
-  bool weighed;
+  bool standardised;
 
-  // Rows as they were taken, in `room` if they do not lie there as they were; weighed ones, which codes are of, come
-  // back from the values before the norm rounded them in a run of bf16.
-  ConstView rows(Backward& bw, ConstView mean, const Param& gamma, int64_t first, View room) const {
+  // Rows as they were taken, in `room` if they do not lie there as they were; standardised ones, which codes are of,
+  // come back from the values before the norm rounded them in a run of bf16.
+  ConstView rows(Backward& bw, ConstView mean, ConstView rstd, int64_t first, View room) const {
     const ConstView in = rows_as_taken(bw, bw.open(saved), first, room);
-    if (!weighed) return in;
-    bw.run().layernorm_unweigh(in, part(mean, first, room.rows), gamma.value, room);
+    if (!standardised) return in;
+    bw.run().layernorm_unstandardise(in, part(mean, first, room.rows), part(rstd, first, room.rows), room);
     return room;
   }
 };
@@ -65,11 +65,11 @@ struct LayerNormGrad {
                               ConstView(dy).band(first, n), beta_dx, dx.data ? dx.band(first, n) : dx,
                               first == 0 ? beta_params : 1.f, dgamma, dbeta, scratch);
     };
-    if (input.weighed) {
+    if (input.standardised) {
       Tensor room = bw.scratch({std::min(band_rows, dy.rows()), dy.cols()});
       for (int64_t first = 0; first < dy.rows(); first += band_rows) {
         const int64_t n = std::min(band_rows, dy.rows() - first);
-        grad(first, n, input.rows(bw, means, *gamma, first, View(room).band(0, n)));
+        grad(first, n, input.rows(bw, means, rstds, first, View(room).band(0, n)));
       }
     } else {
       each_band(bw, bw.open(input.saved), dy.rows(), dy.cols(), band_rows, grad);
@@ -86,9 +86,9 @@ struct RemakeLayerNorm {
   const Param *gamma, *beta;
 
   void operator()(Backward& bw, int64_t first, View band) const {
-    const ConstView means = held(bw, mean);
-    bw.run().layernorm_apply(input.rows(bw, means, *gamma, first, band), part(means, first, band.rows),
-                             part(bw.dense(rstd), first, band.rows), gamma->value, values(beta), band);
+    const ConstView means = held(bw, mean), rstds = bw.dense(rstd);
+    bw.run().layernorm_apply(input.rows(bw, means, rstds, first, band), part(means, first, band.rows),
+                             part(rstds, first, band.rows), gamma->value, values(beta), band);
   }
 };
 
@@ -100,12 +100,12 @@ Tensor norm(Tape& tape, std::string_view name, Site site, const Tensor& x, Param
   Tensor y = tape.empty(x.shape()), mean = beta ? tape.empty({x.rows()}) : Tensor(), rstd = tape.empty({x.rows()});
   tape.run().layernorm(x, gamma.value, values(beta), epsilon, y, mean, rstd);
   if (op.wanted()) {
-    Tensor weighed;
-    if (op.wants(Way::weighed_norm_input)) {
-      weighed = tape.empty(x.shape());
-      tape.run().layernorm_weigh(x, beta ? ConstView(mean) : ConstView(), gamma.value, weighed);
+    Tensor standard;
+    if (op.wants(Way::standardised_norm_input)) {
+      standard = tape.empty(x.shape());
+      tape.run().layernorm_standardise(x, beta ? ConstView(mean) : ConstView(), rstd, standard);
     }
-    const Input input{op.save(weighed ? weighed : x, Role::norm_input, Form::packed), static_cast<bool>(weighed)};
+    const Input input{op.save(standard ? standard : x, Role::norm_input, Form::packed), static_cast<bool>(standard)};
     const Saved m = beta ? op.hold(mean) : Saved{}, r = op.hold(rstd);
     op.record(y, LayerNormGrad{x.slot, {}, &gamma, beta, input, m, r});
     const RemakeLayerNorm again{input, m, r, &gamma, beta};

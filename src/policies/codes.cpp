@@ -1,11 +1,13 @@
-// codes: every row and column is there, in few bits: each group of a row's values has an offset and a scale of its own
-// and is rounded at random, so that weight gradients are right in the mean.
+// codes: every row and column is there, in few bits: a column has an offset and a scale of its own for each group of
+// tokens and is rounded at random, so that weight gradients are right in the mean.
 //
-// Where the columns that PreBackRazor keeps buy time, bits buy fidelity: each halves the error.  A LayerNorm and the
-// linear behind it share one code, of the norm's input weighed by its gamma.  GELU keeps its slope.  Queries, keys and
-// values are rounded to the nearest: what attention makes of them is not linear, and half the error is worth more
-// there. Beyond the paper; nearest relatives: ActNN (Chen et al. 2021), GACT (Liu et al. 2022), MS-BP (Yang et al.
-// 2024).
+// Where the columns that PreBackRazor keeps buy time, bits buy fidelity: each halves the error.  By columns, for what
+// differs in size in a transformer are the channels: with a range for 64 columns of a token (as ActNN and GACT have
+// it) the small ones drown in the steps of the large, which AdamW, who takes each weight's gradient by its own size,
+// feels the most; the same bytes on 64 tokens of a column are worth a bit.  A LayerNorm and the linear behind it share
+// one code, of the standardised input.  GELU keeps its slope.  Queries, keys and values are rounded to the nearest:
+// what attention makes of them is not linear, and half the error is worth more there. Beyond the paper; nearest
+// relatives: ActNN (Chen et al. 2021), GACT (Liu et al. 2022), MS-BP (Yang et al. 2024), KIVI (Liu et al. 2024).
 #include "policies/policies_list.h"
 
 #include "shear/error.h"
@@ -29,7 +31,7 @@ class Codes final : public MemoryPolicy {
   }
 
   std::string name() const override { return name_; }
-  bool wants(Way way, const Place& at) const override { return way == Way::weighed_norm_input && at.in_block(); }
+  bool wants(Way way, const Place& at) const override { return way == Way::standardised_norm_input && at.in_block(); }
   int64_t band_rows(const Place&) const override { return band_; }
 
   Verdict decide(const SaveRequest& request) override {
@@ -59,7 +61,7 @@ class Codes final : public MemoryPolicy {
   }
 
   static int group_of(PolicyKeys& keys) {
-    const double group = keys.number("group", 64, 0, code_groups.back());
+    const double group = keys.number("group", usual_code_group, 0, code_groups.back());
     const auto known = [&](int g) { return g == group; };
     if (group != 0 && std::none_of(code_groups.begin(), code_groups.end(), known))
       fail(Fault::usage, "policy ", keys.policy(), ": group=", group, ", expected 32, 64, 128, 256, or 0 for a row");

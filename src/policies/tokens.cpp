@@ -48,7 +48,7 @@ class Tokens final : public Pruning {
     const Shape& s = request.shape;
     if (s.rank() != 3 || s[1] < 2) return Keep{};
     draw(s[0], s[1]);
-    return SampleRows{index_, scale_, {1, code_, format_of(code_).scheme == Scheme::affine}};
+    return SampleRows{index_, scale_, by_columns(code_, true)};
   }
 
  private:

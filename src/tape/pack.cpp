@@ -41,7 +41,7 @@ Packed pack_as(Tape& tape, const PackSource& source, int64_t rows, int64_t cols,
   p.parts = parts;
   p.kept = share_of(how.keep, rows_per_sample * (cols / parts));
   require(how.group == 0 || std::find(code_groups.begin(), code_groups.end(), how.group) != code_groups.end(),
-          "pack: a group of ", how.group, " columns, expected 32, 64, 128 or 256");
+          "pack: a group of ", how.group, " rows, expected 32, 64, 128 or 256");
   const bool masked = how.keep < 1;
   require(!masked || format_of(how.code).masks, "pack: a mask goes with f32 or f16, not with ", bits_of(how.code),
           "-bit codes");
@@ -55,7 +55,7 @@ Packed pack_as(Tape& tape, const PackSource& source, int64_t rows, int64_t cols,
     if (format_of(how.code).scheme == Scheme::affine) {
       p.group = how.group;
       p.affine =
-          p.group > 0 ? saved(tape, {rows, p.view().groups(), 2}, DType::bf16) : saved(tape, {rows, 2}, DType::f32);
+          p.group > 0 ? saved(tape, {p.view().groups(), cols, 2}, DType::bf16) : saved(tape, {rows, 2}, DType::f32);
     }
   }
   Tensor scratch = tape.empty({tape.run().pack_scratch(cols)});

@@ -18,34 +18,34 @@ namespace shear {
 
 namespace {
 
-constexpr std::array<BlockErrors, 12> measured{{{0.00204, 0.000019, 0.000046},
-                                                {0.00192, 0.000032, 0.000051},
-                                                {0.00181, 0.00011, 0.000058},
-                                                {0.00203, 0.00018, 0.000081},
-                                                {0.00235, 0.00032, 0.00011},
-                                                {0.00240, 0.00037, 0.00017},
-                                                {0.00254, 0.00046, 0.00025},
-                                                {0.00262, 0.00057, 0.00051},
-                                                {0.00282, 0.00068, 0.00058},
-                                                {0.00314, 0.00123, 0.00064},
-                                                {0.00325, 0.00145, 0.00050},
-                                                {0.01022, 0.00740, 0.00068}}};
+constexpr std::array<BlockErrors, 12> measured{{{0.00060, 0.000009, 0.000042},
+                                                {0.00064, 0.000014, 0.000048},
+                                                {0.00083, 0.000052, 0.000056},
+                                                {0.00089, 0.000088, 0.000079},
+                                                {0.00104, 0.00016, 0.00011},
+                                                {0.00098, 0.00018, 0.00015},
+                                                {0.00097, 0.00021, 0.00024},
+                                                {0.00085, 0.00024, 0.00049},
+                                                {0.00078, 0.00029, 0.00055},
+                                                {0.00090, 0.00034, 0.00062},
+                                                {0.00096, 0.00034, 0.00048},
+                                                {0.00064, 0.00164, 0.00066}}};
 
 // The variance that a code has, over that of `least` bits in groups of 64.  A step half as wide is a quarter of it.
 double of_code(int bits, int group, int least) {
   if (bits >= 16) return 4e-6;  // the digits of f16
   const double step = (std::exp2(least) - 1) / (std::exp2(bits) - 1);
-  // The range of 32 normal values is smaller than that of 64, by what these squares say; measured on activations.
-  const double range = group == 32 ? 0.66 : group == 64 ? 1 : group == 128 ? 1.5 : 2.2;
+  // The range of 32 values is smaller than that of 64, by what these squares say; measured on activations.
+  const double range = group == 32 ? 0.7 : group == 64 ? 1 : group == 128 ? 1.4 : 1.7;
   return step * step * range;
 }
 // The same of a slope on its grid, over that of 4 bits.
 double of_slope(int bits) {
   switch (bits) {
     case 2:
-      return 12.5;
+      return 15;
     case 3:
-      return 5.9;
+      return 6.5;
     case 4:
       return 1;
     case 8:

@@ -9,7 +9,7 @@
 namespace shear {
 
 struct CodeBits {
-  int bits = 3, qkv = 4, gelu = 4, group = 64;  // as policy codes has them where nothing is said
+  int bits = 3, qkv = 4, gelu = 4, group = usual_code_group;  // as policy codes has them where nothing is said
 
   bool operator==(const CodeBits&) const = default;
   std::string spec() const;  // "codes:qkv=3", with what is not so by default

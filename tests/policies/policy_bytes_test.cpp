@@ -34,9 +34,12 @@ size_t coded(int64_t rows, int64_t cols, int64_t bits) {
   return buffer(rows * ((cols * bits + 7) / 8)) + (bits <= 8 ? floats(2 * rows) : 0);
 }
 
-// The same with offset and scale, a bf16 each, of each group of columns.
+// The same with offset and scale, a bf16 each, of each column of a group of rows.
 size_t grouped(int64_t rows, int64_t cols, int64_t bits, int64_t group) {
-  return buffer(rows * ((cols * bits + 7) / 8)) + buffer(rows * ((cols + group - 1) / group) * 4);
+  return buffer(rows * ((cols * bits + 7) / 8)) + buffer((rows + group - 1) / group * cols * 4);
+}
+size_t by_columns(int64_t rows, int64_t cols, int64_t bits) {
+  return bits <= 8 ? grouped(rows, cols, bits, 64) : coded(rows, cols, bits);
 }
 
 struct Formula {
@@ -85,7 +88,7 @@ struct Formula {
   size_t drawn_tokens(double keep, int64_t bits, int64_t n, int64_t cols) const {
     if (n == 1) return floats(batch * cols);
     const int64_t drawn = batch * part_of(keep, n);
-    return coded(drawn, cols, bits) + 2 * floats(drawn);
+    return by_columns(drawn, cols, bits) + 2 * floats(drawn);
   }
 
   // Beside the blocks: the images, the last norm, the input of the head, logits and labels.
@@ -123,7 +126,7 @@ size_t columns_block(const Formula& f, bool tiled, double sample, double inside,
 }
 // Queries, keys and values whole, in short codes.
 size_t tokens_block(const Formula& f, double keep, int64_t bits, int64_t qkv_bits) {
-  return f.coded_norms() + f.slopes() + coded(f.rows(), 3 * f.c.dim, qkv_bits) +
+  return f.coded_norms() + f.slopes() + by_columns(f.rows(), 3 * f.c.dim, qkv_bits) +
          f.each_linear([&](int64_t n, int64_t cols) { return f.drawn_tokens(keep, bits, n, cols); });
 }
 // Of the bands of images that a block works on, which begin on buffers of their own.

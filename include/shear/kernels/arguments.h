@@ -25,9 +25,6 @@ struct HeadGrid {
   int64_t distances() const { return (2 * down() - 1) * (2 * across - 1) + 3; }
 };
 
-// -- layernorm.inc ----------------------------------------------------------------------------------------------------
-inline constexpr float least_norm_weight = 1.f / 16;
-
 // -- rotate.inc ------------------------------------------------------------------------------------------------------
 // Which two values of a head turn together: neighbours, or one of each half.
 enum class RotaryPairs : bool { neighbours, halves };

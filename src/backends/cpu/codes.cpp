@@ -65,6 +65,11 @@ namespace {
 static_assert(std::endian::native == std::endian::little, "eight codes are one word, the first in its low bits");
 constexpr int64_t at_once = 256;  // values
 
+struct Inverse {  // of an affine map
+  float offset, factor;
+};
+float inverse_of(float scale) { return scale >= std::numeric_limits<float>::min() ? 1.f / scale : 0.f; }
+
 uint64_t squeeze4(uint64_t x) {
   x = (x | x >> 4) & 0x00ff00ff00ff00ffu;
   x = (x | x >> 8) & 0x0000ffff0000ffffu;
@@ -144,40 +149,30 @@ void spread(const uint8_t* codes, int64_t n, int bits, uint8_t* bytes) {
   bits == 4 ? spread<4>(codes, n, bytes) : bits == 3 ? spread<3>(codes, n, bytes) : spread<2>(codes, n, bytes);
 }
 
-// `affine_of(first, count)` is asked for each `group` values in turn; a group is no longer than what is done at once,
-// or all of the row.
+// Up to at_once values of row `row`, from `first`, a multiple of at_once; affine(i) says how the i-th of them is coded.
 template <class AffineOf>
-void encode(const float* x, int64_t n, int bits, int64_t group, const StreamKey* stream, int64_t row, uint8_t* codes,
-            AffineOf affine_of) {
+void encode(const float* x, int64_t count, int bits, const StreamKey* stream, int64_t row, int64_t first,
+            int64_t row_cols, uint8_t* codes, AffineOf affine) {
   const float top = static_cast<float>((1 << bits) - 1);
   uint8_t bytes[at_once];
   float up[at_once];
-  const int64_t draws = (n + drawn - 1) / drawn;  // rows begin with numbers of their own
-  for (int64_t first = 0; first < n; first += at_once) {
-    const int64_t count = std::min(at_once, n - first);
-    uint8_t* to = bits == 8 ? codes + first : bytes;
-    if (stream) draw(*stream, static_cast<uint32_t>((row * draws + first / drawn) * 8), count, up);
-    for (int64_t begin = 0; begin < count; begin += group) {
-      const int64_t end = std::min(begin + group, count);
-      const Affine affine = affine_of(first + begin, end - begin);
-      const float low = affine.offset;
-      const float inverse = affine.scale >= std::numeric_limits<float>::min() ? 1.f / affine.scale : 0.f;
-      const auto code = [=](float v, float rounding) {
-        return static_cast<uint8_t>(static_cast<int>(std::min(std::max((v - low) * inverse + rounding, 0.f), top)));
-      };
-      const float* v = x + first;
-      if (stream) {
+  uint8_t* to = bits == 8 ? codes + first : bytes;
+  const auto code = [=](float v, Inverse to_code, float rounding) {
+    return static_cast<uint8_t>(
+        static_cast<int>(std::min(std::max((v - to_code.offset) * to_code.factor + rounding, 0.f), top)));
+  };
+  if (stream) {
+    const int64_t draws = (row_cols + drawn - 1) / drawn;  // rows begin with numbers of their own
+    draw(*stream, static_cast<uint32_t>((row * draws + first / drawn) * 8), count, up);
 #pragma omp simd
-        for (int64_t i = begin; i < end; ++i) to[i] = code(v[i], up[i]);
-      } else {
+    for (int64_t i = 0; i < count; ++i) to[i] = code(x[i], affine(i), up[i]);
+  } else {
 #pragma omp simd
-        for (int64_t i = begin; i < end; ++i) to[i] = code(v[i], 0.5f);
-      }
-    }
-    if (bits == 8) continue;
-    for (int64_t i = count; i % 8 != 0; ++i) bytes[i] = 0;
-    squeeze(bytes, count, bits, codes + first / 8 * bits);
+    for (int64_t i = 0; i < count; ++i) to[i] = code(x[i], affine(i), 0.5f);
   }
+  if (bits == 8) return;
+  for (int64_t i = count; i % 8 != 0; ++i) bytes[i] = 0;
+  squeeze(bytes, count, bits, codes + first / 8 * bits);
 }
 
 // The bytes of a row's codes, some at a time: `use(first, count, bytes)`.
@@ -191,39 +186,52 @@ void each_run(const uint8_t* codes, int64_t n, int bits, Use use) {
   }
 }
 
-struct Extremes {
-  float low, high;
-};
-Extremes extremes_of(const float* x, int64_t n) {
+}  // namespace
+
+Affine range_of(const float* x, int64_t n, int bits) {
   float low = x[0], high = x[0];
 #pragma omp simd reduction(min : low) reduction(max : high)
   for (int64_t i = 0; i < n; ++i) {
     low = x[i] < low ? x[i] : low;
     high = x[i] > high ? x[i] : high;
   }
-  return {low, high};
-}
-
-}  // namespace
-
-Affine range_of(const float* x, int64_t n, int bits) {
-  const auto [low, high] = extremes_of(x, n);
   return {low, (high - low) / static_cast<float>((1 << bits) - 1)};
 }
 
 void encode_row(const float* x, int64_t n, int bits, Affine affine, const StreamKey* stream, int64_t row,
                 uint8_t* codes) {
-  encode(x, n, bits, at_once, stream, row, codes, [=](int64_t, int64_t) { return affine; });
+  const Inverse to_code{affine.offset, inverse_of(affine.scale)};
+  for (int64_t first = 0; first < n; first += at_once)
+    encode(x + first, std::min(at_once, n - first), bits, stream, row, first, n, codes,
+           [=](int64_t) { return to_code; });
 }
 
-void encode_groups(const float* x, int64_t n, int bits, int64_t group, const StreamKey* stream, int64_t row,
-                   uint8_t* codes, CodeRange* ranges) {
+static_assert(strip_cols == at_once);
+
+StripRanges::StripRanges(int64_t cols) : cols_(cols) {
+  std::fill_n(low_, cols, std::numeric_limits<float>::infinity());
+  std::fill_n(high_, cols, -std::numeric_limits<float>::infinity());
+}
+
+void StripRanges::widen(const float* x) {
+#pragma omp simd
+  for (int64_t i = 0; i < cols_; ++i) {
+    low_[i] = x[i] < low_[i] ? x[i] : low_[i];
+    high_[i] = x[i] > high_[i] ? x[i] : high_[i];
+  }
+}
+
+void StripRanges::settle(int bits, CodeRange* ranges) {
   const float last_code = static_cast<float>((1 << bits) - 1);
-  encode(x, n, bits, group, stream, row, codes, [=](int64_t first, int64_t count) {
-    const auto [low, high] = extremes_of(x + first, count);
-    const CodeRange range = ranges[first / group] = code_range(low, high, last_code);
-    return Affine{range.offset(), range.scale()};
-  });
+  for (int64_t i = 0; i < cols_; ++i) {
+    const CodeRange range = ranges[i] = code_range(low_[i], high_[i], last_code);
+    low_[i] = range.offset(), high_[i] = inverse_of(range.scale());
+  }
+}
+
+void StripRanges::encode_row(const float* x, int bits, const StreamKey* stream, int64_t row, int64_t first,
+                             int64_t row_cols, uint8_t* codes) const {
+  encode(x, cols_, bits, stream, row, first, row_cols, codes, [this](int64_t i) { return Inverse{low_[i], high_[i]}; });
 }
 
 void decode_row(const uint8_t* codes, int64_t n, int bits, Affine affine, float* out) {
@@ -244,15 +252,15 @@ void decode_row(const uint8_t* codes, int64_t n, int bits, Affine affine, float*
   });
 }
 
-void decode_groups(const uint8_t* codes, int64_t n, int bits, int64_t group, const CodeRange* ranges, float* out) {
+void decode_row(const uint8_t* codes, int64_t n, int bits, const CodeRange* ranges, float* out) {
   each_run(codes, n, bits, [&](int64_t first, int64_t count, const uint8_t* from) {
     float* to = out + first;
-    for (int64_t begin = 0; begin < count; begin += group) {
-      const CodeRange range = ranges[(first + begin) / group];
-      const float low = range.offset(), scale = range.scale();
-      const int64_t end = std::min(begin + group, count);
+    uint32_t pairs[at_once];  // as words, which vectors take apart
+    std::memcpy(pairs, ranges + first, static_cast<size_t>(count) * sizeof(CodeRange));
 #pragma omp simd
-      for (int64_t i = begin; i < end; ++i) to[i] = low + scale * static_cast<float>(from[i]);
+    for (int64_t i = 0; i < count; ++i) {
+      const auto offset = std::bit_cast<float>(pairs[i] << 16), scale = std::bit_cast<float>(pairs[i] & 0xffff0000u);
+      to[i] = offset + scale * static_cast<float>(from[i]);
     }
   });
 }

@@ -21,12 +21,27 @@ Affine range_of(const float* x, int64_t n, int bits);  // from the smallest to t
 // To the nearest code; with a stream up or down at random, so that the expectation is the value itself.
 // `row` says which of the stream's numbers.
 void encode_row(const float* x, int64_t n, int bits, Affine, const StreamKey* stream, int64_t row, uint8_t* codes);
-// With a range of their own for each `group` values, see PackedView.
-void encode_groups(const float* x, int64_t n, int bits, int64_t group, const StreamKey* stream, int64_t row,
-                   uint8_t* codes, CodeRange* ranges);
+
+// Columns that are coded together, from one that is a multiple of so many on.
+inline constexpr int64_t strip_cols = 256;
+// What the rows of a group share, for the columns of a strip, see PackedView.
+class StripRanges {
+ public:
+  explicit StripRanges(int64_t cols);
+
+  void widen(const float* x);                // to hold a row's values
+  void settle(int bits, CodeRange* ranges);  // when they hold all, before any row is encoded
+  // `first` is where the strip begins in row `row`, which has `row_cols` columns.
+  void encode_row(const float* x, int bits, const StreamKey* stream, int64_t row, int64_t first, int64_t row_cols,
+                  uint8_t* codes) const;
+
+ private:
+  int64_t cols_;
+  float low_[strip_cols], high_[strip_cols];  // once settled: the offset, and one over the scale
+};
 
 // Where zero has a code it comes back as zero.
 void decode_row(const uint8_t* codes, int64_t n, int bits, Affine, float* out);
-void decode_groups(const uint8_t* codes, int64_t n, int bits, int64_t group, const CodeRange* ranges, float* out);
+void decode_row(const uint8_t* codes, int64_t n, int bits, const CodeRange* ranges, float* out);  // one a column
 
 }  // namespace shear::cpu

@@ -74,25 +74,25 @@ void CpuBackend::layernorm_apply(ConstView x, ConstView mean, ConstView rstd, Co
     normalise(x.row(r), mean.data ? mean.row(0)[r] : 0.f, rstd.row(0)[r], gamma.row(0), beta.row(0), x.cols, y.row(r));
 }
 
-// to = f(from, mean, weight), the one expression that tells weighing from its way back.
+// to = f(from, mean, rstd), the one expression that tells standardising from its way back.
 template <class F>
-static void weigh_rows(int threads, ConstView from, ConstView mean, ConstView gamma, View to, F f) {
+static void each_value(int threads, ConstView from, ConstView mean, ConstView rstd, View to, F f) {
 #pragma omp parallel for num_threads(threads) schedule(static) if (from.elements() > 16384)
   for (int64_t r = 0; r < from.rows; ++r) {
-    const float m = mean.data ? mean.row(0)[r] : 0.f;
-    const float *x = from.row(r), *g = gamma.row(0);
+    const float m = mean.data ? mean.row(0)[r] : 0.f, s = rstd.row(0)[r];
+    const float* x = from.row(r);
     float* y = to.row(r);
 #pragma omp simd
-    for (int64_t i = 0; i < from.cols; ++i) y[i] = f(x[i], m, std::abs(g[i]) + least_norm_weight);
+    for (int64_t i = 0; i < from.cols; ++i) y[i] = f(x[i], m, s);
   }
 }
 
-void CpuBackend::layernorm_weigh(ConstView x, ConstView mean, ConstView gamma, View y) {
-  weigh_rows(threads_, x, mean, gamma, y, [](float v, float m, float weight) { return (v - m) * weight; });
+void CpuBackend::layernorm_standardise(ConstView x, ConstView mean, ConstView rstd, View y) {
+  each_value(threads_, x, mean, rstd, y, [](float v, float m, float s) { return (v - m) * s; });
 }
 
-void CpuBackend::layernorm_unweigh(ConstView y, ConstView mean, ConstView gamma, View x) {
-  weigh_rows(threads_, y, mean, gamma, x, [](float v, float m, float weight) { return v / weight + m; });
+void CpuBackend::layernorm_unstandardise(ConstView y, ConstView mean, ConstView rstd, View x) {
+  each_value(threads_, y, mean, rstd, x, [](float v, float m, float s) { return v / s + m; });
 }
 
 namespace {

@@ -16,7 +16,21 @@ namespace shear::cpu {
 
 namespace {
 
-// A row whose values are all there.
+// A strip of the columns, from `first`, of rows that share ranges: those are found in a pass before.
+void pack_strip(const Source& from, const StreamKey* rounding, const PackedView& out, int64_t group, int64_t first,
+                float* buffer) {
+  const int64_t begin = group * out.group, end = std::min(begin + out.group, out.rows),
+                cols = std::min(strip_cols, out.cols - first);
+  const int bits = bits_of(out.code);
+  StripRanges ranges(cols);
+  for (int64_t r = begin; r < end; ++r) ranges.widen(from.row(r, first, cols, buffer));
+  ranges.settle(bits, out.of_group + group * out.cols + first);
+  for (int64_t r = begin; r < end; ++r)
+    ranges.encode_row(from.row(r, first, cols, buffer), bits, rounding, r, first, out.cols,
+                      static_cast<uint8_t*>(out.values) + r * out.row_bytes());
+}
+
+// A row whose values are all there, and that shares nothing with others.
 void pack_row(const PackSource& source, const PackedView& out, int64_t r, const float* x) {
   char* to = static_cast<char*>(out.values) + r * out.row_bytes();
   switch (format_of(out.code).scheme) {
@@ -32,8 +46,6 @@ void pack_row(const PackSource& source, const PackedView& out, int64_t r, const 
   }
   const int bits = bits_of(out.code);
   const auto codes = reinterpret_cast<uint8_t*>(to);
-  if (out.group > 0)
-    return encode_groups(x, out.cols, bits, out.group, source.rounding, r, codes, out.of_group + r * out.groups());
   const bool slope = source.slope != Slope::none;
   const SlopeGrid grid = slope_grid(out.code);
   const Affine affine = slope ? Affine{grid.offset, grid.scale} : range_of(x, out.cols, bits);
@@ -57,7 +69,7 @@ void unpack_row(const PackedView& in, int64_t r, float* out) {
   }
   const auto codes = reinterpret_cast<const uint8_t*>(from);
   const int bits = bits_of(in.code);
-  if (in.group > 0) return decode_groups(codes, in.cols, bits, in.group, in.of_group + r * in.groups(), out);
+  if (in.group > 0) return decode_row(codes, in.cols, bits, in.of_group + r / in.group * in.cols, out);
   decode_row(codes, in.cols, bits, {in.affine[2 * r], in.affine[2 * r + 1]}, out);
 }
 
@@ -106,6 +118,15 @@ void CpuBackend::pack(const PackSource& source, const PackedView& out, View scra
   const Source from(source, out.cols);
   const int64_t per_thread = pack_scratch(out.cols) / threads_;
   const bool threads = out.rows * out.cols > worth_threads;
+  if (out.group > 0) {
+    const int64_t strips = (out.cols + strip_cols - 1) / strip_cols;
+#pragma omp parallel for num_threads(threads_) schedule(static) if (threads)
+    for (int64_t i = 0; i < out.groups() * strips; ++i) {
+      float* buffer = scratch.row(0) + omp_get_thread_num() * per_thread;
+      pack_strip(from, source.rounding, out, i / strips, i % strips * strip_cols, buffer);
+    }
+    return;
+  }
   if (!out.masked()) {
 #pragma omp parallel for num_threads(threads_) schedule(static) if (threads)
     for (int64_t r = 0; r < out.rows; ++r) {

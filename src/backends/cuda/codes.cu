@@ -26,6 +26,8 @@ void with_bits(Code code, F f) {
   }
 }
 
+int64_t tiles_of(int64_t cols) { return (cols + tile - 1) / tile; }
+
 }  // namespace
 
 void encode(On on, const Source& source, const PackedView& out, const StreamKey* rounding) {
@@ -34,8 +36,9 @@ void encode(On on, const Source& source, const PackedView& out, const StreamKey*
   const auto codes = static_cast<uint8_t*>(out.values);
   with_bits(out.code, [&]<int Bits>() {
     if (out.group > 0)
-      return launch(encode_groups_kernel<Bits>, a_warp_a_row(out.rows), pack_threads, 0, on, source, out.rows, out.cols,
-                    static_cast<int>(out.group), at_random, stream, out.row_bytes(), codes, out.of_group);
+      return launch(encode_groups_kernel<Bits>, dim3(static_cast<unsigned>(out.groups() * tiles_of(out.cols))),
+                    pack_threads, 0, on, source, out.rows, out.cols, static_cast<int>(out.group), at_random, stream,
+                    out.row_bytes(), codes, out.of_group);
     launch(encode_kernel<Bits>, a_warp_a_row(out.rows), pack_threads, 0, on, source, out.rows, out.cols, on_grid,
            slope_grid(out.code), at_random, stream, out.row_bytes(), codes, out.affine);
   });

@@ -27,14 +27,14 @@ void CudaBackend::layernorm_apply(ConstView x, ConstView mean, ConstView rstd, C
          x.stride, mean.row(0), rstd.row(0), gamma.row(0), beta.row(0), y.row(0), y.stride);
 }
 
-void CudaBackend::layernorm_weigh(ConstView x, ConstView mean, ConstView gamma, View y) {
-  launch(layernorm_weigh_kernel<false>, row_blocks(x.rows), warps * 32, 0, on("layernorm_weigh"), x.rows, x.cols,
-         x.row(0), x.stride, mean.row(0), gamma.row(0), y.row(0), y.stride);
+void CudaBackend::layernorm_standardise(ConstView x, ConstView mean, ConstView rstd, View y) {
+  launch(layernorm_standardise_kernel<false>, row_blocks(x.rows), warps * 32, 0, on("layernorm_standardise"), x.rows,
+         x.cols, x.row(0), x.stride, mean.row(0), rstd.row(0), y.row(0), y.stride);
 }
 
-void CudaBackend::layernorm_unweigh(ConstView y, ConstView mean, ConstView gamma, View x) {
-  launch(layernorm_weigh_kernel<true>, row_blocks(x.rows), warps * 32, 0, on("layernorm_unweigh"), x.rows, x.cols,
-         y.row(0), y.stride, mean.row(0), gamma.row(0), x.row(0), x.stride);
+void CudaBackend::layernorm_unstandardise(ConstView y, ConstView mean, ConstView rstd, View x) {
+  launch(layernorm_standardise_kernel<true>, row_blocks(x.rows), warps * 32, 0, on("layernorm_unstandardise"), x.rows,
+         x.cols, y.row(0), y.stride, mean.row(0), rstd.row(0), x.row(0), x.stride);
 }
 
 int64_t CudaBackend::layernorm_scratch(int64_t cols) const { return partitions * 2 * cols; }

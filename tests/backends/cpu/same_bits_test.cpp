@@ -47,7 +47,7 @@ class Operands {
     p.values = zeros(kept > 0 ? rows / sample_rows * parts * kept : rows * cols);
     if (kept > 0) p.bits = reinterpret_cast<uint32_t*>(zeros(rows * parts * p.mask_words()));
     if (group > 0)
-      p.of_group = reinterpret_cast<CodeRange*>(zeros(rows * p.groups()));
+      p.of_group = reinterpret_cast<CodeRange*>(zeros(p.groups() * cols));
     else
       p.affine = zeros(2 * rows);
     return p;
@@ -125,8 +125,8 @@ void add_norms(std::vector<Op>& ops) {
                                   rstd = o.out(1, r), dy = o.in(r, c);
                        b.layernorm(x, gamma, shift, 1e-6f, o.out(r, c), mean, rstd);
                        b.layernorm_apply(x, mean, rstd, gamma, shift, o.out(r, c));
-                       b.layernorm_weigh(x, mean, gamma, o.out(r, c));
-                       b.layernorm_unweigh(x, mean, gamma, o.out(r, c));
+                       b.layernorm_standardise(x, mean, rstd, o.out(r, c));
+                       b.layernorm_unstandardise(x, mean, rstd, o.out(r, c));
                        b.layernorm_grad(x, mean, rstd, gamma, dy, beta, o.out(r, c), beta, o.out(1, c), o.out(1, c),
                                         o.scratch(b.layernorm_scratch(c)));
                        b.layernorm_grad(x, mean, rstd, gamma, dy, 0, {}, beta, o.out(1, c), {},

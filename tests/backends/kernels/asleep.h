@@ -57,7 +57,7 @@ class Asleep {
     if (nap.masked())
       view_.bits = static_cast<uint32_t*>(bits_.make(backend, 4 * view_.rows * view_.parts * view_.mask_words()));
     if (view_.group > 0)
-      view_.of_group = static_cast<CodeRange*>(affine_.make(backend, 4 * view_.rows * view_.groups()));
+      view_.of_group = static_cast<CodeRange*>(affine_.make(backend, 4 * view_.groups() * view_.cols));
     else if (bits_of(view_.code) <= 8)
       view_.affine = static_cast<float*>(affine_.make(backend, 8 * view_.rows));
     PackSource source;
@@ -73,7 +73,7 @@ class Asleep {
 
   std::vector<uint8_t> values() { return values_.read<uint8_t>(side_.run()); }
   std::vector<uint32_t> bits() { return bits_.read<uint32_t>(side_.run()); }
-  // Offset and scale, row by row and group by group.
+  // Offset and scale, row by row, or group by group and column by column.
   std::vector<float> affine() {
     if (view_.group == 0) return affine_.read<float>(side_.run());
     std::vector<float> pairs;

@@ -38,31 +38,41 @@ std::pair<float, float> map_of(float low, float high, float top, bool grouped) {
   return {offset, -bf16_below(-((high - offset) / top))};
 }
 
+// Which pair of offset and scale a value is coded by.
+int64_t pair_of(const PackedView& shape, int64_t r, int64_t c) {
+  return shape.group > 0 ? r / shape.group * shape.cols + c : r;
+}
+
 Coded coded_by_hand(const Nap& nap) {
   const auto [rows, cols] = std::pair(nap.shape.rows, nap.shape.cols);
   const int bits = bits_of(nap.shape.code);
-  const int64_t group = nap.shape.group > 0 ? nap.shape.group : cols;
-  const float top = static_cast<float>((1 << bits) - 1);
+  const bool grouped = nap.shape.group > 0;
+  const float top = static_cast<float>((1 << bits) - 1), infinite = std::numeric_limits<float>::infinity();
   Coded out{std::vector<uint8_t>(at(rows * nap.shape.row_bytes())), {}, Matrix(rows, cols, 0, 0)};
+  const int64_t pairs = rows > 0 && cols > 0 ? pair_of(nap.shape, rows - 1, cols - 1) + 1 : 0;
+  std::vector<float> least(at(pairs), infinite), most(at(pairs), -infinite);
   for (int64_t r = 0; r < rows; ++r)
-    for (int64_t begin = 0; begin < cols; begin += group) {
-      const int64_t end = std::min(begin + group, cols);
-      float least = nap.value(r, begin), most = least;
-      for (int64_t c = begin; c < end; ++c)
-        least = std::min(least, nap.value(r, c)), most = std::max(most, nap.value(r, c));
-      const auto [low, scale] = map_of(least, most, top, nap.shape.group > 0);
-      out.affine.insert(out.affine.end(), {low, scale});
+    for (int64_t c = 0; c < cols; ++c) {
+      const size_t pair = at(pair_of(nap.shape, r, c));
+      least[pair] = std::min(least[pair], nap.value(r, c)), most[pair] = std::max(most[pair], nap.value(r, c));
+    }
+  for (int64_t i = 0; i < pairs; ++i) {
+    const auto [low, scale] = map_of(least[at(i)], most[at(i)], top, grouped);
+    out.affine.insert(out.affine.end(), {low, scale});
+  }
+  for (int64_t r = 0; r < rows; ++r)
+    for (int64_t c = 0; c < cols; ++c) {
+      const int64_t pair = pair_of(nap.shape, r, c);
+      const float low = out.affine[at(2 * pair)], scale = out.affine[at(2 * pair + 1)];
       const float inverse = scale >= std::numeric_limits<float>::min() ? 1 / scale : 0, zero = -low / scale;
-      for (int64_t c = begin; c < end; ++c) {
-        const float up = nap.rounding ? rounding_of(*nap.rounding, r, cols, c) : 0.5f;
-        const float code = std::floor(std::clamp(std::fma(nap.value(r, c) - low, inverse, up), 0.f, top));
-        for (int64_t bit = 0; bit < bits; ++bit)
-          if (static_cast<int>(code) >> bit & 1)
-            out.values[at(r * nap.shape.row_bytes() + (c * bits + bit) / 8)] |=
-                static_cast<uint8_t>(1 << (c * bits + bit) % 8);
-        const bool has_zero = nap.shape.group == 0 && zero >= 0 && zero <= 255 && zero == std::floor(zero);
-        out.woken(r, c) = has_zero ? (code - zero) * scale : std::fma(scale, code, low);
-      }
+      const float up = nap.rounding ? rounding_of(*nap.rounding, r, cols, c) : 0.5f;
+      const float code = std::floor(std::clamp(std::fma(nap.value(r, c) - low, inverse, up), 0.f, top));
+      for (int64_t bit = 0; bit < bits; ++bit)
+        if (static_cast<int>(code) >> bit & 1)
+          out.values[at(r * nap.shape.row_bytes() + (c * bits + bit) / 8)] |=
+              static_cast<uint8_t>(1 << (c * bits + bit) % 8);
+      const bool has_zero = !grouped && zero >= 0 && zero <= 255 && zero == std::floor(zero);
+      out.woken(r, c) = has_zero ? (code - zero) * scale : std::fma(scale, code, low);
     }
   return out;
 }
@@ -85,7 +95,7 @@ void check_coded(const Nap& nap) {
   int64_t different = 0;
   for (int64_t r = 0; r < nap.shape.rows; ++r)
     for (int64_t c = 0; c < nap.shape.cols; ++c) {
-      const int64_t pair = nap.shape.group > 0 ? r * nap.shape.groups() + c / nap.shape.group : r;
+      const int64_t pair = pair_of(nap.shape, r, c);
       const double scale = static_cast<double>(expected.affine[at(2 * pair + 1)]),
                    apart = std::abs(expected.woken.at(r, c) - on_cpu.at(r, c));
       different += apart > 0.5 * scale;
@@ -111,7 +121,7 @@ TEST_CASE("codes, their ranges and what comes back are the reference's, rounded 
   });
 }
 
-TEST_CASE("codes with a range for each group of columns are the reference's, rounded to the nearest or at random") {
+TEST_CASE("codes with a range for each column of some rows are the reference's, rounded to the nearest or at random") {
   for (const Size& s : {Size{5, 1, 0}, Size{3, 33, 2}, Size{4, 65, 0}, Size{7, 200, 3}, Size{3, 517, 0}}) {
     CAPTURE(s.cols);
     Matrix x(s.rows, s.cols, s.gap, 1);
@@ -131,32 +141,33 @@ TEST_CASE("codes with a range for each group of columns are the reference's, rou
 
 TEST_CASE(
     "a group's range holds all of its values, and a group with an infinity wakes as nan, the others as they are") {
-  const int64_t rows = 40, cols = 192;
+  const int64_t rows = 192, cols = 40;
   for (const float size : {1e-37f, 1.f, 3e5f, 1e37f}) {
     CAPTURE(size);
     Matrix x(rows, cols, 0, 6, size);
     for (int64_t r = 0; r < rows; ++r)
-      for (int64_t c = 0; c < cols; ++c) x(r, c) = static_cast<float>(x.at(r, c)) + (r % 3 == 0 ? 20 * size : 0.f);
+      for (int64_t c = 0; c < cols; ++c) x(r, c) = static_cast<float>(x.at(r, c)) + (c % 3 == 0 ? 20 * size : 0.f);
     const Nap nap{.x = x, .shape = grouped(shape_of(Code::u3, rows, cols, rows, 0), 64)};
     Asleep asleep(tested_backend(), nap);
     const std::vector<float> affine = asleep.affine();
     const Matrix woken = asleep.woken();
     for (int64_t r = 0; r < rows; ++r)
       for (int64_t c = 0; c < cols; ++c) {
-        const auto low = static_cast<double>(affine[at(2 * (3 * r + c / 64))]),
-                   scale = static_cast<double>(affine[at(2 * (3 * r + c / 64) + 1)]);
+        const int64_t pair = pair_of(nap.shape, r, c);
+        const auto low = static_cast<double>(affine[at(2 * pair)]),
+                   scale = static_cast<double>(affine[at(2 * pair + 1)]);
         CHECK(x.at(r, c) >= low);
         CHECK(x.at(r, c) <= low + 7 * scale * (1 + 1e-6));
         CHECK(std::abs(woken.at(r, c) - x.at(r, c)) <= 0.5001 * scale + 1e-6 * std::abs(x.at(r, c)));
       }
   }
-  Matrix x(3, 192, 0, 3);
-  x(0, 70) = std::numeric_limits<float>::infinity(), x(1, 190) = -std::numeric_limits<float>::infinity();
+  Matrix x(192, 3, 0, 3);
+  x(70, 0) = std::numeric_limits<float>::infinity(), x(190, 1) = -std::numeric_limits<float>::infinity();
   for (Backend* backend : {&tested_backend(), &other_backend()}) {
-    const Matrix woken = Asleep(*backend, {.x = x, .shape = grouped(shape_of(Code::u3, 3, 192, 3, 0), 64)}).woken();
-    for (int64_t r = 0; r < 3; ++r)
-      for (int64_t c = 0; c < 192; ++c)
-        CHECK(std::isfinite(woken.at(r, c)) == !((r == 0 && c / 64 == 1) || (r == 1 && c / 64 == 2)));
+    const Matrix woken = Asleep(*backend, {.x = x, .shape = grouped(shape_of(Code::u3, 192, 3, 192, 0), 64)}).woken();
+    for (int64_t r = 0; r < 192; ++r)
+      for (int64_t c = 0; c < 3; ++c)
+        CHECK(std::isfinite(woken.at(r, c)) == !((c == 0 && r / 64 == 1) || (c == 1 && r / 64 == 2)));
   }
 }
 

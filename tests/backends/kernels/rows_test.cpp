@@ -154,26 +154,25 @@ TEST_CASE("LayerNorm is that of the reference, and made again from its statistic
   });
 }
 
-TEST_CASE("a norm's input weighed by gamma is that of the reference, and comes back, in place, centred or not") {
+TEST_CASE("a norm's standardised input is that of the reference, and comes back, in place, centred or not") {
   for_sizes([](const Size& s) {
     if (s.cols == 0) return;
     const Matrix x(s.rows, s.cols, s.gap, 1), mean(1, s.rows, 0, 3), y(s.rows, s.cols, s.gap + 1, 4),
         uncentred(s.rows, s.cols, s.gap, 5);
-    Matrix gamma(1, s.cols, 0, 2);
-    gamma(0, 0) = 0;  // which a code of the output alone would lose
+    Matrix rstd(1, s.rows, 0, 2);
+    for (int64_t r = 0; r < s.rows; ++r) rstd(0, r) = 0.25f + std::abs(rstd(0, r));
     Both both([&](Side& at) {
-      at.run().layernorm_weigh(at(x), at(mean), at(gamma), at(y));
-      at.run().layernorm_weigh(at(x), {}, at(gamma), at(uncentred));
+      at.run().layernorm_standardise(at(x), at(mean), at(rstd), at(y));
+      at.run().layernorm_standardise(at(x), {}, at(rstd), at(uncentred));
     });
-    const auto weight = [&](int64_t c) { return std::abs(gamma.at(0, c)) + 1. / 16; };
-    both.check(y, [&](int64_t r, int64_t c) { return (x.at(r, c) - mean.at(0, r)) * weight(c); });
-    both.check(uncentred, [&](int64_t r, int64_t c) { return x.at(r, c) * weight(c); });
+    both.check(y, [&](int64_t r, int64_t c) { return (x.at(r, c) - mean.at(0, r)) * rstd.at(0, r); });
+    both.check(uncentred, [&](int64_t r, int64_t c) { return x.at(r, c) * rstd.at(0, r); });
     Both back([&](Side& at) {
-      at.run().layernorm_unweigh(at(x), at(mean), at(gamma), at(y));
-      at.run().layernorm_unweigh(at(x), {}, at(gamma), at(x));
+      at.run().layernorm_unstandardise(at(x), at(mean), at(rstd), at(y));
+      at.run().layernorm_unstandardise(at(x), {}, at(rstd), at(x));
     });
-    back.check(y, [&](int64_t r, int64_t c) { return x.at(r, c) / weight(c) + mean.at(0, r); });
-    back.check(x, [&](int64_t r, int64_t c) { return x.at(r, c) / weight(c); });
+    back.check(y, [&](int64_t r, int64_t c) { return x.at(r, c) / rstd.at(0, r) + mean.at(0, r); });
+    back.check(x, [&](int64_t r, int64_t c) { return x.at(r, c) / rstd.at(0, r); });
   });
 }
 

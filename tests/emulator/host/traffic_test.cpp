@@ -105,8 +105,8 @@ TEST_CASE("LayerNorm's kernels move the bytes that their comments say") {
   check_bytes("layernorm_apply_kernel", elements, 8.06, 16.33, [&](Side& s) {
     s.run().layernorm_apply(s(o.a), s(o.per_row), s(o.per_row_2), s(o.row), s(o.row_2), s(o.y));
   });
-  check_bytes("layernorm_weigh_kernel", elements, 8.04, 12.17,
-              [&](Side& s) { s.run().layernorm_weigh(s(o.a), s(o.per_row), s(o.row), s(o.y)); });
+  check_bytes("layernorm_standardise_kernel", elements, 8.04, 12.17,
+              [&](Side& s) { s.run().layernorm_standardise(s(o.a), s(o.per_row), s(o.per_row), s(o.y)); });
   const auto grad = [&](Side& s, View dgamma, View dbeta) {
     s.run().layernorm_grad(s(o.a), s(o.per_row), s(o.per_row_2), s(o.row), s(o.b), 0, s(o.y), 0, dgamma, dbeta,
                            s.scratch(s.run().layernorm_scratch(dim)));
