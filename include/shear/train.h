@@ -403,6 +403,10 @@ struct GradientFidelity {
   // |found - exact| / |exact| and cosine, all batches as one vector: of all that is trained, and of the weights of
   // linears in blocks alone.
   double error = 0, cosine = 1, block_error = 0, block_cosine = 1;
+  // The same of those weights where each input channel's gradient (a column of the weight's) is taken by its own size,
+  // as AdamW takes it: the root of the mean over channels of |found - exact|^2 / |exact|^2.  What an optimizer without
+  // such scales hardly sees, that small channels are lost behind the large, is what this tells.
+  double channel_error = 0;
   double step_seconds = 0;  // median of forward and backward, and of handing the gradients over: without an update
 };
 struct GradientFidelities {

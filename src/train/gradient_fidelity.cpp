@@ -19,6 +19,7 @@ struct Under {
   std::unique_ptr<MemoryPolicy> policy;
   GradientReader step;
   Products all, blocks;
+  std::vector<double> apart, exact;  // squares over the batches, of each channel of the weights in blocks
   std::vector<double> seconds;
 };
 
@@ -32,15 +33,39 @@ bool is_block_weight(const Param& p) {
   return p.trainable && p.block >= 0 && p.value.shape().rank() == 2 && p.name.ends_with(".weight");
 }
 
+// Squares of the columns of a weight's gradient, and of what is off them, added up from channel `first` on.
+void add_channels(std::span<const float> exact, std::span<const float> found, size_t cols, size_t first, Under& under) {
+  under.apart.resize(std::max(under.apart.size(), first + cols));
+  under.exact.resize(under.apart.size());
+  for (size_t i = 0; i < exact.size(); ++i) {
+    const double x = exact[i], off = static_cast<double>(found[i]) - x;
+    under.exact[first + i % cols] += x * x;
+    under.apart[first + i % cols] += off * off;
+  }
+}
+
 void compare(const Parameters& parameters, const Gradients& exact, const Gradients& found, Under& under) {
-  size_t i = 0;
+  size_t i = 0, channels = 0;
   for (const Param& p : parameters) {
     if (!p.trainable) continue;
     const Products products = shear::products(exact[i].second, found[i].second);
     under.all += products;
-    if (is_block_weight(p)) under.blocks += products;
+    if (is_block_weight(p)) {
+      const auto cols = static_cast<size_t>(p.value.cols());
+      under.blocks += products;
+      add_channels(exact[i].second, found[i].second, cols, channels, under);
+      channels += cols;
+    }
     ++i;
   }
+}
+
+// Channels that no gradient reaches have no say.
+double channel_error(const Under& under) {
+  double sum = 0, channels = 0;
+  for (size_t c = 0; c < under.exact.size(); ++c)
+    if (under.exact[c] > 0) sum += under.apart[c] / under.exact[c], ++channels;
+  return channels > 0 ? std::sqrt(sum / channels) : 0;
 }
 
 }  // namespace
@@ -115,6 +140,7 @@ std::optional<GradientFidelities> gradient_fidelity(const Recipe& asked, const R
     GradientFidelity& f = result.policies[i];
     f.error = under[i]->all.error(), f.cosine = under[i]->all.cosine();
     f.block_error = under[i]->blocks.error(), f.block_cosine = under[i]->blocks.cosine();
+    f.channel_error = channel_error(*under[i]);
     f.step_seconds = median(under[i]->seconds);
   }
   return result;

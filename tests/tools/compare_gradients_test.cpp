@@ -34,11 +34,14 @@ TEST_CASE("compare --gradients-only trains nothing and tells each policy's error
     CHECK(of(exact, "gradient_error") == 0);
     CHECK(of(exact, "gradient_cosine") == doctest::Approx(1));
     CHECK(of(exact, "block_error") == 0);
+    CHECK(of(exact, "channel_error") == 0);
   }
   CHECK(of(2, "block_error") > 0.01);
   CHECK(of(3, "block_error") > 1.5 * of(2, "block_error"));
   CHECK(of(4, "block_error") > of(3, "block_error"));
   CHECK(of(2, "block_cosine") > of(3, "block_cosine"));
+  CHECK(of(2, "channel_error") > 0.01);
+  CHECK(of(3, "channel_error") > 1.5 * of(2, "channel_error"));
   for (size_t i = 0; i < 5; ++i) CHECK(of(i, "step_seconds_median") > 0);
   // The plan's bytes, with the recipe's optimizer.
   const auto plan =
@@ -55,6 +58,17 @@ TEST_CASE("compare --gradients-only trains nothing and tells each policy's error
   shear.refuses(2, compare(shear, {"--gradients-only"}), {"--seeds", "--gradients-only"});
   shear.refuses(2, gradients(shear, {"--rates", "0.1,0.2"}), {"--rates", "--gradients-only"});
   shear.refuses(3, gradients(shear, {"--out", "/proc/shear"}), {"--out /proc/shear", "cannot make"});
+}
+
+TEST_CASE("the error by channel takes each input channel of a weight by its own size") {
+  Shell shear;
+  write_idx(shear.dir / "data");
+  const Result r =
+      shear(gradients(shear, {"--json", "--cosine-batches", "1", "--policy", "prebr@blocks.0.attn.qkv|lean"}));
+  REQUIRE_MESSAGE(r.status == 0, r.err);
+  // Of 224 channels of linears 16 are drawn from: 4 are there, times 4, which is off by 3, and 12 are not.
+  CHECK(r.json()["policies"][1]["channel_error"].get<double>() ==
+        doctest::Approx(std::sqrt((4 * 9 + 12) / 224.)).epsilon(0.01));
 }
 
 TEST_CASE("a gradient that reaches no weight in blocks is no measure of a policy") {

@@ -248,12 +248,12 @@ std::string rates_svg(const std::vector<ComparedRun>& runs, const std::string& t
 }
 
 Table gradients_table(const GradientFidelities& found) {
-  Table table({"policy", "error", "cosine", "of block weights", "cosine", "peak MiB", "of full", "saved MiB", "step ms",
-               "of full"});
+  Table table({"policy", "error", "cosine", "of block weights", "cosine", "by channel", "peak MiB", "of full",
+               "saved MiB", "step ms", "of full"});
   const GradientFidelity& full = found.policies.front();
   for (const GradientFidelity& f : found.policies)
     table.add({f.policy, fixed(f.error, 3), fixed(f.cosine, 4), fixed(f.block_error, 3), fixed(f.block_cosine, 4),
-               mib(f.planned.peak),
+               fixed(f.channel_error, 3), mib(f.planned.peak),
                fixed(static_cast<double>(f.planned.peak) / static_cast<double>(full.planned.peak), 3),
                mib(f.planned.saved), fixed(1e3 * f.step_seconds, 1), fixed(f.step_seconds / full.step_seconds, 2)});
   return table;
@@ -283,6 +283,7 @@ nlohmann::ordered_json gradients_json(const GradientFidelities& found, int64_t b
                              {"gradient_cosine", f.cosine},
                              {"block_error", f.block_error},
                              {"block_cosine", f.block_cosine},
+                             {"channel_error", f.channel_error},
                              {"peak_bytes", f.planned.peak},
                              {"saved_bytes", f.planned.saved},
                              {"workspace_bytes", f.planned.workspace},
