@@ -86,9 +86,15 @@ struct RemakeLayerNorm {
   const Param *gamma, *beta;
 
   void operator()(Backward& bw, int64_t first, View band) const {
-    const ConstView means = held(bw, mean), rstds = bw.dense(rstd);
-    bw.run().layernorm_apply(input.rows(bw, means, rstds, first, band), part(means, first, band.rows),
-                             part(rstds, first, band.rows), gamma->value, values(beta), band);
+    const ConstView in = rows_as_taken(bw, bw.open(input.saved), first, band);
+    if (input.standardised) {  // half of the norm is done
+      Tensor ones = bw.scratch({band.rows});
+      bw.run().fill(ones, 1);
+      bw.run().layernorm_apply(in, {}, ones, gamma->value, values(beta), band);
+    } else {
+      bw.run().layernorm_apply(in, part(held(bw, mean), first, band.rows), part(bw.dense(rstd), first, band.rows),
+                               gamma->value, values(beta), band);
+    }
   }
 };
 

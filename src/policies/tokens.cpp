@@ -6,7 +6,7 @@
 // systematic: it spreads evenly over the image.  Kept rows are short codes rounded at random, which leaves the mean
 // alone too.  Beyond the paper; nearest relative: WTA-CRS (Liu et al. 2023).
 //
-// Queries, keys and values sleep whole in 4 bits, which is what a fifth of them would take in f16 with a mask, and
+// Queries, keys and values sleep whole in 4 bits, about what a fifth of them would take in f16 with a mask, and
 // attention is recomputed from them as in prebr++.
 #include <vector>
 

@@ -10,7 +10,7 @@ int64_t sample_rows(const Tensor& value);
 size_t bytes_of(const Kept&);
 
 // `parts`: tensors side by side in a row.  `free_part`: one that may lose its mean over the rows of each sample, and
-// does in affine codes, which then span less.
+// does in affine codes, which then span less, by row or where a group spans samples.
 Packed pack_all(Tape&, const Tensor& value, const Pack&, const StreamKey& rounding, int64_t parts = 1,
                 int free_part = -1);
 Slopes pack_slopes(Tape&, const Tensor& value, Slope, Code);

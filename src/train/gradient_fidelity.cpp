@@ -2,6 +2,7 @@
 #include "train/gradient_fidelity.h"
 
 #include <algorithm>
+#include <numeric>
 
 #include "shear/make_backend.h"
 #include "train/gradient_reader.h"
@@ -37,11 +38,12 @@ bool is_block_weight(const Param& p) {
 void add_channels(std::span<const float> exact, std::span<const float> found, size_t cols, size_t first, Under& under) {
   under.apart.resize(std::max(under.apart.size(), first + cols));
   under.exact.resize(under.apart.size());
-  for (size_t i = 0; i < exact.size(); ++i) {
-    const double x = exact[i], off = static_cast<double>(found[i]) - x;
-    under.exact[first + i % cols] += x * x;
-    under.apart[first + i % cols] += off * off;
-  }
+  for (size_t row = 0; row < exact.size(); row += cols)
+    for (size_t c = 0; c < cols; ++c) {
+      const double x = exact[row + c], off = static_cast<double>(found[row + c]) - x;
+      under.exact[first + c] += x * x;
+      under.apart[first + c] += off * off;
+    }
 }
 
 void compare(const Parameters& parameters, const Gradients& exact, const Gradients& found, Under& under) {
@@ -60,11 +62,13 @@ void compare(const Parameters& parameters, const Gradients& exact, const Gradien
   }
 }
 
-// Channels that no gradient reaches have no say.
+// Channels that hardly a gradient reaches have no say.
 double channel_error(const Under& under) {
   double sum = 0, channels = 0;
+  const double mean =
+      std::accumulate(under.exact.begin(), under.exact.end(), 0.) / static_cast<double>(under.exact.size());
   for (size_t c = 0; c < under.exact.size(); ++c)
-    if (under.exact[c] > 0) sum += under.apart[c] / under.exact[c], ++channels;
+    if (under.exact[c] > 1e-9 * mean) sum += under.apart[c] / under.exact[c], ++channels;
   return channels > 0 ? std::sqrt(sum / channels) : 0;
 }
 

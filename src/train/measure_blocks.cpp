@@ -42,8 +42,11 @@ std::optional<MeasuredBlocks> measure_blocks(const Recipe& recipe, const RunOpti
   return measured;
 }
 
+// What shares a range in the codes that were measured.
+static constexpr const char* ranges = "columns of tokens";
+
 std::string to_json(const MeasuredBlocks& m) {
-  nlohmann::ordered_json j{{"model", m.model}, {"images", m.images}};
+  nlohmann::ordered_json j{{"model", m.model}, {"images", m.images}, {"ranges", ranges}};
   for (const BlockErrors& e : m.blocks)
     j["blocks"].push_back({{"linears", e.linears}, {"attention", e.attention}, {"slopes", e.slopes}});
   return j.dump(2);
@@ -54,6 +57,8 @@ MeasuredBlocks measured_blocks_from_json(std::string_view text) {
     const auto j = nlohmann::json::parse(text);
     MeasuredBlocks m{j.at("model").get<std::string>(), 0, {}};
     parse_model(m.model);
+    if (j.value("ranges", "") != ranges)
+      fail(Fault::input, "errors of codes as another version had them, expected what this one measures");
     if (!j.at("images").is_number_unsigned()) fail(Fault::input, "\"images\" is no whole number");
     m.images = j.at("images").get<int64_t>();
     for (const auto& one : j.at("blocks")) {

@@ -54,6 +54,7 @@ TEST_CASE("compare --gradients-only trains nothing and tells each policy's error
                               "--batch", "16", "--cosine-batches", "1", "--threads", "1"});
   CHECK(table.status == 0);
   CHECK(table.out.find("of block weights") != std::string::npos);
+  CHECK(table.out.find("by channel") != std::string::npos);
   shear.refuses(2, gradients(shear, {"--head-only"}), {"--head-only", "--gradients-only"});
   shear.refuses(2, compare(shear, {"--gradients-only"}), {"--seeds", "--gradients-only"});
   shear.refuses(2, gradients(shear, {"--rates", "0.1,0.2"}), {"--rates", "--gradients-only"});
@@ -148,7 +149,8 @@ TEST_CASE("compare --by-block tells what codes of each block add, and auto choos
   shear.refused(plan({"--policy", "full", "--budget", budget, "--block-errors", file}), 2,
                 {"--block-errors", "expected --policy auto and --budget"});
   std::ofstream(shear.dir / "other.json")
-      << R"({"model": ")" << model << R"(", "images": 1, "blocks": [{"linears": 1, "attention": 1, "slopes": 1}]})";
+      << R"({"model": ")" << model
+      << R"(", "images": 1, "ranges": "columns of tokens", "blocks": [{"linears": 1, "attention": 1, "slopes": 1}]})";
   shear.refused(plan({"--policy", "auto", "--budget", budget, "--block-errors", shear.path("other.json")}), 3,
                 {"of 1 blocks", "expected 2"});
   // Of another image size and other classes the blocks are the same; of another width they are not.
@@ -160,6 +162,11 @@ TEST_CASE("compare --by-block tells what codes of each block add, and auto choos
   };
   CHECK(with("vit:image=16,patch=4,dim=16,depth=2,heads=2,channels=1,classes=3").status == 0);
   shear.refused(with("vit:image=8,patch=4,dim=32,depth=2,heads=2,channels=1,classes=10"), 3, {"dim=32", "dim=16"});
+  auto of_another = j;
+  of_another.erase("ranges");
+  std::ofstream(shear.dir / "other.json") << of_another;
+  shear.refused(plan({"--policy", "auto", "--budget", budget, "--block-errors", shear.path("other.json")}), 3,
+                {"other.json", "another version"});
   // Extreme ones are answered too.
   for (const double error : {0., 1e-29, 1e29}) {
     auto changed = j;
@@ -168,11 +175,13 @@ TEST_CASE("compare --by-block tells what codes of each block add, and auto choos
     CHECK(plan({"--policy", "auto", "--budget", budget, "--block-errors", shear.path("other.json")}).status == 0);
   }
   const auto damaged_json = [&](const std::string& spelling, const std::string& images, const std::string& linears) {
-    return R"({"model": ")" + spelling + R"(", "images": )" + images + R"(, "blocks": [{"linears": )" + linears +
+    return R"({"model": ")" + spelling + R"(", "images": )" + images +
+           R"(, "ranges": "columns of tokens", "blocks": [{"linears": )" + linears +
            R"(, "attention": 1, "slopes": 1}]})";
   };
   for (const std::string& damaged :
-       {std::string(), std::string("[]"), R"({"model": ")" + model + R"(", "images": 1, "blocks": []})",
+       {std::string(), std::string("[]"),
+        R"({"model": ")" + model + R"(", "images": 1, "ranges": "columns of tokens", "blocks": []})",
         damaged_json("x", "1", "1"), damaged_json(model, "1e300", "1"), damaged_json(model, "1", "1e-200"),
         damaged_json(model, "1", "-1")}) {
     std::ofstream(shear.dir / "damaged.json") << damaged;

@@ -44,13 +44,17 @@ View Operands::ones(int64_t n) {
   return row;
 }
 
-PackedView Operands::asleep(Code code, int64_t rows, int64_t cols, int64_t sample_rows, int64_t kept) {
+PackedView Operands::asleep(Code code, int64_t rows, int64_t cols, int64_t sample_rows, int64_t kept, int64_t group) {
   PackedView p{.code = code, .rows = rows, .cols = cols, .sample_rows = sample_rows, .kept = kept};
+  p.group = group;
   const bool masked = kept > 0;
   const int64_t bytes = masked ? rows / sample_rows * kept * bits_of(code) / 8 : rows * p.row_bytes();
   p.values = room(1, bytes, DType::u8).data;
   if (masked) p.bits = static_cast<uint32_t*>(room(rows, p.mask_words(), DType::u32).data);
-  if (bits_of(code) <= 8) p.affine = room(rows, 2).row(0);
+  if (group > 0)
+    p.of_group = reinterpret_cast<CodeRange*>(room(p.groups(), cols).row(0));
+  else if (bits_of(code) <= 8)
+    p.affine = room(rows, 2).row(0);
   return p;
 }
 

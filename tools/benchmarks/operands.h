@@ -18,7 +18,7 @@ class Operands {
   View choice(int64_t k, int64_t n);  // one row: k of 0 ... n - 1, ascending
   View ones(int64_t n);               // one row
   // A matrix asleep, with room for what its code and mask need; kept: of each sample's values, 0: no mask.
-  PackedView asleep(Code, int64_t rows, int64_t cols, int64_t sample_rows, int64_t kept = 0);
+  PackedView asleep(Code, int64_t rows, int64_t cols, int64_t sample_rows, int64_t kept = 0, int64_t group = 0);
   void wait() const;  // until the device has done all that it was told to do
 
  private:

@@ -119,6 +119,7 @@ struct Sleep {
   int64_t kept = 0;  // of each sample's values; 0: no mask
   bool at_random = false;
   Slope slope = Slope::none;
+  int64_t group = 0;
 };
 
 // Packing all of a matrix, and waking it.
@@ -129,7 +130,7 @@ void add_sleep(List& list, const Sleep& how, int64_t m, int64_t cols, int64_t sa
   const double bytes = f32 * values + asleep;
   list.push_back({how.name + " pack", 0, bytes, [=](Operands& o) -> Run {
                     const View x = o.random(m, cols), scratch = o.room(1, o.run().pack_scratch(cols));
-                    const PackedView to = o.asleep(how.code, m, cols, sample_rows, how.kept);
+                    const PackedView to = o.asleep(how.code, m, cols, sample_rows, how.kept, how.group);
                     return [=, &run = o.run()] {
                       const StreamKey key{1, static_cast<uint32_t>(Purpose::test), 0, 0};
                       run.pack({.x = x, .rounding = how.at_random ? &key : nullptr, .slope = how.slope}, to, scratch);
@@ -137,7 +138,7 @@ void add_sleep(List& list, const Sleep& how, int64_t m, int64_t cols, int64_t sa
                   }});
   list.push_back({how.name + " wake", 0, bytes, [=](Operands& o) -> Run {
                     const View x = o.random(m, cols), y = o.room(m, cols);
-                    const PackedView from = o.asleep(how.code, m, cols, sample_rows, how.kept);
+                    const PackedView from = o.asleep(how.code, m, cols, sample_rows, how.kept, how.group);
                     o.run().pack({.x = x, .slope = how.slope}, from, o.room(1, o.run().pack_scratch(cols)));
                     return [=, &run = o.run()] { run.unpack(from, 0, y); };
                   }});
@@ -147,7 +148,8 @@ void add_pruning(List& list, const Sizes& s) {
   const int64_t m = s.rows(), d = s.dim, h = s.hidden;
   add_sleep(list, {"top-k mask f16", Code::f16, share_of(share, s.tokens * h)}, m, h, s.tokens);
   add_sleep(list, {"8-bit codes", Code::u8}, m, d, s.tokens);
-  add_sleep(list, {"4-bit codes", Code::u4, 0, true}, m, d, s.tokens);
+  for (const Code code : {Code::u4, Code::u3})
+    add_sleep(list, {text(bits_of(code), "-bit codes"), code, 0, true, Slope::none, usual_code_group}, m, d, s.tokens);
   add_sleep(list, {"GELU slope, 4 bits", Code::u4, 0, false, Slope::gelu}, m, h, s.tokens);
   const int64_t k = share_of(share, h), chosen = share_of(0.5, m);
   // A fifth of the columns touches nearly every cache line of x.

@@ -1,4 +1,4 @@
-// Affine codes, launched: a warp to a row.
+// Affine codes, launched: a warp to a row, or a block to a tile of rows that share their ranges.
 #include "backends/cuda/launch.h"
 #include "backends/cuda/pack.h"
 #include "kernels/codes.cuh"

@@ -269,7 +269,7 @@ void add_rotation(std::vector<Op>& ops) {
 }
 
 void add_sleep(std::vector<Op>& ops) {
-  const int64_t rows = 340, cols = 150, sample = 17;
+  const int64_t rows = 340, cols = 555, sample = 17;
   const StreamKey key{1, static_cast<uint32_t>(Purpose::test), 0, 0};
   for (const Code code : all_codes)
     for (const int group : {0, 32, 64})

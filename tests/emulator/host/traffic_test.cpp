@@ -105,8 +105,8 @@ TEST_CASE("LayerNorm's kernels move the bytes that their comments say") {
   check_bytes("layernorm_apply_kernel", elements, 8.06, 16.33, [&](Side& s) {
     s.run().layernorm_apply(s(o.a), s(o.per_row), s(o.per_row_2), s(o.row), s(o.row_2), s(o.y));
   });
-  check_bytes("layernorm_standardise_kernel", elements, 8.04, 12.17,
-              [&](Side& s) { s.run().layernorm_standardise(s(o.a), s(o.per_row), s(o.per_row), s(o.y)); });
+  check_bytes("layernorm_standardise_kernel", elements, 8.04, 8.33,
+              [&](Side& s) { s.run().layernorm_standardise(s(o.a), s(o.per_row), s(o.per_row_2), s(o.y)); });
   const auto grad = [&](Side& s, View dgamma, View dbeta) {
     s.run().layernorm_grad(s(o.a), s(o.per_row), s(o.per_row_2), s(o.row), s(o.b), 0, s(o.y), 0, dgamma, dbeta,
                            s.scratch(s.run().layernorm_scratch(dim)));
@@ -280,8 +280,8 @@ TEST_CASE("the kernels that put to sleep and wake move the bytes that their comm
   check("decode_kernel", shape_of(Code::u2, rows, dim, 0, 0), 4.29, 5.33);
   check("encode_kernel", shape_of(Code::u3, rows, dim, 0, 0), 4.42, 9.08);
   check("decode_kernel", shape_of(Code::u3, rows, dim, 0, 0), 4.42, 6.83);
-  check("encode_groups_kernel", grouped(shape_of(Code::u3, rows, dim, 0, 0), 64), 4.44, 4.96);
-  check("decode_groups_kernel", grouped(shape_of(Code::u3, rows, dim, 0, 0), 64), 4.44, 7.5);
+  check("encode_groups_kernel", grouped(shape_of(Code::u3, rows, dim, 0, 0), 64), 4.44, 8.82);
+  check("decode_groups_kernel", grouped(shape_of(Code::u3, rows, dim, 0, 0), 64), 4.44, 10.5);
   const PackedView fifth = shape_of(Code::f32, rows, dim, tokens, tokens * dim / 5),
                    fifth_f16 = shape_of(Code::f16, rows, dim, tokens, tokens * dim / 5);
   check("count_kernel", fifth, 13.73, 14.38);
