@@ -4,7 +4,7 @@
 // 4.29, counted 9.33, 8.83, 9.08 and 8.75: a row's range is found in a pass before, and its values come from the cache
 // the second time.  Columns of a choice: see pack.cu.  `decode_kernel` at least the same, counted 5.33: a warp reads 8
 // to 32 bytes of codes at once, of sectors of 32; and 6.83 for 3 bits, some of whose codes lie in two bytes.
-// `encode_groups_kernel`, of 3 bits with 4 bytes for each 64, at least 4.44, counted 8.82: a block's rows are read
+// `encode_groups_kernel`, of 3 bits with 4 bytes for each 64, at least 4.44, counted 9.04: a block's rows are read
 // twice, the second time from the cache; `decode_groups_kernel` at least 4.44, counted 10.5, with a pair for each
 // value.
 //
