@@ -3,7 +3,7 @@
 //
 // Where the columns that PreBackRazor keeps buy time, bits buy fidelity: each halves the error.  By columns, for what
 // differs in size in a transformer are the channels: with a range for 64 columns of a token (as ActNN and GACT have
-// it) the small ones drown in the steps of the large, which AdamW, who takes each weight's gradient by its own size,
+// it) the small ones drown in the steps of the large, which AdamW, that takes each weight's gradient by its own size,
 // feels the most; the same bytes on 64 tokens of a column are worth a bit.  A LayerNorm and the linear behind it share
 // one code, of the standardised input.  GELU keeps its slope.  Queries, keys and values are rounded to the nearest:
 // what attention makes of them is not linear, and half the error is worth more there. Beyond the paper; nearest
