@@ -3,16 +3,17 @@
 //
 // Where the columns that PreBackRazor keeps buy time, bits buy fidelity: each halves the error.  By columns, for what
 // differs in size in a transformer are the channels: with a range for 64 columns of a token (as ActNN and GACT have
-// it) the small ones drown in the steps of the large, which AdamW, that takes each weight's gradient by its own size,
-// feels the most; the same bytes on 64 tokens of a column are worth a bit.  A LayerNorm and the linear behind it share
-// one code, of the standardised input.  GELU keeps its slope.  Queries, keys and values are rounded to the nearest:
-// what attention makes of them is not linear, and half the error is worth more there. Beyond the paper; nearest
-// relatives: ActNN (Chen et al. 2021), GACT (Liu et al. 2022), MS-BP (Yang et al. 2024), KIVI (Liu et al. 2024).
-#include "policies/policies_list.h"
-
-#include "shear/error.h"
-
+// it) the small ones drown in the steps of the large: AdamW, which takes each weight's gradient by its own size,
+// feels it the most; the same bytes on 64 tokens of a column are worth a bit.  A LayerNorm and the linear behind it
+// share one code, of the standardised input.  GELU keeps its slope.  Queries, keys and values are rounded to the
+// nearest: what attention makes of them is not linear, and half the error is worth more there. Beyond the paper;
+// nearest relatives: ActNN (Chen et al. 2021), GACT (Liu et al. 2022), MS-BP (Yang et al. 2024), KIVI (Liu et al.
+// 2024).
 #include <algorithm>
+
+#include "policies/by_columns.h"
+#include "policies/policies_list.h"
+#include "shear/error.h"
 
 namespace shear {
 
@@ -39,15 +40,15 @@ class Codes final : public MemoryPolicy {
     switch (request.role) {
       case Role::linear_input:
         if (request.recipe >= SaveRequest::Recipe::linear) return Recompute{.exact = false};
-        return coded(code_, true);
+        return by_columns(code_, true, group_);
       case Role::norm_input:
-        return coded(code_, true);
+        return by_columns(code_, true, group_);
       case Role::activation_input:
         if (request.slope != Slope::none) return PackSlope{slope_};
-        return coded(slope_, false);
+        return by_columns(slope_, false, group_);
       case Role::qkv:
       case Role::probabilities:
-        return coded(qkv_, false);
+        return by_columns(qkv_, false, group_);
       case Role::other:
         break;
     }
@@ -55,11 +56,6 @@ class Codes final : public MemoryPolicy {
   }
 
  private:
-  Verdict coded(Code code, bool at_random) const {
-    const bool affine = format_of(code).scheme == Scheme::affine;
-    return Pack{.code = code, .stochastic = affine && at_random, .group = affine ? group_ : 0};
-  }
-
   static int group_of(PolicyKeys& keys) {
     const double group = keys.number("group", usual_code_group, 0, code_groups.back());
     const auto known = [&](int g) { return g == group; };

@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 
+#include "policies/by_columns.h"
 #include "policies/policies_list.h"
 
 namespace shear {
@@ -29,11 +30,6 @@ class Pruning : public MemoryPolicy {
   // whole, in 8 bits, right in the mean.
   static bool is_low_rank(const SaveRequest& request) { return request.weight && request.weight->low_rank; }
   static Verdict whole() { return Pack{.keep = 1, .code = Code::u8, .stochastic = true}; }
-  // Short codes by columns: channels differ in size by more than tokens do.
-  static Pack by_columns(Code code, bool at_random) {
-    const bool affine = format_of(code).scheme == Scheme::affine;
-    return {.code = code, .stochastic = affine && at_random, .group = affine ? usual_code_group : 0};
-  }
 
   virtual Verdict linear(const SaveRequest&) = 0;
   // Every row of a LayerNorm's input in a short affine code.  The row's mean and deviation are held exactly, so this
